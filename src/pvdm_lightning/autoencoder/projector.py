@@ -1,0 +1,92 @@
+"""Feature volume -> three latent planes: one small Transformer an axis reads the axis into one element."""
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pvdm_lightning.autoencoder.attention import SelfAttention
+from pvdm_lightning.triplane import Triplane, TriplaneShape
+
+
+class ProjectionBlock(nn.Module):
+    """Pre-norm attention and a GELU feed-forward, each with a residual around it."""
+
+    def __init__(self, dim: int, heads: int, head_dim: int, mlp_dim: int) -> None:
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(dim)
+        self.attention = SelfAttention(dim, heads, head_dim)
+        self.feed_forward_norm = nn.LayerNorm(dim)
+        self.to_hidden = nn.Linear(dim, mlp_dim)
+        self.to_out = nn.Linear(mlp_dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.attention(self.attention_norm(x))
+        return x + self.to_out(F.gelu(self.to_hidden(self.feed_forward_norm(x))))
+
+
+class AxisProjector(nn.Module):
+    """Project one axis of length n away.
+
+    A learned token is appended at the END of the axis and learned positions (n + 1) are added; the result is read at
+    position 0, not at the token. So it is in the released weights, and it is kept for them.
+
+    Args:
+        length: n, length of the axis.
+        dim: D, channels of the features.
+        depth: Transformer layers.
+        heads: Attention heads.
+        head_dim: Channels of a head.
+        mlp_dim: Hidden width of the feed-forward.
+        latent_channels: C, channels of the plane.
+    """
+
+    def __init__(
+        self, length: int, dim: int, depth: int, heads: int, head_dim: int, mlp_dim: int, latent_channels: int
+    ) -> None:
+        super().__init__()
+        self.token = nn.Parameter(torch.randn(1, 1, dim))
+        self.positions = nn.Parameter(torch.randn(1, length + 1, dim))
+        self.blocks = nn.ModuleList(ProjectionBlock(dim, heads, head_dim, mlp_dim) for _ in range(depth))
+        self.to_latent = nn.Conv2d(dim, latent_channels, kernel_size=1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features [B R Q n D] with the axis to project last -> plane [B C R Q] in [-1, 1]."""
+        batch, rows, columns = features.shape[:3]
+        x = rearrange(features, "b r q n d -> (b r q) n d")
+        x = torch.cat([x, self.token.expand(len(x), -1, -1)], dim=1) + self.positions
+        for block in self.blocks:
+            x = block(x)
+        plane = rearrange(x[:, 0], "(b r q) d -> b d r q", b=batch, r=rows, q=columns)
+        return torch.tanh(self.to_latent(plane))
+
+
+class TriplaneProjector(nn.Module):
+    """The three axis projectors of a clip: over time, height and width."""
+
+    def __init__(
+        self,
+        shape: TriplaneShape,
+        dim: int,
+        depth: int,
+        heads: int,
+        head_dim: int,
+        mlp_dim: int,
+        latent_channels: int,
+    ) -> None:
+        super().__init__()
+
+        def projector(length: int) -> AxisProjector:
+            return AxisProjector(length, dim, depth, heads, head_dim, mlp_dim, latent_channels)
+
+        self.over_time = projector(shape.frames)
+        self.over_height = projector(shape.height)
+        self.over_width = projector(shape.width)
+
+    def forward(self, features: Tensor) -> Triplane:
+        """Features [B D S H' W'] -> the latent planes, in [-1, 1]."""
+        return Triplane(
+            z_s=self.over_time(rearrange(features, "b d s h w -> b h w s d")),
+            z_h=self.over_height(rearrange(features, "b d s h w -> b s w h d")),
+            z_w=self.over_width(rearrange(features, "b d s h w -> b s h w d")),
+        )

@@ -1,0 +1,81 @@
+"""A video that lies on disk as a folder of pictures."""
+
+import os
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from PIL import Image
+
+from pvdm_lightning.data.video_info import DecodeError, Route, VideoInfo, one_line
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
+
+Picture = TypeVar("Picture")
+
+
+def natural_key(name: str) -> list[tuple[int, str]]:
+    """Sorts frame9 before frame10, and names without numbers as usual."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name.lower())]
+
+
+def is_image(name: str) -> bool:
+    """Whether a file name is a picture's; macOS's ``._name`` companions are not."""
+    return name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")
+
+
+def image_names(folder: Path) -> list[str]:
+    """The pictures of a folder in the order of their numbers."""
+    return sorted((entry.name for entry in os.scandir(folder) if is_image(entry.name)), key=natural_key)
+
+
+def probe(folder: Path) -> VideoInfo:
+    """Count a folder's pictures and look at the first one's header.
+
+    Never raises on account of the folder. A damaged picture further on shows when it is read (or in a thorough check).
+    """
+    try:
+        names = image_names(folder)
+        if not names:
+            return VideoInfo(problem="has no pictures")
+        with Image.open(folder / names[0]) as image:
+            width, height = image.size
+            codec = (image.format or "").lower()
+    except Exception as error:  # Pillow's plug-ins raise errors of many types
+        return VideoInfo(problem=one_line(error))
+    return VideoInfo(frames=len(names), height=height, width=width, codec=codec, route=Route.IMAGES)
+
+
+def read_frames(
+    folder: Path, info: VideoInfo, indices: Sequence[int], transform: Callable[[np.ndarray], Picture]
+) -> list[Picture]:
+    """Read pictures of a folder; arguments, result and error as `decoding.read_frames`."""
+    try:
+        names = image_names(folder)
+    except OSError as error:
+        raise DecodeError(one_line(error)) from error
+    if len(names) != info.frames:
+        raise DecodeError(f"has {len(names)} pictures, {info.frames} when it was indexed")
+    pictures = []
+    for index in indices:
+        try:
+            picture = read_image(folder / names[index])
+        except Exception as error:
+            raise DecodeError(f"{names[index]}: {one_line(error)}") from error
+        if picture.shape[:2] != (info.height, info.width):
+            raise DecodeError(
+                f"{names[index]} is {picture.shape[1]}x{picture.shape[0]}, the first one {info.width}x{info.height}"
+            )
+        pictures.append(transform(picture))
+    return pictures
+
+
+def read_image(path: Path) -> np.ndarray:
+    """A picture as uint8 RGB [H, W, 3]: transparency is left out, 16 bits are scaled to 8."""
+    with Image.open(path) as image:
+        if image.mode.startswith("I"):  # Pillow would clip 16 bits at 255
+            grey = (np.asarray(image, dtype=np.float32) / 257.0).round().clip(0, 255).astype(np.uint8)
+            return np.repeat(grey[:, :, None], 3, axis=2)
+        return np.array(image.convert("RGB"))

@@ -1,0 +1,56 @@
+"""What has to be known of a video before any window of it can be read exactly: one line of the index."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class Route(IntEnum):
+    """How the frames of a video are reached; the numbers are stored in the index."""
+
+    BROKEN = 0  # not at all
+    DECORD = 1  # decord's random access, compared with sequential decoding on this very file
+    SEEK = 2  # PyAV, from the key frame before the window
+    SCAN = 3  # PyAV, from the first frame
+    IMAGES = 4  # a folder of pictures
+    DRAWN = 5  # computed, no file at all
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """One line of the index.
+
+    Args:
+        frames: How many frames really decode (containers' own counts are often wrong).
+        height: Of the picture as shown, that is after rotation, in pixels.
+        width: As `height`.
+        fps: Average frames a second; 0 if unknown.
+        codec: FFmpeg's name of it; "" if unknown.
+        rotation: Degrees counter-clockwise by which decoded pictures have to be turned: 0, 90, 180 or 270.
+        route: How frames are reached.
+        first_pts: Time stamp of frame 0, in the stream's time base.
+        pts_step: Mean difference of two frames' time stamps: frame i lies within half a step of
+            ``first_pts + i * pts_step``. 0 where the time stamps are irregular, repeated or missing.
+        problem: Why the video is broken, or what is wrong with one that can still be used; "" if nothing is.
+    """
+
+    frames: int = 0
+    height: int = 0
+    width: int = 0
+    fps: float = 0.0
+    codec: str = ""
+    rotation: int = 0
+    route: Route = Route.BROKEN
+    first_pts: int = 0
+    pts_step: float = 0.0
+    problem: str = ""
+
+
+class DecodeError(Exception):
+    """A video gave no frames although its index line promised them; the message is one line without the path."""
+
+
+def one_line(error: BaseException) -> str:
+    """The text of an exception as one line of at most 160 characters."""
+    text = getattr(error, "strerror", None) or str(error)  # without the path, which is named anyway
+    text = " ".join(text.split()) or type(error).__name__
+    return text if len(text) <= 160 else text[:157] + "..."

@@ -1,0 +1,34 @@
+"""Videos of any length: draw the first clip, then each next clip given the one before it (PVDM, section 3.3)."""
+
+from collections.abc import Iterator
+
+from torch import Tensor
+
+from pvdm_lightning.diffusion.denoise import Denoise
+from pvdm_lightning.diffusion.draws import Generators
+from pvdm_lightning.diffusion.samplers.sampler import Sampler
+
+
+def sample_clips(
+    denoise: Denoise,
+    first: Sampler,
+    later: Sampler,
+    shape: tuple[int, int, int],
+    num_clips: int,
+    generator: Generators = None,
+) -> Iterator[Tensor]:
+    """Latents [B C L] of x^1 ~ p(x), then of x^{l+1} ~ p(x^{l+1} | x^l), one clip at a time.
+
+    Args:
+        denoise: The network, guided or not.
+        first: Draws the first clip (N steps of the paper's N/M-s).
+        later: Draws every later clip (M steps).
+        shape: (B, C, L).
+        num_clips: How many clips make the video.
+        generator: One for the batch, or one a video.
+    """
+    previous: Tensor | None = None
+    for _ in range(num_clips):
+        sampler = first if previous is None else later
+        previous = sampler(denoise, shape, previous, generator)
+        yield previous

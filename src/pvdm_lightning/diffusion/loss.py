@@ -1,0 +1,44 @@
+"""The training objective: squared error of the predicted noise, with and without a condition (PVDM, equation 6)."""
+
+import torch
+from torch import Tensor
+
+from pvdm_lightning.diffusion.denoise import Denoise
+from pvdm_lightning.diffusion.noise_schedule import NoiseSchedule
+
+
+def draw_conditional(has_previous: Tensor, probability: float, generator: torch.Generator | None = None) -> Tensor:
+    """Which samples train p(x^2 | x^1): each with probability lambda, never one without a clip before it.
+
+    Args:
+        has_previous: bool [B].
+        probability: lambda.
+        generator: Of the draw, on the device of `has_previous`.
+    """
+    draw = torch.rand(has_previous.shape, generator=generator, device=has_previous.device)
+    return (draw < probability) & has_previous
+
+
+def denoising_loss(
+    denoise: Denoise,
+    schedule: NoiseSchedule,
+    z_0: Tensor,
+    condition: Tensor | None,
+    t: Tensor,
+    noise: Tensor,
+) -> Tensor:
+    """|eps - eps_theta(z_t, c, t)|^2, the mean over channels and tokens: [B].
+
+    Drawing for each sample whether it has its condition (`draw_conditional`) gives the expectation
+    lambda |eps - eps_theta(z_t^2, z_0^1, t)|^2 + (1 - lambda) |eps - eps_theta(z_t, 0, t)|^2.
+
+    Args:
+        denoise: The network.
+        schedule: The forward process.
+        z_0: Clean latents [B C L].
+        condition: Latents of the clips before [B C L], zeros for samples without one; None is zeros for all.
+        t: Times, int64 [B].
+        noise: eps [B C L], standard normal.
+    """
+    predicted = denoise(schedule.add_noise(z_0, noise, t), t, condition)
+    return (predicted - noise).square().mean(dim=(1, 2))

@@ -1,0 +1,51 @@
+"""The forward process q(z_t | z_0) = N(sqrt(abar_t) z_0, (1 - abar_t) I) (PVDM, section 2.1)."""
+
+import torch
+from torch import Tensor, nn
+
+
+class NoiseSchedule(nn.Module):
+    """beta_t = linspace(sqrt(beta_start), sqrt(beta_end), T)^2 and abar_t = prod_{i<=t} (1 - beta_i).
+
+    Tables are computed in float64 and kept in float32; they follow the module's device and stay out of its
+    state dict, since they follow from the arguments.
+
+    Args:
+        num_train_steps: T, steps of the forward process.
+        beta_start: beta at t = 0.
+        beta_end: beta at t = T - 1.
+    """
+
+    beta: Tensor
+    alpha_bar: Tensor
+
+    def __init__(self, num_train_steps: int = 1000, beta_start: float = 0.0015, beta_end: float = 0.0195) -> None:
+        super().__init__()
+        if num_train_steps < 1 or not 0 < beta_start <= beta_end < 1:
+            raise ValueError("a noise schedule needs num_train_steps >= 1 and 0 < beta_start <= beta_end < 1")
+        self.num_train_steps = num_train_steps
+        beta = torch.linspace(beta_start**0.5, beta_end**0.5, num_train_steps, dtype=torch.float64) ** 2
+        self.register_buffer("beta", beta.float(), persistent=False)
+        self.register_buffer("alpha_bar", (1 - beta).cumprod(0).float(), persistent=False)
+
+    def add_noise(self, z_0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+        """z_t = sqrt(abar_t) z_0 + sqrt(1 - abar_t) noise; z_0, noise [B C L], t int64 [B]."""
+        alpha_bar = self.alpha_bar[t][:, None, None]
+        return alpha_bar.sqrt() * z_0 + (1 - alpha_bar).sqrt() * noise
+
+    def predict_z_0(self, z_t: Tensor, noise: Tensor, t: int) -> Tensor:
+        """The z_0 that z_t [B C L] came from if its noise was `noise`."""
+        alpha_bar = self.alpha_bar[t]
+        return alpha_bar.rsqrt() * z_t - (1 / alpha_bar - 1).sqrt() * noise
+
+    def sampling_times(self, num_sampling_steps: int) -> list[int]:
+        """The visited times, from T - 1 down: linspace(-1, T - 1, steps + 1) truncated, without the final -1.
+
+        Raises:
+            ValueError: `num_sampling_steps` is not in 1..T.
+        """
+        if not 1 <= num_sampling_steps <= self.num_train_steps:
+            raise ValueError(f"num_sampling_steps is in 1..{self.num_train_steps}, got {num_sampling_steps}")
+        # float32 and truncation as in the original: with float64 some times would differ by one.
+        times = torch.linspace(-1, self.num_train_steps - 1, num_sampling_steps + 1).int().tolist()
+        return list(reversed(times))[:-1]

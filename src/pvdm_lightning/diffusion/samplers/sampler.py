@@ -1,0 +1,22 @@
+"""What every sampler is."""
+
+from typing import Protocol
+
+from torch import Tensor
+
+from pvdm_lightning.diffusion.denoise import Denoise
+from pvdm_lightning.diffusion.draws import Generators
+
+
+class Sampler(Protocol):
+    """Draws latents with a denoiser."""
+
+    def __call__(
+        self,
+        denoise: Denoise,
+        shape: tuple[int, int, int],
+        condition: Tensor | None = None,
+        generator: Generators = None,
+    ) -> Tensor:
+        """Latents [B C L] in [-1, 1] of the given shape (B, C, L), given a condition [B C L] or None."""
+        ...

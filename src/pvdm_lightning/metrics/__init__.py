@@ -1,0 +1,38 @@
+"""FVD, video Inception Score and reconstruction metrics, exact under any batch size and number of processes."""
+
+from pvdm_lightning.metrics.feature_statistics import (
+    FeatureStatistics,
+    load_statistics,
+    save_statistics,
+    statistics_path,
+)
+from pvdm_lightning.metrics.frechet_video_distance import FrechetVideoDistance, frechet_distance
+from pvdm_lightning.metrics.frozen_network import FrozenNetwork
+from pvdm_lightning.metrics.i3d import I3D
+from pvdm_lightning.metrics.inception_score import InceptionScore, VideoInceptionScore, inception_score
+from pvdm_lightning.metrics.lpips_vgg import LPIPS_VGG16
+from pvdm_lightning.metrics.published_network import C3D_MMACTION, C3D_UCF101, STYLEGAN_V_I3D, PublishedNetwork
+from pvdm_lightning.metrics.reconstruction import MeanOverVideos, VideoLPIPS, VideoPSNR, VideoSSIM
+
+__all__ = [
+    "C3D_MMACTION",
+    "C3D_UCF101",
+    "I3D",
+    "LPIPS_VGG16",
+    "STYLEGAN_V_I3D",
+    "FeatureStatistics",
+    "FrechetVideoDistance",
+    "FrozenNetwork",
+    "InceptionScore",
+    "MeanOverVideos",
+    "PublishedNetwork",
+    "VideoInceptionScore",
+    "VideoLPIPS",
+    "VideoPSNR",
+    "VideoSSIM",
+    "frechet_distance",
+    "inception_score",
+    "load_statistics",
+    "save_statistics",
+    "statistics_path",
+]

@@ -1,0 +1,46 @@
+"""LPIPS with a VGG-16 trunk, as a distance of two videos."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from pvdm_lightning.lpips_vgg import TRUNK_FILE, build_lpips
+from pvdm_lightning.metrics.published_network import PublishedNetwork
+
+
+class VideoLPIPSDistance(nn.Module):
+    """Two uint8 videos [B 3 T H W] in 0..255 -> the mean LPIPS of their frames, float32 [B].
+
+    Args:
+        trunk: torchvision's VGG-16 state dict; its ``features.*`` entries are read.
+
+    Raises:
+        ValueError: A convolution of the trunk is missing or misshapen; it is named.
+    """
+
+    def __init__(self, trunk: Mapping[str, Tensor]) -> None:
+        super().__init__()
+        self.lpips = build_lpips(trunk)
+
+    def forward(self, first: Tensor, second: Tensor) -> Tensor:
+        # One video at a time: the trunk's first activations of a 16 x 256 x 256 clip alone take 268 MB.
+        values = []
+        for pair in zip(first, second):
+            frames = (video.transpose(0, 1).float() / 127.5 - 1 for video in pair)
+            values.append(self.lpips(*frames).mean())
+        return torch.stack(values)
+
+
+def _load(path: Path) -> VideoLPIPSDistance:
+    return VideoLPIPSDistance(torch.load(path, map_location="cpu", weights_only=True))
+
+
+LPIPS_VGG16 = PublishedNetwork(
+    name="lpips-vgg16",
+    file_name=TRUNK_FILE,
+    num_outputs=1,
+    sha256="397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
+    load=_load,
+)

@@ -1,0 +1,136 @@
+"""Networks that the literature measures with: which file each one is, its hash, and how to open it."""
+
+import hashlib
+import logging
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from pvdm_lightning.errors import UserError
+from pvdm_lightning.metrics.c3d import load_c3d
+from pvdm_lightning.metrics.frozen_network import FrozenNetwork
+from pvdm_lightning.pretrained import find_weights, remedy
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PublishedNetwork:
+    """A network by the name under which results are compared.
+
+    Some are published as TorchScript, which is a program: opening such a file runs it. That happens only with a path
+    the user gave or a file in the cache folders, which the user fills; nothing is fetched. State dicts are read with
+    ``weights_only``, which runs nothing.
+
+    Attributes:
+        name: As results name it.
+        file_name: The published file, looked for in the cache folders.
+        num_outputs: Values it gives for a video.
+        sha256: Of the published file, or as many of its first digits as are on record; None where there are none.
+        load: Opens such a file.
+    """
+
+    name: str
+    file_name: str
+    num_outputs: int
+    sha256: str | None
+    load: Callable[[Path], nn.Module]
+
+    def find(self, given: str | Path | None, flag: str) -> FrozenNetwork | None:
+        """Open the weights at `given`, else those in the cache folders; None where there are none.
+
+        A file whose hash is not the published one is used, but under a name that shows it, and a warning is logged:
+        a figure never carries the name of a network that did not measure it.
+
+        Raises:
+            UserError: `given` (of option `flag`) does not exist, or the file is not what `file_name` should be.
+        """
+        path = find_weights(self.file_name, given, flag)
+        if path is None:
+            return None
+        digest = file_sha256(path)
+        name = self.name
+        if self.sha256 is not None and not digest.startswith(self.sha256):
+            name = f"{self.name} (unrecognised file {digest[:12]})"
+            logger.warning("%s is not the published %s: its SHA-256 is %s", path, self.file_name, digest)
+        try:
+            module = self.load(path)
+        # A damaged or foreign file fails in as many ways as there are formats; all of them are the user's file.
+        except Exception as error:
+            reason = (str(error).strip() or repr(error)).splitlines()[-1]
+            problem = f"cannot be read as {self.file_name}: {reason}"
+            raise UserError(flag, path, problem, f"Give the published {self.file_name}.") from error
+        return FrozenNetwork(module, name, self.num_outputs, path, digest)
+
+    def remedy(self, flag: str) -> str:
+        """The line to print when `find` gave None."""
+        return f"{self.name} is missing: {remedy(self.file_name, flag)}"
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+class _StyleGANVI3D(nn.Module):
+    def __init__(self, script: nn.Module) -> None:
+        super().__init__()
+        self.script = script
+
+    def forward(self, videos: Tensor) -> Tensor:
+        # rescale: pixels to [-1, 1]; resize: to 224 x 224; return_features: the 400 logits, before the softmax.
+        return self.script(videos, rescale=True, resize=True, return_features=True)
+
+
+class _C3DLogProbabilities(nn.Module):
+    def __init__(self, script: nn.Module) -> None:
+        super().__init__()
+        self.script = script
+
+    def forward(self, videos: Tensor) -> Tensor:
+        return self.script(videos).log()
+
+
+def _open_torchscript(path: Path) -> nn.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore", FutureWarning
+        )  # deprecated by torch, but it is how these networks are published
+        return torch.jit.load(path, map_location="cpu")
+
+
+STYLEGAN_V_I3D = PublishedNetwork(
+    name="i3d-stylegan-v",
+    file_name="i3d_torchscript.pt",
+    num_outputs=400,
+    sha256="bec6519f66ea534e953026b4ae2c65553c17bf105611c746d904657e5860a5e2",
+    load=lambda path: _StyleGANVI3D(_open_torchscript(path)),
+)
+"""FVD detector of the StyleGAN-V protocol (Skorokhodov et al., arXiv 2112.14683): a TorchScript program."""
+
+C3D_UCF101 = PublishedNetwork(
+    name="c3d-ucf101",
+    file_name="c3d_ucf101.pt",
+    num_outputs=101,
+    sha256=None,
+    load=lambda path: _C3DLogProbabilities(_open_torchscript(path)),
+)
+"""Classifier of the video Inception Score in the literature: a TorchScript program with its own preprocessing."""
+
+C3D_MMACTION = PublishedNetwork(
+    name="c3d-ucf101-mmaction2",
+    file_name="c3d_sports1m-pretrained_8xb30-16x1x1-45e_ucf101-rgb_20220811-31723200.pth",
+    num_outputs=101,
+    sha256="31723200",
+    load=lambda path: load_c3d(torch.load(path, map_location="cpu", weights_only=True)),
+)
+"""C3D fine-tuned on UCF-101 by MMAction2: a plain state dict, for machines that run no foreign programs. Its scores
+are close to those of `C3D_UCF101` at best, so they carry another name."""

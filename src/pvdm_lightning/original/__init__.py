@@ -1,0 +1,7 @@
+"""Weights of the original implementation, renamed into our modules."""
+
+from pvdm_lightning.original.autoencoder import load_autoencoder
+from pvdm_lightning.original.denoiser import load_denoiser
+from pvdm_lightning.original.i3d import load_i3d
+
+__all__ = ["load_autoencoder", "load_denoiser", "load_i3d"]

@@ -1,0 +1,154 @@
+"""Small videos of every awkward kind, made with PyAV once a session."""
+
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from pvdm_lightning.data import decoding
+
+
+def picture(number: int, height: int = 48, width: int = 64) -> np.ndarray:
+    """A picture that tells its number: a bright bar that wanders over a gradient."""
+    frame = np.zeros((height, width, 3), np.uint8)
+    frame[..., 0] = np.linspace(0, 200, width, dtype=np.uint8)[None]
+    frame[..., 1] = np.linspace(0, 200, height, dtype=np.uint8)[:, None]
+    frame[:, number % width : number % width + 6] = 255 - (number * 7) % 128
+    return frame
+
+
+def write_video(
+    path: Path,
+    frames: int = 40,
+    codec: str = "mpeg4",
+    size: tuple[int, int] = (48, 64),
+    pix_fmt: str = "yuv420p",
+    options: dict[str, str] | None = None,
+    stamps: list[int] | None = None,
+    max_b_frames: int = 0,
+    gop_size: int = 12,
+) -> Path:
+    """Encode `frames` pictures; `stamps` gives their times where they are uneven."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25, options=options or {})
+        stream.height, stream.width, stream.pix_fmt = *size, pix_fmt
+        stream.codec_context.gop_size = gop_size
+        stream.codec_context.max_b_frames = max_b_frames
+        for number in range(frames):
+            frame = av.VideoFrame.from_ndarray(picture(number, *size), format="rgb24").reformat(format=pix_fmt)
+            frame.pts = number if stamps is None else stamps[number]
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+def rotate_by_90(path: Path) -> None:
+    """Write a quarter turn into the track header of an MP4 file, as telephones do."""
+    content = bytearray(path.read_bytes())
+    matrix = content.index(b"tkhd") + 4 + 40
+    content[matrix : matrix + 36] = struct.pack(">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, 0, 0, 1 << 30)
+    path.write_bytes(content)
+
+
+def make_folder(root: Path) -> Path:
+    write_video(root / "mpeg4.avi")
+    write_video(root / "b_frames.avi", max_b_frames=2)
+    write_video(root / "Café 視頻 (1).avi", max_b_frames=2)
+    write_video(root / "h264.mp4", codec="libx264", max_b_frames=3)
+    write_video(root / "one_key_frame.mp4", codec="libx264", gop_size=400)
+    write_video(root / "UPPER.MKV", codec="libx264")
+    write_video(root / "vp9.webm", codec="libvpx-vp9", options={"deadline": "realtime", "cpu-used": "8"})
+    write_video(root / "rotated.mp4", codec="libx264", size=(64, 96))
+    rotate_by_90(root / "rotated.mp4")
+    write_video(root / "odd_size.avi", size=(45, 63), codec="ffv1", pix_fmt="yuv444p")
+    write_video(root / "odd_420.avi", size=(45, 63))
+    write_video(root / "gray.avi", codec="ffv1", pix_fmt="gray")
+    write_video(root / "ten_bit.mp4", codec="libx264", pix_fmt="yuv420p10le")
+    write_video(root / "uneven_times.mkv", codec="libx264", stamps=[number**2 for number in range(40)])
+    write_video(root / "tiny.avi", size=(2, 2), codec="ffv1", pix_fmt="bgr0")
+    write_video(root / "one_frame.avi", frames=1)
+    whole = (root / "b_frames.avi").read_bytes()
+    start = whole.index(b"movi")
+    (root / "truncated.avi").write_bytes(whole[: start + (len(whole) - start) * 6 // 10])
+    damaged = bytearray(whole)
+    middle = (start + len(whole)) // 2
+    damaged[middle : middle + 300] = bytes(300)
+    (root / "damaged.avi").write_bytes(damaged)
+    return root
+
+
+def make_broken(root: Path) -> Path:
+    root.mkdir()
+    (root / "empty.avi").touch()
+    (root / "text.mp4").write_text("this is no video\n" * 50)
+    (root / "noise.avi").write_bytes(np.random.default_rng(0).bytes(5000))
+    whole = write_video(root / "header_only.avi").read_bytes()
+    (root / "header_only.avi").write_bytes(whole[:1200])
+    (root / "dangling.avi").symlink_to("nowhere.avi")
+    with av.open(str(root / "sound.mp4"), "w") as container:
+        stream = container.add_stream("aac", rate=16000)
+        sound = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        sound.sample_rate = 16000
+        container.mux(stream.encode(sound))
+        container.mux(stream.encode())
+    return root
+
+
+@pytest.fixture(scope="session")
+def playable(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Files that can be read, each awkward in its own way."""
+    return make_folder(tmp_path_factory.mktemp("playable"))
+
+
+@pytest.fixture(scope="session")
+def broken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Files named like videos from which no frame can be had."""
+    return make_broken(tmp_path_factory.mktemp("videos") / "broken")
+
+
+@pytest.fixture
+def video_writer() -> Callable[..., Path]:
+    return write_video
+
+
+@pytest.fixture
+def frame_folder_writer() -> Callable[..., Path]:
+    """Writes numbered pictures into a folder."""
+
+    def write(folder: Path, frames: int, pattern: str = "frame{:05d}.png") -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
+        for number in range(frames):
+            Image.fromarray(picture(number)).save(folder / pattern.format(number))
+        return folder
+
+    return write
+
+
+@pytest.fixture
+def decode_all() -> Callable[[Path, int], list[np.ndarray]]:
+    """Every frame of a file in the order PyAV decodes them: what all routes have to agree with."""
+
+    def decode(path: Path, rotation: int = 0) -> list[np.ndarray]:
+        with av.open(str(path)) as container:
+            frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+        return [np.rot90(frame, rotation // 90) for frame in frames]
+
+    return decode
+
+
+@pytest.fixture
+def without_decord(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a Mac, where decord cannot be installed."""
+    monkeypatch.setattr(decoding, "decord", None)
+
+
+@pytest.fixture
+def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """An empty folder in place of the user's cache."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "pvdm_lightning"

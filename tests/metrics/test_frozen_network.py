@@ -1,0 +1,49 @@
+import pytest
+import torch
+from torch import nn
+
+from pvdm_lightning.metrics import FrechetVideoDistance, FrozenNetwork
+
+
+class PixelProduct(nn.Module):
+    """A product large enough for torch to give up precision where it may."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(768, 512, generator=torch.Generator().manual_seed(0)))
+
+    def forward(self, videos):
+        return (videos.float() / 255).flatten(1) @ self.weight
+
+
+def test_features_do_not_follow_the_run_around(network, moving_patterns):
+    videos = moving_patterns(4, seed=1)
+    product = FrozenNetwork(PixelProduct(), "random-weights product", 512)
+    many = torch.randint(0, 256, (64, 3, 2, 8, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    before, before_product = network(videos), product(many)
+    metric = FrechetVideoDistance(network).train().half()
+    metric.set_dtype(torch.bfloat16)
+    nn.Sequential(metric).double().train()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            after, after_product = network(videos), product(many)
+    finally:
+        torch.set_float32_matmul_precision("highest")
+    assert torch.equal(after, before)
+    assert torch.equal(after_product, before_product)
+    assert not after.requires_grad
+    assert metric.real_outer.dtype == torch.float64
+
+
+def test_a_metric_registers_nothing_of_the_network(network):
+    metric = FrechetVideoDistance(network)
+    assert list(metric.parameters()) == []
+    assert list(metric.modules()) == [metric]
+    assert metric.state_dict() == {}
+
+
+@pytest.mark.parametrize("bad", [torch.zeros(1, 3, 16, 8, 8), torch.zeros(3, 16, 8, 8, dtype=torch.uint8)])
+def test_only_uint8_videos_are_taken(network, bad):
+    with pytest.raises(ValueError, match=r"random-weights \(seed 0\) takes uint8 videos \[B 3 T H W\]"):
+        network(bad)

@@ -1,0 +1,80 @@
+import hashlib
+import logging
+import warnings
+
+import pytest
+import torch
+from torch import nn
+
+from pvdm_lightning.errors import UserError
+from pvdm_lightning.metrics import C3D_MMACTION, C3D_UCF101, LPIPS_VGG16, STYLEGAN_V_I3D
+from pvdm_lightning.original.i3d import ORIGINAL_I3D
+
+ALL = [STYLEGAN_V_I3D, C3D_UCF101, C3D_MMACTION, LPIPS_VGG16, ORIGINAL_I3D]
+
+
+class RandomDetector(nn.Module):
+    """The published detector's call, with a result that tells which switches were on."""
+
+    def forward(self, x: torch.Tensor, rescale: bool = False, resize: bool = False, return_features: bool = False):
+        switches = torch.tensor([float(rescale), float(resize), float(return_features)])
+        return x.float().mean(dim=[1, 2, 3, 4])[:, None] * switches
+
+
+class RandomClassifier(nn.Module):
+    def forward(self, x: torch.Tensor):
+        return torch.stack([x.float().mean(dim=[1, 2, 3, 4]) / 255, 1 - x.float().mean(dim=[1, 2, 3, 4]) / 255], dim=1)
+
+
+def save_script(module, path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        torch.jit.script(module).save(str(path))
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("PVDM_CACHE", str(tmp_path))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    return tmp_path
+
+
+@pytest.mark.parametrize("published", ALL, ids=lambda published: published.name)
+def test_an_absent_file_gives_none_and_a_remedy(published, cache):
+    assert published.find(None, "--weights") is None
+    line = published.remedy("--weights")
+    assert published.name in line
+    assert f"put {published.file_name} into {cache}" in line
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize("published", ALL, ids=lambda published: published.name)
+def test_a_damaged_file_is_the_users_error(published, cache):
+    (cache / published.file_name).write_bytes(b"not a network")
+    with pytest.raises(UserError, match=rf"^--weights \S+: cannot be read as {published.file_name}"):
+        published.find(None, "--weights")
+
+
+def test_a_file_other_than_the_published_one_never_carries_its_name(cache, caplog):
+    path = cache / "mine.pt"
+    save_script(RandomDetector(), path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    with caplog.at_level(logging.WARNING):
+        network = STYLEGAN_V_I3D.find(path, "--weights")
+    assert network.name == f"i3d-stylegan-v (unrecognised file {digest[:12]})"
+    assert (network.path, network.sha256) == (path, digest)
+    assert "is not the published i3d_torchscript.pt" in caplog.text
+
+
+def test_the_detector_is_called_as_its_protocol_says(cache):
+    save_script(RandomDetector(), cache / "i3d_torchscript.pt")
+    network = STYLEGAN_V_I3D.find(None, "--weights")
+    features = network(torch.full((2, 3, 16, 4, 4), 9, dtype=torch.uint8))
+    assert torch.equal(features, torch.full((2, 3), 9.0))
+
+
+def test_probabilities_of_a_torchscript_classifier_become_logarithms(cache):
+    save_script(RandomClassifier(), cache / "c3d_ucf101.pt")
+    network = C3D_UCF101.find(None, "--weights")
+    log_p = network(torch.full((1, 3, 16, 4, 4), 51, dtype=torch.uint8))
+    torch.testing.assert_close(log_p.exp(), torch.tensor([[0.2, 0.8]]))
