@@ -11,10 +11,11 @@ from pvdm_lightning.data.decoding import read_frames
 from pvdm_lightning.data.probing import probe
 from pvdm_lightning.data.video_info import DecodeError, Route
 
-PLAYABLE = (
-    "mpeg4.avi b_frames.avi h264.mp4 one_key_frame.mp4 UPPER.MKV vp9.webm rotated.mp4 odd_size.avi odd_420.avi gray.avi"
-    " ten_bit.mp4 uneven_times.mkv tiny.avi one_frame.avi truncated.avi damaged.avi"
-).split() + ["Café 視頻 (1).avi"]
+PLAYABLE = [
+    *("mpeg4.avi", "b_frames.avi", "Café 視頻 (1).avi", "truncated.avi", "damaged.avi"),
+    *("h264.mp4", "one_key_frame.mp4", "rotated.mp4", "ten_bit.mp4", "UPPER.MKV", "uneven_times.mkv", "vp9.webm"),
+    *("odd_size.avi", "odd_420.avi", "gray.avi", "tiny.avi", "one_frame.avi"),
+]
 
 DecodeAll = Callable[[Path, int], list[np.ndarray]]
 
@@ -131,7 +132,9 @@ def test_a_file_that_shrank_after_it_was_indexed_raises_one_kind_of_error(
 
 def _bytes_read(path: Path) -> list[bytes]:
     info = probe(path)
-    return [frame.tobytes() for window in windows_of(info.frames) for frame in read_frames(path, info, window, np.array)]
+    return [
+        frame.tobytes() for window in windows_of(info.frames) for frame in read_frames(path, info, window, np.array)
+    ]
 
 
 @pytest.mark.parametrize("name", ["h264.mp4", "b_frames.avi"])

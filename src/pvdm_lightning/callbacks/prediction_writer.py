@@ -1,0 +1,75 @@
+"""Writes what `pvdm predict` makes, as it is made."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import BasePredictionWriter
+
+from pvdm_lightning.callbacks.video_files import WRITERS, write_video
+from pvdm_lightning.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+
+class PredictionWriter(BasePredictionWriter):
+    """Writes each predicted video under its number, so processes and batches do not matter.
+
+    Args:
+        dir: Folder for the videos; made if it is not there.
+        formats: Any of mp4, gif, png (a folder of frames) and npy (uint8 [T H W 3]).
+        fps: Frames a second.
+        overwrite: Whether to write into a folder that already holds such videos.
+    """
+
+    def __init__(
+        self,
+        dir: str = "samples",
+        formats: Sequence[Literal["mp4", "gif", "png", "npy"]] = ("mp4",),
+        fps: float = 25,
+        overwrite: bool = False,
+    ) -> None:
+        super().__init__(write_interval="batch")
+        if fps <= 0:
+            raise UserError("--output.fps", fps, "is not positive", "Give frames a second, such as 25.")
+        if not formats or any(name not in WRITERS for name in formats):
+            raise UserError("--output.formats", list(formats), "is not a list of formats", f"Give some of {[*WRITERS]}.")
+        self.dir, self.formats, self.fps, self.overwrite = Path(dir), tuple(formats), fps, overwrite
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        # Only the first process looks and makes the folder: another may already have written into it.
+        if not trainer.is_global_zero:
+            return
+        if self.dir.exists() and not self.dir.is_dir():
+            raise UserError("--output.dir", self.dir, "is a file", "Name a folder.")
+        if not self.overwrite and self.dir.is_dir() and any(self.dir.glob("video_*")):
+            raise UserError(
+                "--output.dir",
+                self.dir,
+                "already holds videos",
+                "Name another folder, or allow replacing them with --output.overwrite true.",
+            )
+        try:
+            self.dir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError("--output.dir", self.dir, f"cannot be made ({error})", "Name another folder.") from None
+
+    def write_on_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        prediction: Any,
+        batch_indices: Sequence[int] | None,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int,
+    ) -> None:
+        for video, index in zip(prediction["video"], prediction["index"].tolist(), strict=True):
+            for file_format in self.formats:
+                write_video(video, self.dir, f"video_{index:05d}", file_format, self.fps)
+
+    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.is_global_zero:
+            logger.info("videos (%s) are in %s", ", ".join(self.formats), self.dir)

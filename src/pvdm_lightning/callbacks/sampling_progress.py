@@ -1,0 +1,40 @@
+"""A progress bar of sampling that counts evaluations of the denoiser, the thing that takes the time."""
+
+from typing import Any
+
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+from tqdm import tqdm
+
+from pvdm_lightning.training import LatentDiffusionModule
+
+
+class SamplingProgress(Callback):
+    """Shows the progress of `pvdm predict` in the first process, in place of the bar that counts batches."""
+
+    def __init__(self) -> None:
+        self._bar: tqdm[Any] | None = None
+
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not isinstance(pl_module, LatentDiffusionModule) or not trainer.is_global_zero:
+            return
+        if trainer.progress_bar_callback is None:  # --trainer.enable_progress_bar false
+            return
+        trainer.progress_bar_callback.disable()
+        sampling = pl_module.sampling
+        first, later = sampling.steps(pl_module.schedule)
+        clips = sampling.num_clips(pl_module.clip_shape[0])
+        batches = sum(int(count) for count in trainer.num_predict_batches)
+        self._bar = tqdm(total=batches * (first + (clips - 1) * later), desc="sampling", unit="step")
+        pl_module.on_denoise = self._bar.update
+
+    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._close(pl_module)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self._close(pl_module)
+
+    def _close(self, pl_module: LightningModule) -> None:
+        if self._bar is not None and isinstance(pl_module, LatentDiffusionModule):
+            self._bar.close()
+            self._bar, pl_module.on_denoise = None, None

@@ -1,0 +1,80 @@
+"""Videos uint8 [3 T H W] to files and back to nothing else: mp4, gif, png frames, npy."""
+
+import io
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+
+def gif_bytes(video: Tensor, fps: float) -> bytes:
+    """An endless GIF of a video uint8 [3 T H W]."""
+    frames = [Image.fromarray(frame) for frame in _frames(video)]
+    buffer = io.BytesIO()
+    # A GIF counts in hundredths of a second, and viewers slow down what is shorter than two.
+    duration = max(20, round(1000 / fps))
+    frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:], duration=duration, loop=0)
+    return buffer.getvalue()
+
+
+def write_gif(video: Tensor, path: Path, fps: float) -> None:
+    """Write a GIF."""
+    path.write_bytes(gif_bytes(video, fps))
+
+
+def write_mp4(video: Tensor, path: Path, fps: float) -> None:
+    """Write H.264 in 4:2:0; an odd side, which that cannot hold, loses its last row or column."""
+    frames = _frames(video)[:, : video.shape[2] // 2 * 2 or None, : video.shape[3] // 2 * 2 or None]
+    with av.open(str(path), "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=_rational(fps), options={"crf": "17"})
+        stream.height, stream.width, stream.pix_fmt = frames.shape[1], frames.shape[2], "yuv420p"
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
+        container.mux(stream.encode())
+
+
+def write_npy(video: Tensor, path: Path, fps: float) -> None:
+    """Write uint8 [T H W 3]."""
+    with path.open("wb") as file:
+        np.save(file, _frames(video))
+
+
+def write_png(video: Tensor, path: Path, fps: float) -> None:
+    """Write a folder of numbered frames."""
+    path.mkdir()
+    for number, frame in enumerate(_frames(video)):
+        Image.fromarray(frame).save(path / f"frame_{number:05d}.png")
+
+
+WRITERS: dict[str, tuple[str, Callable[[Tensor, Path, float], None]]] = {
+    "mp4": (".mp4", write_mp4),
+    "gif": (".gif", write_gif),
+    "png": ("", write_png),
+    "npy": (".npy", write_npy),
+}
+"""Format -> (suffix of the file or folder, writer)."""
+
+
+def write_video(video: Tensor, folder: Path, name: str, file_format: str, fps: float) -> Path:
+    """Write a video so that a reader, or a killed run, never sees half of it; returns its path."""
+    suffix, write = WRITERS[file_format]
+    final = folder / f"{name}{suffix}"
+    partial = folder / f".{name}{suffix}.partial-{os.getpid()}"
+    write(video, partial, fps)
+    if final.is_dir():
+        shutil.rmtree(final)
+    partial.replace(final)
+    return final
+
+
+def _frames(video: Tensor) -> np.ndarray:
+    return video.permute(1, 2, 3, 0).contiguous().cpu().numpy()
+
+
+def _rational(fps: float) -> "int | str":
+    return int(fps) if fps == int(fps) else str(fps)

@@ -1,0 +1,209 @@
+"""The `pvdm` command: LightningCLI with this project's defaults, and the commands it adds."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from jsonargparse import ArgumentError, ArgumentParser
+from lightning import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from torch.utils.data import DataLoader
+
+import pvdm_lightning.data  # noqa: F401  (so that its classes can be named without their package)
+from pvdm_lightning import commands
+from pvdm_lightning.callbacks import PredictionWriter, RunRecord, SamplingProgress, Throughput, VideoLogger
+from pvdm_lightning.errors import UserError
+from pvdm_lightning.shipped_configs import find_config
+from pvdm_lightning.training import LatentDiffusionModule, Sampling
+from pvdm_lightning.training.checkpoint import read_checkpoint
+
+COMMANDS: dict[str, Callable[..., None]] = {"import-original": commands.import_original}
+_FROM_CHECKPOINT = ("validate", "test", "predict")
+
+
+class PvdmCLI(LightningCLI):
+    """LightningCLI for both stages; what it trains, and on what, the configuration says."""
+
+    def __init__(self, args: Sequence[str]) -> None:
+        super().__init__(
+            LightningModule,
+            LightningDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            save_config_kwargs={"overwrite": True},
+            seed_everything_default=0,
+            auto_configure_optimizers=False,
+            trainer_defaults={"default_root_dir": "runs"},
+            parser_kwargs={"description": "Projected latent video diffusion: train, validate, test and sample."},
+            args=list(args),
+        )
+
+    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
+        return super().init_parser(exit_on_error=False, **kwargs)
+
+    def _add_subcommands(self, parser: LightningArgumentParser, **kwargs: Any) -> None:
+        super()._add_subcommands(parser, **kwargs)
+        for name, command in COMMANDS.items():
+            # Listed in `pvdm --help`; `main` runs them.
+            own = command_parser(name, command)
+            parser._subcommands_action.add_subcommand(name, own, help=own.description)  # type: ignore[union-attr]
+
+    def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
+        self._adding = subcommand
+        return super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        if self._adding == "fit":
+            parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+            parser.set_defaults({"checkpoint.save_last": True, "checkpoint.filename": "step-{step}"})
+            parser.set_defaults({"checkpoint.auto_insert_metric_name": False})
+            parser.add_lightning_class_args(VideoLogger, "video_logger")
+        elif self._adding == "predict":
+            parser.add_class_arguments(Sampling, "sampling")
+            parser.add_lightning_class_args(PredictionWriter, "output")
+            parser.set_defaults({"trainer.logger": False})
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        if self.subcommand != "fit":
+            self.save_config_callback = None
+        trainer = super().instantiate_trainer(**kwargs)
+        if self.subcommand == "fit":
+            data = self.config_dump.get("data")
+            trainer.callbacks += [Throughput(), *([RunRecord(data)] if data else [])]  # type: ignore[attr-defined]
+        elif self.subcommand == "predict":
+            trainer.callbacks.append(SamplingProgress())  # type: ignore[attr-defined]
+        return trainer
+
+    def _parse_ckpt_path(self) -> None:
+        """Nothing: Lightning's own lets the checkpoint's hyper-parameters override the command line's."""
+
+    def after_instantiate_classes(self) -> None:
+        path = self._get(self.config_init, "ckpt_path")
+        if path is None:
+            if self.subcommand in _FROM_CHECKPOINT:
+                raise UserError("--ckpt_path", None, f"{self.subcommand} needs a trained model", "Give a .ckpt file.")
+            return
+        if path in ("best", "last", "hpc", "registry"):
+            return
+        checkpoint = read_checkpoint(path, "--ckpt_path", expected=type(self.model).__name__)
+        if isinstance(self.model, LatentDiffusionModule):
+            self.model.attach_carried_autoencoder(checkpoint)
+
+    def predict(self, **kwargs: Any) -> None:
+        """Sample videos (stage two), or reconstruct validation clips (stage one)."""
+        sampling: Sampling = self._get(self.config_init, "sampling")
+        if isinstance(self.model, LatentDiffusionModule):
+            self.model.sampling = sampling
+            sampling.samplers(self.model.schedule)
+            sampling.refuse_what_memory_cannot_hold(self.model.clip_shape)
+            kwargs.pop("datamodule", None)
+            numbers = torch.arange(sampling.num_videos)
+            kwargs["dataloaders"] = DataLoader(numbers, batch_size=sampling.batch_size)  # type: ignore[arg-type]
+        elif self.datamodule is None:
+            raise UserError("--data", None, "reconstructing needs clips", "Give --data, as to fit.")
+        else:
+            self.datamodule.val_clips = sampling.num_videos
+        self.trainer.predict(**{**kwargs, "return_predictions": False})
+
+
+def command_parser(name: str, command: Callable[..., None]) -> ArgumentParser:
+    """The parser of one of our own commands, from its signature and docstring."""
+    parser = ArgumentParser(prog=f"pvdm {name}", description=(command.__doc__ or "").split("\n\n")[0].strip())
+    parser.exit_on_error = False
+    parser.add_function_arguments(command)
+    return parser
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Entry point of `pvdm`. A user's mistake ends in one line on stderr and exit status 2."""
+    arguments = list(sys.argv[1:] if args is None else args)
+    _quieten()
+    try:
+        if arguments and arguments[0] in COMMANDS:
+            command = COMMANDS[arguments[0]]
+            parser = command_parser(arguments[0], command)
+            command(**parser.parse_args(arguments[1:]).as_dict())
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            PvdmCLI(_with_checkpoints_config(_with_found_configs(arguments), Path(folder)))
+    except UserError as error:
+        _fail(str(error))
+    except ArgumentError as error:
+        _fail(" ".join(str(error).split()) + " (see --help)")
+    except MisconfigurationException as error:
+        _fail(" ".join(str(error).split()))
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "allocate memory" not in str(error) and "out of memory" not in str(error):
+            raise
+        _fail(
+            f"out of memory: {str(error).splitlines()[0][:160]}. Lower --data.batch_size, --model.autoencoder.frames or "
+            "the resolution, or set --model.autoencoder.checkpointing or --model.denoiser.checkpointing true."
+        )
+
+
+def _with_found_configs(args: list[str]) -> list[str]:
+    """Replace the name of a shipped configuration by its path."""
+    found = list(args)
+    for i, arg in enumerate(args):
+        if arg in ("--config", "-c") and i + 1 < len(args):
+            found[i + 1] = find_config(args[i + 1])
+        elif arg.startswith("--config="):
+            found[i] = f"--config={find_config(arg.removeprefix('--config='))}"
+    return found
+
+
+def _with_checkpoints_config(args: list[str], folder: Path) -> list[str]:
+    """For commands that take a trained model: where no model is given, that and the data of --ckpt_path."""
+    if not args or args[0] not in _FROM_CHECKPOINT:
+        return args
+    if any(arg.startswith(("--config", "--model")) or arg == "-c" for arg in args):
+        return args
+    path = next((b for a, b in zip(args, args[1:], strict=False) if a == "--ckpt_path"), None)
+    path = next((a.removeprefix("--ckpt_path=") for a in args if a.startswith("--ckpt_path=")), path)
+    if path is None:
+        if {"-h", "--help", "--print_config"} & set(args):
+            return args
+        raise UserError("--ckpt_path", None, f"{args[0]} needs a trained model", "Give a .ckpt file of `pvdm fit`.")
+    checkpoint = read_checkpoint(path, "--ckpt_path")
+    init_args = {k: v for k, v in checkpoint["hyper_parameters"].items() if k not in ("_class_path", "_instantiator")}
+    config: dict[str, Any] = {
+        "model": {"class_path": checkpoint["hyper_parameters"]["_class_path"], "init_args": init_args}
+    }
+    if checkpoint.get("data_config"):
+        config["data"] = checkpoint["data_config"]
+    file = folder / "checkpoint.yaml"
+    file.write_text(yaml.safe_dump(config))
+    return [args[0], "--config", str(file), *args[1:]]
+
+
+def _quieten() -> None:
+    """Our own messages at info level; of others', leave out advice that does not apply."""
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING, stream=sys.stderr)
+    logging.getLogger("pvdm_lightning").setLevel(logging.INFO)
+    for message in (
+        ".*does not have many workers.*",
+        ".*LightningCLI's args parameter.*",
+        ".*isinstance.treespec, LeafSpec.*",
+        ".*GPU available but not used.*",
+        ".*litlogger.*",
+    ):
+        warnings.filterwarnings("ignore", message=message)
+
+
+def _fail(message: str) -> None:
+    sys.stderr.write(f"pvdm: error: {message}\n")
+    raise SystemExit(2)
+
+
+if __name__ == "__main__":
+    main()

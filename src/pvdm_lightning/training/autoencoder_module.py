@@ -1,0 +1,261 @@
+"""Stage one: trains the autoencoder with L1 + LPIPS, then with two discriminators (PVDM, section 3.1 and appendix)."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import torch
+from lightning import LightningModule
+from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from torch import Tensor, nn
+
+from pvdm_lightning.adversarial import (
+    PatchDiscriminator,
+    PerceptualLoss,
+    discriminator_hinge,
+    feature_matching,
+    generator_hinge,
+)
+from pvdm_lightning.autoencoder import VideoAutoencoder
+from pvdm_lightning.errors import UserError
+from pvdm_lightning.metrics.reconstruction import VideoPSNR, VideoSSIM
+from pvdm_lightning.training import hyper_parameters
+from pvdm_lightning.training.checkpoint import refuse_other_shapes
+from pvdm_lightning.training.draws import generator_of, run_seed
+from pvdm_lightning.training.pixels import to_uint8, to_unit
+
+logger = logging.getLogger(__name__)
+_LPIPS_FLAG = "--model.lpips_weights"
+
+
+class AutoencoderModule(LightningModule):
+    """Trains a VideoAutoencoder.
+
+    One optimizer step a batch (or every `accumulate_grad_batches`). Up to `adversarial_start` steps the autoencoder
+    alone learns to reconstruct; from then on autoencoder and discriminators take turns.
+
+    Args:
+        autoencoder: The network.
+        pixel_weight: Weight of the L1 distance of pixels.
+        perceptual_weight: Weight of LPIPS on one random frame of each clip; 0 trains without it.
+        adversarial_weight: Weight of the hinge terms.
+        feature_weight: Weight of the discriminators' feature matching.
+        adversarial_start: Step at which the adversarial phase begins; null trains without one. The authors stop it
+            after 8,000 to 14,000 iterations of batch 8: it diverges if run on.
+        discriminator_channels: Channels of the discriminators' first layer.
+        learning_rate: Of both AdamW optimizers (betas 0.5, 0.9).
+        discriminator_clip: Largest norm of each discriminator's gradient.
+        accumulate_grad_batches: Batches that share an optimizer step.
+        lpips_weights: Path of vgg16-397923af.pth; null looks for it in the cache folders.
+    """
+
+    clips_per_sample = 1
+
+    def __init__(
+        self,
+        autoencoder: VideoAutoencoder,
+        pixel_weight: float = 4.0,
+        perceptual_weight: float = 4.0,
+        adversarial_weight: float = 1.0,
+        feature_weight: float = 4.0,
+        adversarial_start: int | None = None,
+        discriminator_channels: int = 64,
+        learning_rate: float = 1e-4,
+        discriminator_clip: float = 1.0,
+        accumulate_grad_batches: int = 1,
+        lpips_weights: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.save_hyperparameters(
+            hyper_parameters.of_module(
+                self,
+                autoencoder=autoencoder,
+                pixel_weight=pixel_weight,
+                perceptual_weight=perceptual_weight,
+                adversarial_weight=adversarial_weight,
+                feature_weight=feature_weight,
+                adversarial_start=adversarial_start,
+                discriminator_channels=discriminator_channels,
+                learning_rate=learning_rate,
+                discriminator_clip=discriminator_clip,
+                accumulate_grad_batches=accumulate_grad_batches,
+                lpips_weights=lpips_weights,
+            )
+        )
+        self.autoencoder = autoencoder
+        self.discriminators = nn.ModuleDict(
+            {
+                "frame": PatchDiscriminator(2, discriminator_channels),
+                "clip": PatchDiscriminator(3, discriminator_channels),
+            }
+        )
+        self.pixel_weight = pixel_weight
+        self.perceptual_weight = perceptual_weight
+        self.adversarial_weight = adversarial_weight
+        self.feature_weight = feature_weight
+        self.adversarial_start = adversarial_start
+        self.learning_rate = learning_rate
+        self.discriminator_clip = discriminator_clip
+        self.accumulate_grad_batches = accumulate_grad_batches
+        self.lpips_weights = lpips_weights
+        # Not registered: 60 MB of frozen VGG weights have no place in every checkpoint.
+        self._perceptual: list[PerceptualLoss] = []
+        self.val_psnr, self.test_psnr, self.test_ssim = VideoPSNR(), VideoPSNR(), VideoSSIM()
+
+    @property
+    def clip_shape(self) -> tuple[int, int, int]:
+        """(frames, height, width) of the clips the module takes."""
+        return self.autoencoder.clip_shape
+
+    def setup(self, stage: str) -> None:
+        given = getattr(getattr(self.trainer, "datamodule", None), "clip_shape", self.clip_shape)
+        if tuple(given) != self.clip_shape:
+            raise UserError(
+                "--data.frames/--data.resolution",
+                " x ".join(map(str, given)),
+                f"differs from the {' x '.join(map(str, self.clip_shape))} of the autoencoder",
+                "Leave the data's frames and resolution out: they follow --model.autoencoder.",
+            )
+        if stage == "fit":
+            self._find_perceptual_loss()
+            strategy = self.trainer.strategy
+            if isinstance(strategy, DDPStrategy):
+                # Each turn leaves the other network's weights without a gradient.
+                strategy._ddp_kwargs.setdefault("find_unused_parameters", True)
+
+    def _find_perceptual_loss(self) -> None:
+        if self.perceptual_weight == 0:
+            _say("training without LPIPS (--model.perceptual_weight 0)", logging.INFO)
+            return
+        loss = PerceptualLoss.find(self.lpips_weights, _LPIPS_FLAG)
+        if loss is None:
+            _say(f"training without LPIPS: no VGG-16 weights found. {PerceptualLoss.how_to_add(_LPIPS_FLAG)}")
+        self._perceptual = [] if loss is None else [loss]
+
+    def configure_optimizers(self) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
+        def adamw(network: nn.Module) -> torch.optim.Optimizer:
+            return torch.optim.AdamW(network.parameters(), lr=self.learning_rate, betas=(0.5, 0.9), fused=True)
+
+        return adamw(self.autoencoder), adamw(self.discriminators)
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        clip = to_unit(batch["clip"])
+        generator = generator_of(run_seed(), self.global_rank, self.current_epoch, batch_idx)
+        frame = torch.randint(clip.shape[2], (len(clip),), generator=generator).to(clip.device)
+        generator_optimizer, discriminator_optimizer = self.optimizers()  # type: ignore[attr-defined]
+        first, last = batch_idx % self.accumulate_grad_batches == 0, self._is_last_of_step(batch_idx)
+
+        if self._is_discriminators_turn():
+            loss, optimizer = self._discriminator_loss(clip, frame), discriminator_optimizer
+        else:
+            loss, optimizer = self._autoencoder_loss(clip, frame), generator_optimizer
+        if first:
+            optimizer.zero_grad()
+        self.manual_backward(loss / self.accumulate_grad_batches)
+        if last:
+            if optimizer is discriminator_optimizer:
+                for discriminator in self.discriminators.values():
+                    nn.utils.clip_grad_norm_(discriminator.parameters(), self.discriminator_clip)
+            optimizer.step()
+        self.log("train/learning_rate", self.learning_rate)
+
+    def _is_last_of_step(self, batch_idx: int) -> bool:
+        return (batch_idx + 1) % self.accumulate_grad_batches == 0 or self.trainer.is_last_batch
+
+    @property
+    def _is_adversarial(self) -> bool:
+        return self.adversarial_start is not None and self.global_step >= self.adversarial_start
+
+    def _is_discriminators_turn(self) -> bool:
+        # `global_step` counts the steps of both optimizers, and every batch is a step of one of them.
+        return self._is_adversarial and (self.global_step - (self.adversarial_start or 0)) % 2 == 1
+
+    def _autoencoder_loss(self, clip: Tensor, frame: Tensor) -> Tensor:
+        reconstruction = self.autoencoder(clip)
+        pixel = (reconstruction - clip).abs().mean()
+        loss = self.pixel_weight * pixel
+        logs = {"train/l1": pixel, "train/psnr": _psnr(reconstruction, clip)}
+        if self._perceptual:
+            perceptual = self._perceptual[0].to(clip.device)(_pick(reconstruction, frame), _pick(clip, frame))
+            loss = loss + self.perceptual_weight * perceptual
+            logs["train/lpips"] = perceptual
+        if self._is_adversarial:
+            # Their weights are not the ones that learn now: no gradient is computed for them.
+            self.discriminators.requires_grad_(False)
+            adversarial, matching = clip.new_zeros(()), clip.new_zeros(())
+            for real, fake, name in self._views(clip, reconstruction, frame):
+                logits, features = self.discriminators[name](fake)
+                with torch.no_grad():
+                    _, real_features = self.discriminators[name](real)
+                adversarial = adversarial + generator_hinge(logits)
+                matching = matching + feature_matching(real_features, features)
+            self.discriminators.requires_grad_(True)
+            loss = loss + self.adversarial_weight * adversarial + self.feature_weight * matching
+            logs |= {"train/adversarial": adversarial, "train/feature_matching": matching}
+        self.log_dict({"train/loss": loss.detach(), **{key: value.detach() for key, value in logs.items()}})
+        self.log("psnr", logs["train/psnr"].detach(), prog_bar=True, logger=False)
+        return loss
+
+    def _discriminator_loss(self, clip: Tensor, frame: Tensor) -> Tensor:
+        with torch.no_grad():
+            reconstruction = self.autoencoder(clip)
+        loss = clip.new_zeros(())
+        for real, fake, name in self._views(clip, reconstruction, frame):
+            loss = loss + discriminator_hinge(self.discriminators[name](real)[0], self.discriminators[name](fake)[0])
+        self.log("train/discriminator", loss.detach())
+        return self.adversarial_weight * loss
+
+    @staticmethod
+    def _views(clip: Tensor, reconstruction: Tensor, frame: Tensor) -> list[tuple[Tensor, Tensor, str]]:
+        """What each discriminator sees: (real, reconstructed, its name)."""
+        return [(_pick(clip, frame), _pick(reconstruction, frame), "frame"), (clip, reconstruction, "clip")]
+
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        clip = to_unit(batch["clip"])
+        reconstruction = self.autoencoder(clip)
+        self.val_psnr.update(to_uint8(reconstruction), batch["clip"])
+        self.log("val/l1", (reconstruction - clip).abs().mean(), batch_size=len(clip), sync_dist=True)
+        self.log("val/psnr", self.val_psnr, prog_bar=True, batch_size=len(clip))
+
+    def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        reconstruction = self.reconstruct(batch["clip"])
+        for name, metric in (("test/psnr", self.test_psnr), ("test/ssim", self.test_ssim)):
+            metric.update(reconstruction, batch["clip"])
+            self.log(name, metric, batch_size=len(reconstruction))
+
+    def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
+        """Original and reconstruction side by side: uint8 [B 3 S H 2W]."""
+        clip = batch["clip"]
+        return {"video": torch.cat([clip, self.reconstruct(clip)], dim=4), "index": batch["index"]}
+
+    @torch.no_grad()
+    def reconstruct(self, clip: Tensor) -> Tensor:
+        """Clip uint8 [B 3 S H W] -> its reconstruction, the same."""
+        return to_uint8(self.autoencoder(to_unit(clip)))
+
+    def preview(self, batch: dict[str, Tensor], num_videos: int) -> dict[str, Tensor]:
+        """Videos for the dashboard, uint8 [N 3 S H W] each."""
+        clip = batch["clip"][:num_videos]
+        return {"real": clip, "reconstruction": self.reconstruct(clip)}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        refuse_other_shapes(self.state_dict(), checkpoint["state_dict"], getattr(self._trainer, "ckpt_path", "it"))
+
+
+def _pick(clip: Tensor, frame: Tensor) -> Tensor:
+    """One frame of each clip: [B 3 S H W], [B] -> [B 3 H W]."""
+    return clip[torch.arange(len(clip), device=clip.device), :, frame]
+
+
+def _psnr(reconstruction: Tensor, clip: Tensor) -> Tensor:
+    """Mean over clips of the PSNR in dB, pixels in [0, 1] (a distance in [-1, 1] is twice as long)."""
+    error = ((reconstruction - clip) / 2).square().flatten(1).mean(dim=1)
+    return -10 * error.clamp_min(1e-10).log10().mean()
+
+
+@rank_zero_only
+def _say(message: str, level: int = logging.WARNING) -> None:
+    logger.log(level, message)

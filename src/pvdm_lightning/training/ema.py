@@ -1,0 +1,42 @@
+"""Exponential moving average of a network's weights (PVDM: 0.9999, samples come from it)."""
+
+import copy
+from typing import Generic, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+class MovingAverage(nn.Module, Generic[Network]):
+    """A frozen copy of a network that follows it.
+
+    The decay warms up as min(decay, (1 + n) / (10 + n)) over the updates n, so that early averages are not dominated
+    by the first weights.
+
+    Args:
+        network: The one to follow.
+        decay: Share of the old average that an update keeps, in the long run.
+    """
+
+    num_updates: Tensor
+
+    def __init__(self, network: Network, decay: float = 0.9999) -> None:
+        super().__init__()
+        self.network = copy.deepcopy(network).requires_grad_(False)
+        self.decay = decay
+        self.register_buffer("num_updates", torch.zeros((), dtype=torch.long))
+
+    def train(self, mode: bool = True) -> "MovingAverage[Network]":
+        """Stays in evaluation mode."""
+        return super().train(False)
+
+    @torch.no_grad()
+    def update(self, network: Network) -> None:
+        """Move towards the weights of `network`."""
+        self.num_updates += 1
+        n = int(self.num_updates)
+        decay = min(self.decay, (1 + n) / (10 + n))
+        averages, weights = list(self.network.parameters()), [p.detach() for p in network.parameters()]
+        torch._foreach_lerp_(averages, weights, 1 - decay)

@@ -1,0 +1,267 @@
+"""Stage two: trains the denoiser on latents of the frozen autoencoder (PVDM, section 3.2 and 3.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from lightning import LightningModule
+from torch import Tensor
+
+from pvdm_lightning.denoiser import TriplaneUNet
+from pvdm_lightning.diffusion import Denoise, NoiseSchedule, denoising_loss, draw_conditional, guided, sample_clips
+from pvdm_lightning.errors import UserError
+from pvdm_lightning.training import hyper_parameters
+from pvdm_lightning.training.checkpoint import refuse_other_shapes
+from pvdm_lightning.training.draws import generator_of, run_seed
+from pvdm_lightning.training.ema import MovingAverage
+from pvdm_lightning.training.frozen_autoencoder import FrozenAutoencoder
+from pvdm_lightning.training.sampling import Sampling
+
+_FLAG = "--model.autoencoder_checkpoint"
+
+
+class LatentDiffusionModule(LightningModule):
+    """Trains a TriplaneUNet to denoise latents, with and without the clip before.
+
+    The autoencoder comes from its checkpoint, is frozen, and is carried inside this module's checkpoints, so that
+    sampling needs one file. Validation and samples use the moving average of the denoiser.
+
+    Args:
+        denoiser: The network.
+        autoencoder_checkpoint: Stage-one checkpoint; needed to start training, and not read again after that.
+        conditional_probability: lambda, the share of samples trained with the clip before as condition
+            (the authors: 0.3 on UCF-101, 0.2 on SkyTimelapse). Videos too short for a pair train without.
+        learning_rate: Of AdamW, after the warm-up.
+        warmup_steps: Steps over which the learning rate grows linearly from 0.
+        ema_decay: Of the moving average of the denoiser's weights.
+        num_train_steps: T, steps of the noise schedule.
+        beta_start: Its first beta.
+        beta_end: Its last beta.
+    """
+
+    clips_per_sample = 2
+
+    def __init__(
+        self,
+        denoiser: TriplaneUNet,
+        autoencoder_checkpoint: str | None = None,
+        conditional_probability: float = 0.3,
+        learning_rate: float = 1e-4,
+        warmup_steps: int = 10_000,
+        ema_decay: float = 0.9999,
+        num_train_steps: int = 1000,
+        beta_start: float = 0.0015,
+        beta_end: float = 0.0195,
+    ) -> None:
+        super().__init__()
+        if not 0 <= conditional_probability <= 1:
+            raise UserError(
+                "--model.conditional_probability",
+                conditional_probability,
+                "is not a probability",
+                "Give 0 (never the clip before) to 1 (always).",
+            )
+        self.save_hyperparameters(
+            hyper_parameters.of_module(
+                self,
+                denoiser=denoiser,
+                autoencoder_checkpoint=autoencoder_checkpoint,
+                conditional_probability=conditional_probability,
+                learning_rate=learning_rate,
+                warmup_steps=warmup_steps,
+                ema_decay=ema_decay,
+                num_train_steps=num_train_steps,
+                beta_start=beta_start,
+                beta_end=beta_end,
+            )
+        )
+        self.denoiser = denoiser
+        self.average = MovingAverage(denoiser, ema_decay)
+        self.schedule = NoiseSchedule(num_train_steps, beta_start, beta_end)
+        self.autoencoder: FrozenAutoencoder | None = None
+        self.autoencoder_checkpoint = autoencoder_checkpoint
+        self.conditional_probability = conditional_probability
+        self.learning_rate = learning_rate
+        self.warmup_steps = warmup_steps
+        self.sampling = Sampling()
+        self.on_denoise: Callable[[], None] | None = None
+
+    # The handoff
+
+    @property
+    def clip_shape(self) -> tuple[int, int, int]:
+        """(frames, height, width) of the clips the autoencoder takes."""
+        return self._frozen().autoencoder.clip_shape
+
+    def attach_autoencoder(self, autoencoder: FrozenAutoencoder) -> None:
+        """Train on the latents of `autoencoder`.
+
+        Raises:
+            UserError: The denoiser was built for other latents.
+        """
+        network = autoencoder.autoencoder
+        for own, needed, option in (
+            (self.denoiser.latent_channels, network.latent_channels, "latent_channels"),
+            (self.denoiser.latent_shape or network.latent_shape, network.latent_shape, "latent_shape"),
+        ):
+            if own != needed:
+                raise UserError(
+                    f"--model.denoiser.{option}",
+                    own,
+                    f"does not match the autoencoder's latents ({needed})",
+                    f"Set it to those, or leave it out: null takes the autoencoder's {option}."
+                    if option == "latent_shape"
+                    else f"Set it to {needed}.",
+                )
+        self.autoencoder = autoencoder
+        for unet in (self.denoiser, self.average.network):
+            unet.latent_shape = network.latent_shape
+
+    def _frozen(self) -> FrozenAutoencoder:
+        """The autoencoder; read from the stage-one checkpoint at the first call of a run that starts afresh."""
+        if self.autoencoder is None:
+            if self.autoencoder_checkpoint is None:
+                raise UserError(
+                    _FLAG,
+                    None,
+                    "stage two needs the autoencoder that stage one trained",
+                    f"Train it with `pvdm fit --config ae.yaml` and give {_FLAG} .../last.ckpt.",
+                )
+            self.attach_autoencoder(FrozenAutoencoder.from_checkpoint(self.autoencoder_checkpoint, _FLAG))
+        assert self.autoencoder is not None
+        return self.autoencoder
+
+    def attach_carried_autoencoder(self, checkpoint: Mapping[str, Any]) -> None:
+        """Build the autoencoder that a stage-two checkpoint carries; its weights come with the module's own.
+
+        A run that goes on from such a checkpoint calls this before it starts, so the stage-one file is not needed.
+        """
+        if self.autoencoder is None:
+            self.attach_autoencoder(FrozenAutoencoder.from_config(checkpoint["autoencoder"]))
+
+    def setup(self, stage: str) -> None:
+        self._frozen()
+        given = getattr(getattr(self.trainer, "datamodule", None), "clip_shape", self.clip_shape)
+        if tuple(given) != self.clip_shape:
+            raise UserError(
+                "--data.frames/--data.resolution",
+                " x ".join(map(str, given)),
+                f"differs from the {' x '.join(map(str, self.clip_shape))} the autoencoder was trained on",
+                "Leave the data's frames and resolution out: they follow the autoencoder.",
+            )
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["autoencoder"] = self._frozen().autoencoder.config
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.attach_carried_autoencoder(checkpoint)
+        refuse_other_shapes(self.state_dict(), checkpoint["state_dict"], getattr(self._trainer, "ckpt_path", "it"))
+
+    # Training
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        optimizer = torch.optim.AdamW(self.denoiser.parameters(), lr=self.learning_rate, fused=True)
+        warmup = max(1, self.warmup_steps)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / warmup))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        generator = generator_of(run_seed(), self.global_rank, self.current_epoch, batch_idx)
+        z_0, condition = self._draw_latents(batch, generator)
+        t, noise = self._draw_noise(z_0, generator)
+        loss = denoising_loss(self.denoiser, self.schedule, z_0, condition, t, noise).mean()
+        optimizer = self.optimizers().optimizer  # type: ignore[union-attr]
+        self.log("train/loss", loss.detach(), prog_bar=True, batch_size=len(z_0))
+        self.log("train/learning_rate", optimizer.param_groups[0]["lr"])
+        return loss
+
+    def _draw_latents(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Targets [B C L] and their conditions, zeros where a sample trains p(x^1)."""
+        encode = self._frozen().encode
+        clip, has_previous = batch["clip"], batch["has_previous"].cpu()
+        conditional = draw_conditional(has_previous, self.conditional_probability, generator)
+        # Any clip is a first clip: where both of a pair may be one, either is taken.
+        swap = (torch.rand(has_previous.shape, generator=generator) < 0.5) & has_previous & ~conditional
+        target = torch.where(swap.to(clip.device)[:, None, None, None, None], batch["previous"], clip)
+        z_0 = encode(target)
+        condition = torch.zeros_like(z_0)
+        if conditional.any():
+            chosen = conditional.to(clip.device)
+            condition[chosen] = encode(batch["previous"][chosen])
+        return z_0, condition
+
+    def _draw_noise(self, z_0: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        t = torch.randint(self.schedule.num_train_steps, (len(z_0),), generator=generator)
+        noise = torch.randn(z_0.shape, generator=generator)
+        return t.to(z_0.device), noise.to(z_0.device)
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        super().optimizer_step(*args, **kwargs)
+        self.average.update(self.denoiser)
+
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        self._evaluate(batch, batch_idx, "val")
+
+    def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        self._evaluate(batch, batch_idx, "test")
+
+    def _evaluate(self, batch: dict[str, Tensor], batch_idx: int, prefix: str) -> None:
+        """Losses of the averaged denoiser on draws that are the same at every evaluation."""
+        generator = generator_of(0, self.global_rank, batch_idx)
+        frozen, count = self._frozen(), len(batch["clip"])
+        z_0 = frozen.encode(batch["clip"])
+        t, noise = self._draw_noise(z_0, generator)
+        loss = denoising_loss(self.average.network, self.schedule, z_0, None, t, noise)
+        self.log(f"{prefix}/loss", loss.mean(), prog_bar=True, batch_size=count, sync_dist=True)
+        chosen = batch["has_previous"]
+        if chosen.any():
+            condition = frozen.encode(batch["previous"][chosen])
+            draws = z_0[chosen], condition, t[chosen], noise[chosen]
+            loss = denoising_loss(self.average.network, self.schedule, *draws)
+            # Processes may differ in whether they have such a sample, so this one is not reduced over them.
+            self.log(f"{prefix}/loss_next_clip", loss.mean(), batch_size=int(chosen.sum()), rank_zero_only=True)
+
+    # Sampling
+
+    def predict_step(self, batch: Tensor, batch_idx: int) -> dict[str, Tensor]:
+        """Numbers of videos int64 [B] -> the videos uint8 [B 3 T H W]."""
+        return {"video": self.generate(batch.tolist(), self.sampling), "index": batch}
+
+    @torch.no_grad()
+    def generate(self, numbers: list[int], sampling: Sampling) -> Tensor:
+        """Videos uint8 [B 3 T H W] on the CPU; video i of a seed is the same in any batch.
+
+        Args:
+            numbers: Which videos.
+            sampling: How.
+        """
+        frozen = self._frozen()
+        network = frozen.autoencoder
+        shape = (len(numbers), network.latent_channels, network.latent_shape.num_tokens)
+        generators = [generator_of(sampling.seed, number) for number in numbers]
+        first, later = sampling.samplers(self.schedule)
+        denoise = guided(self._reporting(self.average.network), sampling.guidance)
+        latents = sample_clips(denoise, first, later, shape, sampling.num_clips(network.clip_shape[0]), generators)
+        video = torch.cat([frozen.decode(latent).cpu() for latent in latents], dim=2)
+        return video[:, :, : sampling.num_frames]
+
+    def _reporting(self, denoise: Denoise) -> Denoise:
+        """`denoise`, telling the progress bar of each call."""
+        report = self.on_denoise
+        if report is None:
+            return denoise
+
+        def reporting(z_t: Tensor, t: Tensor, condition: Tensor | None = None) -> Tensor:
+            noise = denoise(z_t, t, condition)
+            report()
+            return noise
+
+        return reporting
+
+    def preview(self, batch: dict[str, Tensor], num_videos: int) -> dict[str, Tensor]:
+        """Videos for the dashboard, uint8 [N 3 T H W] each: real ones, and samples of two clips."""
+        real = batch["clip"][:num_videos]
+        sampling = Sampling(num_frames=2 * self.clip_shape[0], sampler="dpm_solver", num_sampling_steps=20)
+        return {"real": real, "sample": self.generate(list(range(len(real))), sampling)}

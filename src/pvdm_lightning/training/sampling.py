@@ -1,0 +1,100 @@
+"""How videos are sampled: the options of `pvdm predict`, and what they build."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+from typing import Literal
+
+from pvdm_lightning.diffusion import DDIMSampler, DDPMSampler, DPMSolverSampler, NoiseSchedule, Sampler
+from pvdm_lightning.errors import UserError
+
+
+@dataclass
+class Sampling:
+    """Options of sampling.
+
+    Args:
+        num_videos: How many videos.
+        num_frames: Frames of each; beyond a clip's length, clips are drawn one after another, each given the one
+            before it. Left out: one clip.
+        sampler: ddim (any eta), ddpm (ancestral, all training steps) or dpm_solver (DPM-Solver++ 2M, about 20 steps).
+        num_sampling_steps: Steps for the first clip, N of the paper's N/M-s. Not used by ddpm.
+        num_sampling_steps_later: Steps for each later clip, M. Left out: as the first.
+        eta: Fresh noise in each step of ddim: 0 is deterministic, 1 as in the paper.
+        guidance: Weight w of classifier-free guidance on later clips, (1 + w) eps(z, c) - w eps(z, 0).
+        seed: Of the draws; video i is the same whatever the batch size and the number of processes.
+        batch_size: Videos sampled at once, per process.
+    """
+
+    num_videos: int = 16
+    num_frames: int | None = None
+    sampler: Literal["ddim", "ddpm", "dpm_solver"] = "ddim"
+    num_sampling_steps: int = 100
+    num_sampling_steps_later: int | None = None
+    eta: float = 1.0
+    guidance: float = 0.0
+    seed: int = 0
+    batch_size: int = 4
+
+    def __post_init__(self) -> None:
+        for name in ("num_videos", "num_frames", "num_sampling_steps", "num_sampling_steps_later", "batch_size"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UserError(f"--sampling.{name}", value, "is not positive", "Give 1 or more.")
+        if not 0 <= self.eta <= 1:
+            raise UserError("--sampling.eta", self.eta, "is not between 0 and 1", "Give 0 (deterministic) to 1.")
+
+    def num_clips(self, frames: int) -> int:
+        """Clips of `frames` frames that the video takes."""
+        return math.ceil((self.num_frames or frames) / frames)
+
+    def steps(self, schedule: NoiseSchedule) -> tuple[int, int]:
+        """Evaluations of the denoiser for the first and for each later clip."""
+        if self.sampler == "ddpm":
+            return schedule.num_train_steps, schedule.num_train_steps
+        return self.num_sampling_steps, self.num_sampling_steps_later or self.num_sampling_steps
+
+    def samplers(self, schedule: NoiseSchedule) -> tuple[Sampler, Sampler]:
+        """The samplers of the first and of later clips.
+
+        Raises:
+            UserError: More steps than the model was trained with.
+        """
+        for name in ("num_sampling_steps", "num_sampling_steps_later"):
+            value = getattr(self, name)
+            if value is not None and value > schedule.num_train_steps:
+                raise UserError(
+                    f"--sampling.{name}",
+                    value,
+                    f"is more than the {schedule.num_train_steps} steps of the noise schedule",
+                    f"Give at most {schedule.num_train_steps}.",
+                )
+
+        def sampler(num_sampling_steps: int) -> Sampler:
+            if self.sampler == "ddpm":
+                return DDPMSampler(schedule)
+            if self.sampler == "dpm_solver":
+                return DPMSolverSampler(schedule, num_sampling_steps)
+            return DDIMSampler(schedule, num_sampling_steps, self.eta)
+
+        first, later = self.steps(schedule)
+        return sampler(first), sampler(later)
+
+    def refuse_what_memory_cannot_hold(self, clip_shape: tuple[int, int, int]) -> None:
+        """Raise the `UserError` if a batch of finished videos is larger than the free memory of this machine."""
+        frames, height, width = clip_shape
+        # uint8, and once more while the clips are joined.
+        per_video = 2 * self.num_clips(frames) * frames * height * width * 3
+        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else None
+        if free is None or min(self.batch_size, self.num_videos) * per_video <= free:
+            return
+        most = free // (per_video // (self.num_frames or frames))
+        raise UserError(
+            "--sampling.num_frames",
+            self.num_frames,
+            f"a batch of {min(self.batch_size, self.num_videos)} such videos of {height} x {width} pixels needs "
+            f"{min(self.batch_size, self.num_videos) * per_video / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free",
+            f"Ask for at most {most} frames in all at once: fewer frames, or a smaller --sampling.batch_size.",
+        )
