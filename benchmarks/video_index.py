@@ -7,8 +7,8 @@ Empty files stand for the videos, and a probe that answers at once for the decod
 """
 
 import argparse
-import sys
 import pickle
+import sys
 import tempfile
 import time
 import tracemalloc

@@ -14,20 +14,22 @@ import torch
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 from lightning import LightningDataModule, LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch.utils.data import DataLoader
 
 import pvdm_lightning.data  # noqa: F401  (so that its classes can be named without their package)
 from pvdm_lightning import commands
-from pvdm_lightning.callbacks import PredictionWriter, RunRecord, SamplingProgress, Throughput, VideoLogger
+from pvdm_lightning.callbacks import Checkpoints, PredictionWriter, RunRecord, SamplingProgress, Throughput, VideoLogger
 from pvdm_lightning.errors import UserError
 from pvdm_lightning.shipped_configs import find_config
 from pvdm_lightning.training import LatentDiffusionModule, Sampling
 from pvdm_lightning.training.checkpoint import read_checkpoint
 
-COMMANDS: dict[str, Callable[..., None]] = {"import-original": commands.import_original}
+COMMANDS: dict[str, Callable[..., None]] = {
+    "import-original": commands.import_original,
+    "check-data": commands.check_data,
+}
 _FROM_CHECKPOINT = ("validate", "test", "predict")
 
 
@@ -63,12 +65,10 @@ class PvdmCLI(LightningCLI):
         return super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        if self._adding == "fit":
-            parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
-            parser.set_defaults({"checkpoint.save_last": True, "checkpoint.filename": "step-{step}"})
-            parser.set_defaults({"checkpoint.auto_insert_metric_name": False})
-            parser.add_lightning_class_args(VideoLogger, "video_logger")
-        elif self._adding == "predict":
+        # For every command, so that one configuration serves them all.
+        parser.add_lightning_class_args(Checkpoints, "checkpoint")
+        parser.add_lightning_class_args(VideoLogger, "video_logger")
+        if self._adding == "predict":
             parser.add_class_arguments(Sampling, "sampling")
             parser.add_lightning_class_args(PredictionWriter, "output")
             parser.set_defaults({"trainer.logger": False})
@@ -92,6 +92,8 @@ class PvdmCLI(LightningCLI):
         if path is None:
             if self.subcommand in _FROM_CHECKPOINT:
                 raise UserError("--ckpt_path", None, f"{self.subcommand} needs a trained model", "Give a .ckpt file.")
+            if isinstance(self.model, LatentDiffusionModule):
+                self.model.load_autoencoder()
             return
         if path in ("best", "last", "hpc", "registry"):
             return
@@ -132,23 +134,37 @@ def main(args: Sequence[str] | None = None) -> None:
         if arguments and arguments[0] in COMMANDS:
             command = COMMANDS[arguments[0]]
             parser = command_parser(arguments[0], command)
-            command(**parser.parse_args(arguments[1:]).as_dict())
+            options = parser.instantiate_classes(parser.parse_args(arguments[1:]))
+            command(**vars(options))
             return
         with tempfile.TemporaryDirectory() as folder:
             PvdmCLI(_with_checkpoints_config(_with_found_configs(arguments), Path(folder)))
-    except UserError as error:
-        _fail(str(error))
-    except ArgumentError as error:
-        _fail(" ".join(str(error).split()) + " (see --help)")
-    except MisconfigurationException as error:
-        _fail(" ".join(str(error).split()))
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "allocate memory" not in str(error) and "out of memory" not in str(error):
+    except Exception as error:
+        message = _users_mistake(error)
+        if message is None:
             raise
-        _fail(
-            f"out of memory: {str(error).splitlines()[0][:160]}. Lower --data.batch_size, --model.autoencoder.frames or "
-            "the resolution, or set --model.autoencoder.checkpointing or --model.denoiser.checkpointing true."
+        _fail(message)
+
+
+def _users_mistake(error: BaseException) -> str | None:
+    """One line for an error that the user can mend; None for a fault of ours, which keeps its stack trace."""
+    cause: BaseException | None = error
+    while cause is not None:  # jsonargparse wraps what a constructor raises
+        if isinstance(cause, UserError):
+            return str(cause)
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(error, ArgumentError):
+        return " ".join(str(error).split()) + " (see --help)"
+    if isinstance(error, MisconfigurationException):
+        return " ".join(str(error).split())
+    if isinstance(error, MemoryError | RuntimeError) and any(
+        sign in str(error) for sign in ("allocate memory", "out of memory")
+    ):
+        return (
+            f"out of memory: {str(error).splitlines()[0][:160]}. Lower --data.batch_size, the frames or the resolution, "
+            "or set --model.autoencoder.checkpointing (--model.denoiser.checkpointing) true."
         )
+    return None
 
 
 def _with_found_configs(args: list[str]) -> list[str]:
@@ -195,7 +211,7 @@ def _quieten() -> None:
         ".*LightningCLI's args parameter.*",
         ".*isinstance.treespec, LeafSpec.*",
         ".*GPU available but not used.*",
-        ".*litlogger.*",
+        ".*The dirpath has changed.*",
     ):
         warnings.filterwarnings("ignore", message=message)
 

@@ -144,3 +144,18 @@ def test_forked_processes_read_the_same(playable: Path, name: str) -> None:
     here = _bytes_read(playable / name)  # readers were open in the parent before the fork: decord's would hang if kept
     with multiprocessing.get_context("fork").Pool(2) as pool:
         assert pool.map_async(_bytes_read, [playable / name] * 4).get(timeout=60) == [here] * 4
+
+
+def test_a_mistake_in_the_program_does_not_pass_for_a_broken_file(
+    playable: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def mistaken(*arguments: object) -> None:
+        raise AttributeError("no such thing")
+
+    info = probe(playable / "b_frames.avi")
+    monkeypatch.setattr(decoding, "to_rgb", mistaken)
+    with pytest.raises(AttributeError):
+        read_frames(playable / "b_frames.avi", info, [0], np.array)
+    monkeypatch.setattr("pvdm_lightning.data.probing._checksum", mistaken)
+    with pytest.raises(AttributeError):
+        probe(playable / "b_frames.avi")

@@ -26,7 +26,7 @@ def test_videos_follow_from_seed_and_index_alone() -> None:
 def test_something_moves_smoothly(index: int) -> None:
     video = SyntheticVideos(0, 12, 32, seed=0).read(index, range(32), (48, 48)).float()
     change = (video[:, 1:] - video[:, :-1]).abs()
-    assert change.mean(dim=(0, 2, 3)).median() > 0.2, "it moves"
+    assert change.mean(dim=(0, 2, 3)).median() > 0.03, "it moves"
     assert change.mean(dim=(0, 2, 3)).max() < 25, "and does not jump"
     # No pixel noise: a pixel is close to the mean of its neighbours nearly everywhere.
     rough = (video[:, 0] - torch.nn.functional.avg_pool2d(video[:, 0], 3, 1, 1))[:, 1:-1, 1:-1].abs()

@@ -125,6 +125,14 @@ def test_the_index_of_a_read_only_folder_lies_in_the_cache(
     assert again.asked == []
 
 
+def test_troubles_of_the_machine_are_not_held_against_a_file(folder: Path) -> None:
+    index = load_or_build(folder, NAMES, lambda path: VideoInfo(problem="Permission denied"), progress=False)
+    assert index.problem(0) == "Permission denied"
+    again = Probe()
+    load_or_build(folder, NAMES, again, progress=False)
+    assert len(again.asked) == 4
+
+
 def test_nothing_is_left_beside_the_index(folder: Path) -> None:
     load_or_build(folder, NAMES, Probe(), progress=False)
     assert {path.name for path in folder.iterdir()} == {"a", "b", "three.avi", FILE_NAME}

@@ -11,6 +11,17 @@ from pvdm_lightning.autoencoder.rotary import axial_angles, rotate, temporal_ang
 Rotation = tuple[Tensor, Tensor]
 
 
+def start_at_zero(layer: nn.Linear) -> nn.Linear:
+    """Zero the output layer of a residual branch, so that training starts from the identity.
+
+    The whole autoencoder then starts as a linear map of patches and learns positions and colours at once; with the
+    default weights the branches drown the patches, and the first thousands of steps go by at the mean colour.
+    """
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
 class SelfAttention(nn.Module):
     """Multi-head self-attention over the second last axis; q, k, v without bias, optional rotary positions.
 
@@ -21,7 +32,7 @@ class SelfAttention(nn.Module):
         super().__init__()
         self.heads = heads
         self.to_qkv = nn.Linear(dim, 3 * heads * head_dim, bias=False)
-        self.to_out = nn.Linear(heads * head_dim, dim)
+        self.to_out = start_at_zero(nn.Linear(heads * head_dim, dim))
 
     def forward(self, x: Tensor, rotation: Rotation | None = None) -> Tensor:
         """X [B N D] -> [B N D]; `rotation` is (sin, cos), each [N, D_head]."""
@@ -38,7 +49,7 @@ class GatedFeedForward(nn.Module):
     def __init__(self, dim: int, expansion: int = 4) -> None:
         super().__init__()
         self.to_hidden = nn.Linear(dim, 2 * expansion * dim)
-        self.to_out = nn.Linear(expansion * dim, dim)
+        self.to_out = start_at_zero(nn.Linear(expansion * dim, dim))
 
     def forward(self, x: Tensor) -> Tensor:
         value, gate = self.to_hidden(x).chunk(2, dim=-1)

@@ -5,7 +5,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pvdm_lightning.autoencoder.attention import SelfAttention
+from pvdm_lightning.autoencoder.attention import SelfAttention, start_at_zero
 from pvdm_lightning.triplane import Triplane, TriplaneShape
 
 
@@ -18,7 +18,7 @@ class ProjectionBlock(nn.Module):
         self.attention = SelfAttention(dim, heads, head_dim)
         self.feed_forward_norm = nn.LayerNorm(dim)
         self.to_hidden = nn.Linear(dim, mlp_dim)
-        self.to_out = nn.Linear(mlp_dim, dim)
+        self.to_out = start_at_zero(nn.Linear(mlp_dim, dim))
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.attention(self.attention_norm(x))
@@ -45,8 +45,8 @@ class AxisProjector(nn.Module):
         self, length: int, dim: int, depth: int, heads: int, head_dim: int, mlp_dim: int, latent_channels: int
     ) -> None:
         super().__init__()
-        self.token = nn.Parameter(torch.randn(1, 1, dim))
-        self.positions = nn.Parameter(torch.randn(1, length + 1, dim))
+        self.token = nn.Parameter(0.02 * torch.randn(1, 1, dim))
+        self.positions = nn.Parameter(0.02 * torch.randn(1, length + 1, dim))
         self.blocks = nn.ModuleList(ProjectionBlock(dim, heads, head_dim, mlp_dim) for _ in range(depth))
         self.to_latent = nn.Conv2d(dim, latent_channels, kernel_size=1)
 

@@ -1,5 +1,6 @@
 """Commands of `pvdm` beside Lightning's own: each a function whose arguments are its options."""
 
+from pvdm_lightning.commands.check_data import check_data
 from pvdm_lightning.commands.import_original import import_original
 
-__all__ = ["import_original"]
+__all__ = ["check_data", "import_original"]

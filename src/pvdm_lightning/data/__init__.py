@@ -1,7 +1,13 @@
 """Data sets: videos of any kind -> batches of clips."""
 
-from pvdm_lightning.data.clip_datamodule import ClipDataModule
-from pvdm_lightning.data.datamodules import UCF101, FrameFolder, SkyTimelapse, Synthetic, VideoFolder
+from pvdm_lightning.data.datamodules import (
+    UCF101,
+    ClipDataModule,
+    FrameFolder,
+    SkyTimelapse,
+    Synthetic,
+    VideoFolder,
+)
 from pvdm_lightning.data.video_dataset import ClipDataset, IndexedVideos, VideoSource
 
 __all__ = [

@@ -19,6 +19,16 @@ try:
 except ImportError:  # there are no wheels for macOS and aarch64; PyAV serves everything there
     decord = None
 
+# What a damaged file may bring about; FFmpeg's and decord's errors share no base class. Mistakes of a program
+# (AttributeError, TypeError and the like) are not among these: they must not pass for damaged files.
+FILE_ERRORS: tuple[type[Exception], ...] = (av.FFmpegError, OSError, ValueError, LookupError, ArithmeticError)
+FILE_ERRORS += (
+    RuntimeError,
+    EOFError,
+    MemoryError,
+    *(() if decord is None else (decord.DECORDError, decord.DECORDLimitReachedError)),
+)
+
 # Both libraries print what they think of damaged files straight to stderr; ours are named once, through logging.
 av.logging.set_level(None)
 if decord is not None:
@@ -51,7 +61,7 @@ def read_frames(
         return _read_frames(path, info, indices, transform)
     except DecodeError:
         raise
-    except Exception as error:  # FFmpeg's and decord's errors share no base class
+    except FILE_ERRORS as error:
         raise DecodeError(one_line(error)) from error
 
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import struct
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -12,6 +13,9 @@ from PIL import Image
 from pvdm_lightning.data.video_info import DecodeError, Route, VideoInfo, one_line
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
+
+# What Pillow's readers raise on damaged files.
+IMAGE_ERRORS = (OSError, ValueError, LookupError, ArithmeticError, SyntaxError, EOFError, struct.error)
 
 Picture = TypeVar("Picture")
 
@@ -43,7 +47,7 @@ def probe(folder: Path) -> VideoInfo:
         with Image.open(folder / names[0]) as image:
             width, height = image.size
             codec = (image.format or "").lower()
-    except Exception as error:  # Pillow's plug-ins raise errors of many types
+    except IMAGE_ERRORS as error:
         return VideoInfo(problem=one_line(error))
     return VideoInfo(frames=len(names), height=height, width=width, codec=codec, route=Route.IMAGES)
 
@@ -62,7 +66,7 @@ def read_frames(
     for index in indices:
         try:
             picture = read_image(folder / names[index])
-        except Exception as error:
+        except IMAGE_ERRORS as error:
             raise DecodeError(f"{names[index]}: {one_line(error)}") from error
         if picture.shape[:2] != (info.height, info.width):
             raise DecodeError(

@@ -49,7 +49,7 @@ def probe(path: Path) -> VideoInfo:
             return VideoInfo(problem="is empty (0 bytes)")
         info, seen = _decode_all(path)
         return _with_short_cut(path, info, seen) if info.pts_step and not info.problem else info
-    except Exception as error:  # FFmpeg's errors have many types, and none may end the index of a million files
+    except decoding.FILE_ERRORS as error:
         return VideoInfo(problem=one_line(error))
 
 
@@ -128,7 +128,9 @@ def _with_short_cut(path: Path, info: VideoInfo, seen: _Pass) -> VideoInfo:
         and min(info.height, info.width) >= SMALLEST_FOR_DECORD
     )
     by_decord = replace(info, route=Route.DECORD)
-    return by_decord if fit_for_decord and _decord_gives(path, by_decord, windows, pictures) else sought
+    if fit_for_decord and _decord_gives(path, by_decord, windows, pictures):
+        return by_decord
+    return sought if len(seen.keys) > 1 else info  # with one key frame, a seek leads to the start and only costs time
 
 
 def _windows_to_prove(frames: int, keys: Sequence[int]) -> list[list[int]]:
@@ -149,7 +151,9 @@ def _sought_pictures(
             if [_checksum(frame) for frame in frames] != [checksums[index] for index in indices]:
                 return None
             pictures.append([decoding.to_rgb(frame, info) for frame in frames])
-    except Exception:  # no matter why: such a file is decoded from its start instead
+    except decoding.DecodeError:
+        return None
+    except decoding.FILE_ERRORS:  # such a file is decoded from its start instead
         return None
     return pictures
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 MOTIONS = ("bounce", "circle", "oscillate", "grow_and_turn")
 SHAPES = ("disc", "square", "triangle", "ring")
-EDGE_PIXELS = 1.5  # width of an edge's ramp from 0 to 1: soft enough for an autoencoder to fit within minutes
+EDGE_PIXELS = 2.5  # width of an edge's ramp from 0 to 1: soft enough for an autoencoder to fit within minutes
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class SyntheticVideos:
         time = np.asarray(frames, dtype=np.float32)
         background, hue = _draw_background(rng, y, x)
         canvas = np.repeat(background[:, None], len(time), axis=1)
-        for position in range(rng.integers(1, 4)):
+        for position in range(rng.integers(1, 3)):
             shape = _draw_shape(rng, hue + (position + 1) * 0.27)
             _paint(canvas, shape, MOTIONS[self.labels[index]], time, y, x)
         return torch.from_numpy(np.rint(canvas * 255.0).astype(np.uint8))
@@ -91,12 +91,12 @@ def _draw_shape(rng: np.random.Generator, hue: float) -> _Shape:
     turn = rng.uniform(0, 2 * np.pi)
     return _Shape(
         kind=SHAPES[rng.integers(len(SHAPES))],
-        colour=_colour(hue, rng.uniform(0.65, 0.95), rng.uniform(0.8, 1.0)),
+        colour=_colour(hue, rng.uniform(0.5, 0.8), rng.uniform(0.7, 0.95)),
         size=rng.uniform(0.10, 0.19),
         centre=rng.uniform(0.25, 0.75, 2),
-        velocity=rng.uniform(0.02, 0.05) * np.array([np.sin(turn), np.cos(turn)]),
-        radius=rng.uniform(0.12, 0.25),
-        frequency=rng.choice([-1, 1]) * rng.uniform(0.10, 0.25),
+        velocity=rng.uniform(0.008, 0.024) * np.array([np.sin(turn), np.cos(turn)]),
+        radius=rng.uniform(0.12, 0.22),
+        frequency=rng.choice([-1, 1]) * rng.uniform(0.06, 0.15),
         phase=rng.uniform(0, 2 * np.pi),
     )
 
@@ -133,7 +133,7 @@ def _trajectory(
         swing = shape.radius * np.sin(turn)
         y, x = y + swing * np.sin(shape.phase), x + swing * np.cos(shape.phase) / aspect
     else:
-        scale, angle = 1 + 0.45 * np.sin(turn), turn
+        scale, angle = 1 + 0.35 * np.sin(turn), turn
     as_float = (np.float32(1) * part for part in (y, x * aspect, scale, angle))
     y, x, scale, angle = (part.astype(np.float32) for part in as_float)
     return y, x, scale, angle

@@ -4,6 +4,7 @@ Made for a million videos: lines lie in one numpy array and names in one block o
 share them rather than copy them, and loading is one read.
 """
 
+import errno
 import hashlib
 import logging
 import os
@@ -25,6 +26,12 @@ FORMAT = 1  # raise it whenever a line's meaning or the probe changes: older ind
 FILE_NAME = ".pvdm_index.npz"
 SAVE_SECONDS = 60.0  # an interrupted build loses no more than this
 CHUNK = 2048  # videos handed to the pool at a time: a million futures at once would take a gigabyte
+
+# Troubles of the machine rather than of the file: not kept, so that the file is looked at again the next time.
+PASSING = frozenset(
+    os.strerror(number)
+    for number in (errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ETIMEDOUT)
+)
 
 LINE = np.dtype(
     [
@@ -221,7 +228,9 @@ class _Builder:
         line["problem"] = self._number(info.problem)
 
     def _save(self) -> None:
-        probed = np.flatnonzero((self.lines["frames"] > 0) | (self.lines["problem"] > 0))
+        passing = [number for text, number in self._numbers.items() if text in PASSING]
+        found_out = (self.lines["frames"] > 0) | (self.lines["problem"] > 0)
+        probed = np.flatnonzero(found_out & ~np.isin(self.lines["problem"], passing))
         names: Iterable[str] = self.names if len(probed) == len(self.names) else (self.names[row] for row in probed)
         lines = self.lines[probed]
         if self.others is not None:

@@ -49,3 +49,24 @@ class NoiseSchedule(nn.Module):
         # float32 and truncation as in the original: with float64 some times would differ by one.
         times = torch.linspace(-1, self.num_train_steps - 1, num_sampling_steps + 1).int().tolist()
         return list(reversed(times))[:-1]
+
+    def half_log_snr(self) -> Tensor:
+        """lambda_t = log(sqrt(abar_t) / sqrt(1 - abar_t)), float64 [T], falling with t."""
+        alpha_bar = self.alpha_bar.double()
+        return 0.5 * (alpha_bar.log() - (1 - alpha_bar).log())
+
+    def log_snr_times(self, num_sampling_steps: int) -> list[int]:
+        """`num_sampling_steps` distinct times from T - 1 down to 0, as evenly spaced in lambda as whole times can be.
+
+        Raises:
+            ValueError: `num_sampling_steps` is not in 1..T.
+        """
+        if not 1 <= num_sampling_steps <= self.num_train_steps:
+            raise ValueError(f"num_sampling_steps is in 1..{self.num_train_steps}, got {num_sampling_steps}")
+        rising = self.half_log_snr().flip(0).cpu()
+        wanted = torch.linspace(float(rising[0]), float(rising[-1]), num_sampling_steps, dtype=torch.float64)
+        times = (self.num_train_steps - 1 - torch.searchsorted(rising, wanted).clamp(max=len(rising) - 1)).tolist()
+        # lambda is steep near t = 0, where several wanted times fall on one: push them apart, from the end back.
+        for i in reversed(range(num_sampling_steps - 1)):
+            times[i] = max(times[i], times[i + 1] + 1)
+        return times

@@ -93,7 +93,7 @@ class LatentDiffusionModule(LightningModule):
     @property
     def clip_shape(self) -> tuple[int, int, int]:
         """(frames, height, width) of the clips the autoencoder takes."""
-        return self._frozen().autoencoder.clip_shape
+        return self.load_autoencoder().autoencoder.clip_shape
 
     def attach_autoencoder(self, autoencoder: FrozenAutoencoder) -> None:
         """Train on the latents of `autoencoder`.
@@ -119,7 +119,7 @@ class LatentDiffusionModule(LightningModule):
         for unet in (self.denoiser, self.average.network):
             unet.latent_shape = network.latent_shape
 
-    def _frozen(self) -> FrozenAutoencoder:
+    def load_autoencoder(self) -> FrozenAutoencoder:
         """The autoencoder; read from the stage-one checkpoint at the first call of a run that starts afresh."""
         if self.autoencoder is None:
             if self.autoencoder_checkpoint is None:
@@ -142,7 +142,7 @@ class LatentDiffusionModule(LightningModule):
             self.attach_autoencoder(FrozenAutoencoder.from_config(checkpoint["autoencoder"]))
 
     def setup(self, stage: str) -> None:
-        self._frozen()
+        self.load_autoencoder()
         given = getattr(getattr(self.trainer, "datamodule", None), "clip_shape", self.clip_shape)
         if tuple(given) != self.clip_shape:
             raise UserError(
@@ -153,7 +153,7 @@ class LatentDiffusionModule(LightningModule):
             )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["autoencoder"] = self._frozen().autoencoder.config
+        checkpoint["autoencoder"] = self.load_autoencoder().autoencoder.config
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.attach_carried_autoencoder(checkpoint)
@@ -179,7 +179,7 @@ class LatentDiffusionModule(LightningModule):
 
     def _draw_latents(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Targets [B C L] and their conditions, zeros where a sample trains p(x^1)."""
-        encode = self._frozen().encode
+        encode = self.load_autoencoder().encode
         clip, has_previous = batch["clip"], batch["has_previous"].cpu()
         conditional = draw_conditional(has_previous, self.conditional_probability, generator)
         # Any clip is a first clip: where both of a pair may be one, either is taken.
@@ -210,7 +210,7 @@ class LatentDiffusionModule(LightningModule):
     def _evaluate(self, batch: dict[str, Tensor], batch_idx: int, prefix: str) -> None:
         """Losses of the averaged denoiser on draws that are the same at every evaluation."""
         generator = generator_of(0, self.global_rank, batch_idx)
-        frozen, count = self._frozen(), len(batch["clip"])
+        frozen, count = self.load_autoencoder(), len(batch["clip"])
         z_0 = frozen.encode(batch["clip"])
         t, noise = self._draw_noise(z_0, generator)
         loss = denoising_loss(self.average.network, self.schedule, z_0, None, t, noise)
@@ -237,7 +237,7 @@ class LatentDiffusionModule(LightningModule):
             numbers: Which videos.
             sampling: How.
         """
-        frozen = self._frozen()
+        frozen = self.load_autoencoder()
         network = frozen.autoencoder
         shape = (len(numbers), network.latent_channels, network.latent_shape.num_tokens)
         generators = [generator_of(sampling.seed, number) for number in numbers]

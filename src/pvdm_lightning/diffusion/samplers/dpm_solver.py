@@ -13,7 +13,7 @@ class DPMSolverSampler:
 
     With alpha = sqrt(abar), sigma = sqrt(1 - abar), lambda = log(alpha / sigma) and h the step in lambda:
     z_next = (sigma_next / sigma) z - alpha_next (e^{-h} - 1) D, where D extrapolates the last two predictions of
-    z_0. The first and the last step are of first order, which keeps few-step runs stable.
+    z_0. Times are spaced evenly in lambda; the first step is of first order, and the last returns the prediction.
 
     Args:
         schedule: The forward process the denoiser was trained with.
@@ -22,7 +22,7 @@ class DPMSolverSampler:
 
     def __init__(self, schedule: NoiseSchedule, num_sampling_steps: int = 20) -> None:
         self.schedule = schedule
-        self.times = schedule.sampling_times(num_sampling_steps)
+        self.times = schedule.log_snr_times(num_sampling_steps)
 
     @torch.no_grad()
     def __call__(
@@ -35,7 +35,7 @@ class DPMSolverSampler:
         """Latents [B C L] in [-1, 1]; see `Sampler`."""
         alpha_bar = self.schedule.alpha_bar.double()
         device = alpha_bar.device
-        half_log_snr = 0.5 * (alpha_bar.log() - (1 - alpha_bar).log())
+        half_log_snr = self.schedule.half_log_snr()
         z = normal(shape, generator, device)
         previous: tuple[Tensor, float] | None = None  # the last prediction of z_0, and the step that led from it
         for t, t_next in zip(self.times, [*self.times[1:], None], strict=True):

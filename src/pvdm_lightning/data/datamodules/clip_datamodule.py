@@ -4,12 +4,12 @@ import logging
 from abc import abstractmethod
 from typing import Any
 
-import numpy as np
 import torch
 from lightning import LightningDataModule
 
 from pvdm_lightning.data.check import CheckedVideo, check_index
 from pvdm_lightning.data.clip_loader import ClipLoader, EpochSampler, Failures, ReferenceSampler
+from pvdm_lightning.data.split_summary import summarise_split
 from pvdm_lightning.data.video_dataset import ClipDataset, IndexedVideos, JoinedVideos, VideoSource
 from pvdm_lightning.data.video_index import num_cores
 from pvdm_lightning.data.windows import Windows
@@ -64,6 +64,7 @@ class ClipDataModule(LightningDataModule):
         super().__init__()
         # With fewer validation videos than processes, some processes have none.
         self.allow_zero_length_dataloader_with_multiple_devices = True
+        sides = (resolution,) if isinstance(resolution, int) else resolution or ()
         for flag, value, least in (
             ("frames", frames, 1),
             ("stride", stride, 1),
@@ -73,7 +74,7 @@ class ClipDataModule(LightningDataModule):
             ("num_workers", num_workers, 0),
             ("val_clips", val_clips, 1),
             ("seed", seed, 0),
-            *(("resolution", side, 1) for side in ([resolution] if isinstance(resolution, int) else resolution or ())),
+            *(("resolution", side, 1) for side in sides),
         ):
             if value is not None and value < least:
                 raise UserError(f"--data.{flag}", value, f"is less than {least}", f"Give {least} or more.")
@@ -153,20 +154,27 @@ class ClipDataModule(LightningDataModule):
         """The validation clips."""
         return self.val_dataloader()
 
-    def reference_dataloader(self, split: str = "train", num_clips: int | None = 2048) -> ClipLoader:
-        """Real clips for FVD as StyleGAN-V draws them: from videos in random order a random clip each, short ones
-        left out.
+    def reference_dataloader(
+        self, split: str = "train", num_clips: int | None = 2048, frames: int | None = None
+    ) -> ClipLoader:
+        """Real clips for FVD, drawn as StyleGAN-V does.
 
-        Where there are fewer videos than clips wanted, further clips of the same videos are drawn.
+        Of videos in random order a random clip each; videos too short for a clip are left out. Where there are fewer
+        videos than clips wanted, further clips of the same videos follow.
 
         Args:
             split: "train", "val", or "all" for both together.
             num_clips: How many clips, over all processes; None for one a video.
+            frames: Frames in a clip; None for as many as in training.
+
+        Raises:
+            UserError: If no video has that many.
         """
-        windows = Windows(self._datasets["train"].windows.frames, self.stride)
+        windows = Windows(frames or self._datasets["train"].windows.frames, self.stride)
         source = JoinedVideos(self._open()) if split == "all" else self._datasets[split].source
         resolution = self._datasets["train"].resolution
         dataset = ClipDataset(source, windows, resolution, random_start=True, seed=self.seed)
+        self._refuse_empty(split, dataset)
         rank, world_size = self._rank_and_world_size()
         failures = Failures(len(source.problems), len(source.lengths), self.max_bad_fraction)
         sampler = ReferenceSampler(
@@ -262,36 +270,27 @@ class ClipDataModule(LightningDataModule):
         return self.resolution[0], self.resolution[1]
 
     def _check(self, split: str) -> None:
-        """Sum a split up in one line, and refuse one without a clip or with too many broken videos."""
+        """Sum a split up in one line, name its broken videos, and refuse it if they are too many or no clip is left."""
         dataset = self._datasets[split]
         source, windows = dataset.source, dataset.windows
-        whole = source.lengths[source.lengths > 0]
-        clips = int(
-            sum(count * windows.count(int(length)) for length, count in zip(*np.unique(whole, return_counts=True)))
-        )
-        short = int((whole < windows.clip_span).sum())
-        unpaired = int(((whole >= windows.clip_span) & (whole < windows.pair_span)).sum()) if windows.clips == 2 else 0
-        summary = f"{split}: {len(source.lengths)} videos, {clips} clips of {windows.frames} frames"
-        for number, what in (
-            (short, "too short for a clip (skipped)"),
-            (unpaired, "too short for a pair (single clips)"),
-            (len(source.problems), "broken (skipped)"),
-        ):
-            summary += f", {number} {what}" if number else ""
-        rank_zero = self._rank_and_world_size()[0] == 0
-        if rank_zero:
-            logger.info(summary)
+        if self._rank_and_world_size()[0] == 0:
+            logger.info(summarise_split(split, source, windows))
             for index, problem in source.problems.items():
                 logger.warning("%s cannot be read and is left out: %s", source.name(index), problem)
         self._failures[split] = Failures(len(source.problems), len(source.lengths), self.max_bad_fraction)
         self._failures[split].check()
+        self._refuse_empty(split, dataset)
+
+    def _refuse_empty(self, split: str, dataset: ClipDataset) -> None:
+        windows = dataset.windows
         if len(dataset) == 0:
-            longest = int(source.lengths.max(initial=0))
+            longest = int(dataset.source.lengths.max(initial=0))
             raise UserError(
                 "--data.frames",
                 windows.frames,
                 f"no {split} video has the {windows.clip_span} frames of a clip, the longest one has {longest}",
-                "Ask for fewer frames or a smaller --data.stride.",
+                "Ask for fewer frames or a smaller --data.stride"
+                + (", or validate on more videos." if split == "val" else "."),
             )
 
     def _rank_and_world_size(self) -> tuple[int, int]:

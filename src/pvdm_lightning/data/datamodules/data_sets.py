@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pvdm_lightning.data import frame_folder, probing, sky_timelapse, ucf101, video_tree
-from pvdm_lightning.data.clip_datamodule import ClipDataModule
+from pvdm_lightning.data.datamodules.clip_datamodule import ClipDataModule
 from pvdm_lightning.data.synthetic import SyntheticVideos
 from pvdm_lightning.data.video_dataset import IndexedVideos, VideoSource
 from pvdm_lightning.data.video_index import load_or_build

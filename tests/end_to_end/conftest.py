@@ -1,0 +1,156 @@
+"""Tiny runs through the command line, as a user types them, in an empty folder."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from pvdm_lightning import cli
+
+TRAINER = {
+    "accelerator": "cpu",
+    "devices": 1,
+    "max_epochs": -1,
+    "max_steps": 4,
+    "val_check_interval": 2,
+    "check_val_every_n_epoch": None,
+    "limit_val_batches": 1,
+    "num_sanity_val_steps": 0,
+    "log_every_n_steps": 1,
+    "enable_progress_bar": False,
+    "enable_model_summary": False,
+    "logger": {
+        "class_path": "lightning.pytorch.loggers.TensorBoardLogger",
+        "init_args": {"save_dir": "runs", "name": "run", "default_hp_metric": False},
+    },
+}
+DATA = {
+    "class_path": "pvdm_lightning.data.Synthetic",
+    "init_args": {"num_videos": 16, "num_val_videos": 4, "video_frames": 16, "batch_size": 2, "num_workers": 0},
+}
+AUTOENCODER = {
+    "class_path": "pvdm_lightning.training.AutoencoderModule",
+    "init_args": {
+        "autoencoder": {
+            "class_path": "pvdm_lightning.autoencoder.VideoAutoencoder",
+            "init_args": {
+                "frames": 4,
+                "resolution": [16, 24],
+                "patch": 8,
+                "dim": 32,
+                "depth": 1,
+                "heads": 2,
+                "head_dim": 8,
+                "projector_depth": 1,
+                "projector_heads": 2,
+                "projector_mlp_dim": 32,
+            },
+        },
+        "perceptual_weight": 0.0,
+        "adversarial_start": 2,
+        "discriminator_channels": 4,
+        "learning_rate": 1.0e-3,
+    },
+}
+DIFFUSION = {
+    "class_path": "pvdm_lightning.training.LatentDiffusionModule",
+    "init_args": {
+        "denoiser": {
+            "class_path": "pvdm_lightning.denoiser.TriplaneUNet",
+            "init_args": {"base_channels": 32, "channel_multipliers": [1, 1], "blocks_per_level": 1, "heads": 2},
+        },
+        "learning_rate": 1.0e-3,
+        "warmup_steps": 4,
+        "ema_decay": 0.9,
+    },
+}
+LAST = Path("runs/run/version_0/checkpoints/last.ckpt")
+
+
+def run(*args):
+    """`pvdm ARGS` in this process."""
+    cli.main([str(arg) for arg in args])
+
+
+def spawn(folder, *args):
+    """`pvdm ARGS` in a process of its own (several, for ddp); returns what it printed."""
+    command = [sys.executable, "-m", "pvdm_lightning.cli", *map(str, args)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    for name in ("PL_GLOBAL_SEED", "PL_SEED_WORKERS"):
+        environment.pop(name, None)
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+class Pvdm:
+    """What the tests need: both configurations, and commands."""
+
+    trainer, data, autoencoder, diffusion, last = TRAINER, DATA, AUTOENCODER, DIFFUSION, LAST
+    run, spawn = staticmethod(run), staticmethod(spawn)
+
+    @staticmethod
+    def write(folder):
+        """Put tiny_ae.yaml and tiny_ldm.yaml into a folder."""
+        for name, model in (("tiny_ae", AUTOENCODER), ("tiny_ldm", DIFFUSION)):
+            monitor = {"monitor": "val/psnr", "mode": "max"} if name == "tiny_ae" else {"monitor": "val/loss"}
+            config = {"seed_everything": 0, "model": model, "data": DATA, "trainer": TRAINER, "checkpoint": monitor}
+            (folder / f"{name}.yaml").write_text(yaml.safe_dump(config))
+
+
+@pytest.fixture(scope="session")
+def pvdm():
+    return Pvdm
+
+
+@pytest.fixture
+def workdir(tmp_path, monkeypatch):
+    """An empty folder with the tiny configurations, and the current one."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["pvdm"])
+    Pvdm.write(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """Folders with a finished tiny run of each stage: {"ae": checkpoint, "ldm": checkpoint}."""
+    checkpoints = {}
+    here = Path.cwd()
+    try:
+        for stage in ("ae", "ldm"):
+            folder = tmp_path_factory.mktemp(stage)
+            Pvdm.write(folder)
+            os.chdir(folder)
+            handoff = ["--model.autoencoder_checkpoint", checkpoints["ae"]] if stage == "ldm" else []
+            run("fit", "--config", f"tiny_{stage}.yaml", *handoff)
+            checkpoints[stage] = folder / LAST
+    finally:
+        os.chdir(here)
+    return checkpoints
+
+
+@pytest.fixture
+def load():
+    """Load a checkpoint as strangers' files are loaded."""
+    return lambda path: torch.load(path, map_location="cpu", weights_only=True)
+
+
+@pytest.fixture
+def error_of(capsys):
+    """`error_of(*args)`: the one line that the command says before it ends with status 2."""
+
+    def call(*args):
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            run(*args)
+        assert ended.value.code == 2
+        said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("pvdm: error: ")]
+        assert len(said) == 1
+        return said[0]
+
+    return call

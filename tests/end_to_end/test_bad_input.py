@@ -1,0 +1,102 @@
+"""A user's mistake: one line that names the flag, the value and the remedy, before any training step."""
+
+import pytest
+import torch
+
+
+@pytest.mark.parametrize(
+    ("args", "line"),
+    [
+        (["--config", "nowhere.yaml"], "--config nowhere.yaml: is neither a file here nor a shipped configuration"),
+        (["--config", "tiny_ae.yaml", "--ckpt_path", "no.ckpt"], "--ckpt_path no.ckpt: there is no such file. Give"),
+        (
+            ["--config", "tiny_ae.yaml", "--model.autoencoder.resolution", "100"],
+            "--model.autoencoder.resolution 100 x 100: 100 is not divisible by the patch of 8 pixels. Give a multiple",
+        ),
+        (
+            ["--config", "tiny_ae.yaml", "--data.resolution", "32"],
+            "--data.frames/--data.resolution 4 x 32 x 32: differs from the 4 x 16 x 24 of the autoencoder. Leave",
+        ),
+        (
+            ["--config", "tiny_ae.yaml", "--data.video_frames", "3"],
+            "--data.frames 4: no train video has the 4 frames of a clip, the longest one has 3. Ask for fewer frames",
+        ),
+        (
+            ["--config", "tiny_ae.yaml", "--data", "VideoFolder", "--data.root", "nothing"],
+            "--data.root nothing: there is no such folder. See data/README.md",
+        ),
+        (
+            ["--config", "tiny_ae.yaml", "--data", "VideoFolder", "--data.root", "."],
+            "--data.root .: there are no video files in it. See data/README.md",
+        ),
+        (["--config", "ae.yaml"], "--data.root data/UCF-101: there is no such folder. See data/README.md"),
+        (["--config", "ldm.yaml"], "--model.autoencoder_checkpoint None: stage two needs the autoencoder"),
+        (
+            ["--config", "tiny_ldm.yaml", "--model.autoencoder_checkpoint", "tiny_ae.yaml"],
+            "--model.autoencoder_checkpoint tiny_ae.yaml: is not a checkpoint of this project",
+        ),
+        (
+            ["--config", "tiny_ldm.yaml", "--model.denoiser.base_channels", "40"],
+            "--model.denoiser.base_channels 40: is not a multiple of 32. Give 32, 64, 128 (S) or 256 (L).",
+        ),
+        (["--config", "tiny_ae.yaml", "--model.lerning_rate", "1"], "lerning_rate"),
+        (["--config", "tiny_ae.yaml", "--trainer.max_steps", "many"], "max_steps"),
+    ],
+)
+def test_fit(workdir, error_of, args, line):
+    assert line in error_of("fit", *args)
+    assert not list(workdir.rglob("*.ckpt"))
+
+
+def test_checkpoints_of_the_wrong_stage(workdir, trained, error_of):
+    line = error_of("fit", "--config", "tiny_ldm.yaml", "--model.autoencoder_checkpoint", trained["ldm"])
+    assert line.startswith(f"pvdm: error: --model.autoencoder_checkpoint {trained['ldm']}: is a stage-two")
+    line = error_of("fit", "--config", "tiny_ldm.yaml", "--ckpt_path", trained["ae"])
+    assert line.startswith(f"pvdm: error: --ckpt_path {trained['ae']}: is a stage-one (autoencoder) checkpoint")
+
+
+def test_checkpoints_of_another_network(workdir, trained, error_of):
+    line = error_of("fit", "--config", "tiny_ae.yaml", "--model.autoencoder.dim", 64, "--ckpt_path", trained["ae"])
+    assert f"--ckpt_path {trained['ae']}: does not fit the configured networks (autoencoder." in line
+
+
+def test_latents_that_do_not_match_the_denoiser(workdir, trained, error_of):
+    args = ["fit", "--config", "tiny_ldm.yaml", "--model.autoencoder_checkpoint", trained["ae"]]
+    line = error_of(*args, "--model.denoiser.latent_channels", 3)
+    assert "--model.denoiser.latent_channels 3: does not match the autoencoder's latents (4). Set it to 4." in line
+    line = error_of(*args, "--model.denoiser.latent_shape", '{"frames": 16, "height": 32, "width": 32}')
+    assert "--model.denoiser.latent_shape TriplaneShape(frames=16, height=32, width=32): does not match" in line
+
+
+@pytest.mark.parametrize(
+    ("args", "line"),
+    [
+        (["--sampling.num_frames", "100000000000"], "--sampling.num_frames 100000000000: a batch of 4 such videos"),
+        (["--sampling.num_videos", "0"], "--sampling.num_videos 0: is not positive. Give 1 or more."),
+        (["--sampling.num_sampling_steps", "2000"], "--sampling.num_sampling_steps 2000: is more than the 1000 steps"),
+        (["--sampling.eta", "2"], "--sampling.eta 2.0: is not between 0 and 1"),
+        (["--sampling.sampler", "euler"], "euler"),
+        (["--output.fps", "0"], "--output.fps 0.0: is not positive"),
+        (["--output.dir", "tiny_ae.yaml"], "--output.dir tiny_ae.yaml: is a file. Name a folder."),
+    ],
+)
+def test_predict(workdir, trained, error_of, args, line):
+    said = error_of("predict", "--ckpt_path", trained["ldm"], "--trainer.accelerator", "cpu", *args)
+    assert line in said
+
+
+@pytest.mark.parametrize("command", ["validate", "test", "predict"])
+def test_commands_that_need_a_trained_model(workdir, error_of, command):
+    assert f"--ckpt_path None: {command} needs a trained model. Give" in error_of(command)
+    assert f"--ckpt_path None: {command} needs a trained model. Give" in error_of(command, "--config", "tiny_ae.yaml")
+    assert "there is no such file" in error_of(command, "--ckpt_path", "no.ckpt")
+
+
+def test_a_file_that_would_run_code_is_refused(workdir, error_of):
+    class Attack:
+        def __reduce__(self):
+            return (open, ("attacked", "w"))
+
+    torch.save({"state_dict": {}, "hyper_parameters": Attack()}, "evil.ckpt")
+    assert "--ckpt_path evil.ckpt: is not a checkpoint of this project" in error_of("predict", "--ckpt_path", "evil.ckpt")
+    assert not (workdir / "attacked").exists()

@@ -1,0 +1,90 @@
+"""`pvdm predict`: videos in files."""
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+
+def sample(pvdm, trained, folder, *more, formats="[npy]"):
+    pvdm.run(
+        "predict",
+        "--ckpt_path",
+        trained["ldm"],
+        "--trainer.accelerator",
+        "cpu",
+        "--sampling.num_sampling_steps",
+        3,
+        "--output.dir",
+        folder,
+        "--output.formats",
+        formats,
+        *more,
+    )
+
+
+def test_formats_and_length(pvdm, workdir, trained):
+    """Ten frames of clips of four: three clips, cut."""
+    options = ["--sampling.num_videos", 2, "--sampling.num_frames", 10, "--output.fps", 5]
+    sample(pvdm, trained, "out", *options, formats="[mp4,gif,png,npy]")
+    assert sorted(path.name for path in (workdir / "out").iterdir()) == sorted(
+        f"video_0000{i}{suffix}" for i in range(2) for suffix in (".mp4", ".gif", "", ".npy")
+    )
+    video = np.load("out/video_00001.npy")
+    assert video.shape == (10, 16, 24, 3)
+    assert video.dtype == np.uint8
+    pictures = sorted((workdir / "out/video_00001").iterdir())
+    assert np.array_equal(np.asarray(Image.open(pictures[9])), video[9])
+    with av.open("out/video_00001.mp4") as container:
+        assert container.streams.video[0].average_rate == 5
+        decoded = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    assert np.stack(decoded).shape == video.shape
+    gif = Image.open("out/video_00001.gif")
+    assert gif.n_frames == 10
+    assert gif.info["duration"] == 200
+
+
+def test_a_seed_gives_the_same_videos_in_any_batch(pvdm, workdir, trained):
+    for folder, batch_size in (("one", 1), ("three", 3)):
+        sample(pvdm, trained, folder, "--sampling.num_videos", 3, "--sampling.batch_size", batch_size)
+    sample(pvdm, trained, "other", "--sampling.num_videos", 3, "--sampling.seed", 1)
+    for i in range(3):
+        one, three, other = (np.load(f"{name}/video_0000{i}.npy").astype(int) for name in ("one", "three", "other"))
+        assert np.abs(one - three).max() <= 1
+        assert np.abs(one - other).max() > 1
+    assert np.abs(np.load("one/video_00000.npy").astype(int) - np.load("one/video_00001.npy")).max() > 1
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "dpm_solver"])
+def test_samplers_and_guidance(pvdm, workdir, trained, sampler):
+    options = ["--sampling.num_videos", 1, "--sampling.sampler", sampler, "--sampling.num_sampling_steps_later", 2]
+    sample(pvdm, trained, "plain", *options, "--sampling.num_frames", 8)
+    sample(pvdm, trained, "guided", *options, "--sampling.num_frames", 8, "--sampling.guidance", 2.5)
+    plain, guided = np.load("plain/video_00000.npy"), np.load("guided/video_00000.npy")
+    assert np.array_equal(plain[:4], guided[:4])  # the first clip has no condition to be guided by
+    assert not np.array_equal(plain[4:], guided[4:])
+
+
+def test_reconstructions_of_stage_one(pvdm, workdir, trained):
+    pvdm.run(
+        "predict",
+        "--ckpt_path",
+        trained["ae"],
+        "--trainer.accelerator",
+        "cpu",
+        "--sampling.num_videos",
+        2,
+        "--output.formats",
+        "[png]",
+    )
+    folders = sorted((workdir / "samples").iterdir())
+    assert len(folders) == 2
+    assert Image.open(folders[0] / "frame_00003.png").size == (48, 16)
+
+
+def test_videos_are_not_replaced_unasked(pvdm, workdir, trained, error_of):
+    sample(pvdm, trained, "out", "--sampling.num_videos", 1)
+    line = error_of("predict", "--ckpt_path", trained["ldm"], "--output.dir", "out", "--trainer.accelerator", "cpu")
+    assert line.startswith("pvdm: error: --output.dir out: already holds videos.")
+    sample(pvdm, trained, "out", "--sampling.num_videos", 1, "--output.overwrite", "true")
+    assert len(list((workdir / "out").iterdir())) == 1

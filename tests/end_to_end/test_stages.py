@@ -1,0 +1,135 @@
+"""Both stages train, hand over, go on, and are read back."""
+
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from pvdm_lightning.training import AutoencoderModule, LatentDiffusionModule
+
+
+def events(checkpoint):
+    accumulator = EventAccumulator(str(checkpoint.parents[1]), size_guidance={"images": 0, "scalars": 0})
+    accumulator.Reload()
+    return accumulator
+
+
+def steps_of(accumulator, tag):
+    return [event.step for event in accumulator.Scalars(tag)]
+
+
+def test_dashboard_of_stage_one(trained):
+    log = events(trained["ae"])
+    scalars = set(log.Tags()["scalars"])
+    assert {"train/loss", "train/l1", "train/psnr", "train/learning_rate", "train/clips_per_second"} <= scalars
+    assert {"train/adversarial", "train/feature_matching", "train/discriminator", "val/psnr"} <= scalars
+    for tag in ("val/real", "val/reconstruction"):
+        gif = log.Images(tag)[-1].encoded_image_string
+        assert gif[:6] == b"GIF89a"
+    assert "hparams" in str(list(log.Tags().values())) or (trained["ae"].parents[1] / "hparams.yaml").is_file()
+
+
+def test_phases_alternate(trained):
+    """Steps 0 and 1 reconstruct; from step 2 the autoencoder and the discriminators take turns."""
+    log = events(trained["ae"])
+    assert steps_of(log, "train/l1")[0] == 0
+    assert steps_of(log, "train/adversarial")[0] == 2
+    assert steps_of(log, "train/discriminator") == [3]
+
+
+def test_dashboard_of_stage_two(trained):
+    log = events(trained["ldm"])
+    assert {"train/loss", "train/learning_rate", "train/clips_per_second", "val/loss", "val/loss_next_clip"} <= set(
+        log.Tags()["scalars"]
+    )
+    rates = [event.value for event in log.Scalars("train/learning_rate")]
+    assert torch.allclose(torch.tensor(rates), 1e-3 * torch.tensor([1, 2, 3, 4]) / 4)  # the warm-up is applied
+    assert {"val/real", "val/sample"} <= set(log.Tags()["images"])
+
+
+def test_the_autoencoder_is_frozen_and_carried(trained, load):
+    stage_one, stage_two = load(trained["ae"])["state_dict"], load(trained["ldm"])["state_dict"]
+    own = {key: value for key, value in stage_one.items() if key.startswith("autoencoder.")}
+    assert own
+    for key, value in own.items():
+        assert torch.equal(value, stage_two[f"autoencoder.{key}"]), key
+
+
+def test_the_average_follows_the_denoiser(trained, load):
+    state = load(trained["ldm"])["state_dict"]
+    assert state["average.num_updates"] == 4
+    moved = [
+        key for key, value in state.items() if key.startswith("denoiser.") and value.is_floating_point()
+        and not torch.equal(value, state[f"average.network.{key.removeprefix('denoiser.')}"])
+    ]
+    assert moved
+    assert not any(key.startswith("average.") and "autoencoder" in key for key in state)
+
+
+def test_checkpoints_are_read_back_in_python(trained):
+    one = AutoencoderModule.load_from_checkpoint(trained["ae"], map_location="cpu")
+    two = LatentDiffusionModule.load_from_checkpoint(trained["ldm"], map_location="cpu")
+    assert one.clip_shape == two.clip_shape == (4, 16, 24)
+    for key, value in one.autoencoder.state_dict().items():
+        assert torch.equal(value, two.autoencoder.autoencoder.state_dict()[key])
+
+
+def assert_equal_states(one, other):
+    assert one["state_dict"].keys() == other["state_dict"].keys()
+    for key, value in one["state_dict"].items():
+        assert torch.allclose(value, other["state_dict"][key], atol=1e-6), key
+
+
+def test_stage_one_goes_on_as_if_it_had_not_stopped(pvdm, workdir, trained, load):
+    """Into the adversarial phase: stopped after step 3, the discriminators' turn is next."""
+    pvdm.run("fit", "--config", "tiny_ae.yaml", "--trainer.max_steps", 3)
+    assert load(pvdm.last)["global_step"] == 3
+    pvdm.run("fit", "--config", "tiny_ae.yaml", "--ckpt_path", pvdm.last)
+    resumed = load("runs/run/version_1/checkpoints/last.ckpt")
+    assert resumed["global_step"] == 4
+    assert len(resumed["optimizer_states"]) == 2
+    assert_equal_states(resumed, load(trained["ae"]))
+
+
+def test_stage_two_goes_on_without_the_stage_one_file(pvdm, workdir, trained, load):
+    handoff = workdir / "stage_one.ckpt"
+    handoff.write_bytes(trained["ae"].read_bytes())
+    pvdm.run(
+        "fit", "--config", "tiny_ldm.yaml", "--model.autoencoder_checkpoint", handoff, "--trainer.max_steps", 3
+    )
+    handoff.unlink()
+    pvdm.run(
+        "fit", "--config", "tiny_ldm.yaml", "--model.autoencoder_checkpoint", handoff, "--ckpt_path", pvdm.last
+    )
+    assert_equal_states(load("runs/run/version_1/checkpoints/last.ckpt"), load(trained["ldm"]))
+
+
+def test_adversarial_phase_as_a_run_of_its_own(pvdm, workdir, load):
+    pvdm.run("fit", "--config", "tiny_ae.yaml", "--model.adversarial_start", "null", "--trainer.max_steps", 2)
+    before = load(pvdm.last)
+    pvdm.run("fit", "--config", "tiny_ae.yaml", "--model.adversarial_start", 0, "--ckpt_path", pvdm.last)
+    after = load("runs/run/version_1/checkpoints/last.ckpt")
+    weights = "discriminators.clip.to_logits.weight"
+    assert not torch.equal(before["state_dict"][weights], after["state_dict"][weights])
+    assert after["optimizer_states"][1]["state"]
+
+
+def test_validate_and_test_need_no_config(pvdm, workdir, trained, capsys):
+    for stage, figures in (("ae", ("val/psnr", "test/psnr", "test/ssim")), ("ldm", ("val/loss", "test/loss"))):
+        for command in ("validate", "test"):
+            pvdm.run(command, "--ckpt_path", trained[stage], "--trainer.accelerator", "cpu")
+        said = capsys.readouterr().out
+        assert all(figure in said for figure in figures)
+
+
+def test_clips_too_short_for_a_pair_train_the_unconditional_part(pvdm, workdir, trained, load):
+    pvdm.run(
+        "fit",
+        "--config",
+        "tiny_ldm.yaml",
+        "--model.autoencoder_checkpoint",
+        trained["ae"],
+        "--data.video_frames",
+        5,
+        "--trainer.max_steps",
+        2,
+    )
+    assert load(pvdm.last)["global_step"] == 2

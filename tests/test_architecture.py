@@ -1,0 +1,58 @@
+"""The arrows of ARCHITECTURE.md: which package imports which."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import pvdm_lightning
+
+ROOT = Path(pvdm_lightning.__file__).parent
+BELOW = {"errors", "triplane", "pretrained", "lpips_vgg"}
+ALLOWED = {
+    "errors": set(),
+    "triplane": set(),
+    "pretrained": {"errors"},
+    "lpips_vgg": set(),
+    "shipped_configs": {"errors"},
+    "autoencoder": {"errors", "triplane"},
+    "adversarial": {"errors", "pretrained", "lpips_vgg"},
+    "denoiser": {"errors", "triplane"},
+    "diffusion": set(),
+    "data": {"errors"},
+    "metrics": {"errors", "pretrained", "lpips_vgg"},
+    "original": {*BELOW, "autoencoder", "denoiser", "metrics"},
+    "training": {*BELOW, "autoencoder", "adversarial", "denoiser", "diffusion", "metrics", "original"},
+    "callbacks": {"errors", "training"},
+    "commands": {"errors", "data", "metrics", "original", "training", "callbacks"},
+    "cli": {"errors", "data", "training", "callbacks", "commands", "shipped_configs"},
+}
+WITH_LIGHTNING = {"training", "callbacks", "commands", "cli"}
+
+
+def imported(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names if node.module == "pvdm_lightning")
+
+
+def files():
+    return [path for path in sorted(ROOT.rglob("*.py")) if path != ROOT / "__init__.py"]
+
+
+@pytest.mark.parametrize("path", files(), ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_follow_the_arrows(path):
+    part = path.relative_to(ROOT).parts[0].removesuffix(".py")
+    for name in imported(path):
+        if name.startswith("pvdm_lightning."):
+            other = name.split(".")[1]
+            assert other == part or other in ALLOWED[part], f"{part} imports {other}"
+        if name.split(".")[0] == "lightning":
+            assert part in WITH_LIGHTNING or path.parent.name == "datamodules", f"{path.name} imports lightning"
+
+
+def test_every_part_is_in_the_map():
+    assert {path.relative_to(ROOT).parts[0].removesuffix(".py") for path in files()} == ALLOWED.keys()
