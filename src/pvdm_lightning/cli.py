@@ -7,13 +7,14 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
+import yaml  # type: ignore[import-untyped]
 from jsonargparse import ArgumentError, ArgumentParser
-from lightning import LightningDataModule, LightningModule, Trainer
+from lightning import LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch.utils.data import DataLoader
@@ -39,9 +40,7 @@ class PvdmCLI(LightningCLI):
     def __init__(self, args: Sequence[str]) -> None:
         super().__init__(
             LightningModule,
-            LightningDataModule,
             subclass_mode_model=True,
-            subclass_mode_data=True,
             save_config_kwargs={"overwrite": True},
             seed_everything_default=0,
             auto_configure_optimizers=False,
@@ -161,7 +160,7 @@ def _users_mistake(error: BaseException) -> str | None:
         sign in str(error) for sign in ("allocate memory", "out of memory")
     ):
         return (
-            f"out of memory: {str(error).splitlines()[0][:160]}. Lower --data.batch_size, the frames or the resolution, "
+            f"out of memory: {str(error).splitlines()[0][:160]}. Lower --data.batch_size, frames or resolution, "
             "or set --model.autoencoder.checkpointing (--model.denoiser.checkpointing) true."
         )
     return None
@@ -184,7 +183,7 @@ def _with_checkpoints_config(args: list[str], folder: Path) -> list[str]:
         return args
     if any(arg.startswith(("--config", "--model")) or arg == "-c" for arg in args):
         return args
-    path = next((b for a, b in zip(args, args[1:], strict=False) if a == "--ckpt_path"), None)
+    path = next((b for a, b in pairwise(args) if a == "--ckpt_path"), None)
     path = next((a.removeprefix("--ckpt_path=") for a in args if a.startswith("--ckpt_path=")), path)
     if path is None:
         if {"-h", "--help", "--print_config"} & set(args):

@@ -27,7 +27,7 @@ def build_lpips(trunk: Mapping[str, Tensor]) -> nn.Module:
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="torchvision")  # lpips calls it by a deprecated argument
         network: nn.Module = lpips.LPIPS(net="vgg", pnet_rand=True, verbose=False)
-    for name, module in network.net.named_modules():  # type: ignore[operator, union-attr]
+    for name, module in network.net.named_modules():  # type: ignore[union-attr]
         if not isinstance(module, nn.Conv2d):
             continue
         for kind, own in module.named_parameters():

@@ -12,7 +12,9 @@ from pvdm_lightning.adversarial import (
 from pvdm_lightning.errors import UserError
 
 
-@pytest.mark.parametrize(("dimensions", "shape"), [(2, (2, 3, 64, 48)), (3, (2, 3, 16, 64, 48)), (3, (2, 3, 4, 16, 16))])
+@pytest.mark.parametrize(
+    ("dimensions", "shape"), [(2, (2, 3, 64, 48)), (3, (2, 3, 16, 64, 48)), (3, (2, 3, 4, 16, 16))]
+)
 def test_discriminators(dimensions, shape):
     discriminator = PatchDiscriminator(dimensions, base_channels=8)
     logits, features = discriminator(torch.randn(shape))
@@ -67,7 +69,7 @@ def test_perceptual_weights_absent_wrong_or_not_found(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     assert PerceptualLoss.find(None, "--model.lpips_weights") is None
     assert "vgg16-397923af.pth" in PerceptualLoss.how_to_add("--model.lpips_weights")
-    with pytest.raises(UserError, match="--model.lpips_weights .*nowhere.pth: no such file"):
+    with pytest.raises(UserError, match=r"--model.lpips_weights .*nowhere.pth: no such file"):
         PerceptualLoss.find(str(tmp_path / "nowhere.pth"), "--model.lpips_weights")
     bad = tmp_path / "bad.pth"
     torch.save({"features.0.weight": torch.zeros(1)}, bad)

@@ -111,9 +111,9 @@ def test_a_residual_block_starts_as_its_skip():
 
 
 def test_wrong_sizes_are_refused():
-    with pytest.raises(UserError, match="--model.denoiser.base_channels 48: is not a multiple of 32"):
+    with pytest.raises(UserError, match=r"--model.denoiser.base_channels 48: is not a multiple of 32"):
         TriplaneUNet(base_channels=48)
-    with pytest.raises(UserError, match="--model.denoiser.heads 5: does not divide the 64 base channels"):
+    with pytest.raises(UserError, match=r"--model.denoiser.heads 5: does not divide the 64 base channels"):
         TriplaneUNet(base_channels=64, heads=5)
     with pytest.raises(ValueError, match="no latent_shape"):
         TriplaneUNet(base_channels=32)(torch.zeros(1, 4, 8), torch.tensor([0]))

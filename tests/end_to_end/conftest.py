@@ -78,7 +78,15 @@ def run(*args):
 
 def spawn(folder, *args):
     """`pvdm ARGS` in a process of its own (several, for ddp); returns what it printed."""
-    command = [sys.executable, "-m", "pvdm_lightning.cli", *map(str, args)]
+    return spawn_command(folder, [sys.executable, "-m", "pvdm_lightning.cli", *map(str, args)])
+
+
+def spawn_file(folder, *args):
+    """As `spawn`, with a script of the test's own in place of `pvdm`."""
+    return spawn_command(folder, [sys.executable, *map(str, args)])
+
+
+def spawn_command(folder, command):
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     for name in ("PL_GLOBAL_SEED", "PL_SEED_WORKERS"):
         environment.pop(name, None)
@@ -91,14 +99,21 @@ class Pvdm:
     """What the tests need: both configurations, and commands."""
 
     trainer, data, autoencoder, diffusion, last = TRAINER, DATA, AUTOENCODER, DIFFUSION, LAST
-    run, spawn = staticmethod(run), staticmethod(spawn)
+    run, spawn, spawn_file = staticmethod(run), staticmethod(spawn), staticmethod(spawn_file)
 
     @staticmethod
     def write(folder):
         """Put tiny_ae.yaml and tiny_ldm.yaml into a folder."""
         for name, model in (("tiny_ae", AUTOENCODER), ("tiny_ldm", DIFFUSION)):
             monitor = {"monitor": "val/psnr", "mode": "max"} if name == "tiny_ae" else {"monitor": "val/loss"}
-            config = {"seed_everything": 0, "model": model, "data": DATA, "trainer": TRAINER, "checkpoint": monitor}
+            config = {
+                "seed_everything": 0,
+                "video_logger": {"num_videos": 1},
+                "model": model,
+                "data": DATA,
+                "trainer": TRAINER,
+                "checkpoint": monitor,
+            }
             (folder / f"{name}.yaml").write_text(yaml.safe_dump(config))
 
 

@@ -98,5 +98,7 @@ def test_a_file_that_would_run_code_is_refused(workdir, error_of):
             return (open, ("attacked", "w"))
 
     torch.save({"state_dict": {}, "hyper_parameters": Attack()}, "evil.ckpt")
-    assert "--ckpt_path evil.ckpt: is not a checkpoint of this project" in error_of("predict", "--ckpt_path", "evil.ckpt")
+    assert "--ckpt_path evil.ckpt: is not a checkpoint of this project" in error_of(
+        "predict", "--ckpt_path", "evil.ckpt"
+    )
     assert not (workdir / "attacked").exists()

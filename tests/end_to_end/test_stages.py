@@ -57,7 +57,10 @@ def test_the_average_follows_the_denoiser(trained, load):
     state = load(trained["ldm"])["state_dict"]
     assert state["average.num_updates"] == 4
     moved = [
-        key for key, value in state.items() if key.startswith("denoiser.") and value.is_floating_point()
+        key
+        for key, value in state.items()
+        if key.startswith("denoiser.")
+        and value.is_floating_point()
         and not torch.equal(value, state[f"average.network.{key.removeprefix('denoiser.')}"])
     ]
     assert moved
@@ -92,13 +95,9 @@ def test_stage_one_goes_on_as_if_it_had_not_stopped(pvdm, workdir, trained, load
 def test_stage_two_goes_on_without_the_stage_one_file(pvdm, workdir, trained, load):
     handoff = workdir / "stage_one.ckpt"
     handoff.write_bytes(trained["ae"].read_bytes())
-    pvdm.run(
-        "fit", "--config", "tiny_ldm.yaml", "--model.autoencoder_checkpoint", handoff, "--trainer.max_steps", 3
-    )
+    pvdm.run("fit", "--config", "tiny_ldm.yaml", "--model.autoencoder_checkpoint", handoff, "--trainer.max_steps", 3)
     handoff.unlink()
-    pvdm.run(
-        "fit", "--config", "tiny_ldm.yaml", "--model.autoencoder_checkpoint", handoff, "--ckpt_path", pvdm.last
-    )
+    pvdm.run("fit", "--config", "tiny_ldm.yaml", "--model.autoencoder_checkpoint", handoff, "--ckpt_path", pvdm.last)
     assert_equal_states(load("runs/run/version_1/checkpoints/last.ckpt"), load(trained["ldm"]))
 
 

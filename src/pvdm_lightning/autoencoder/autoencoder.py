@@ -101,7 +101,7 @@ class VideoAutoencoder(nn.Module):
                 f"{_FLAG}.head_dim", self.config["head_dim"], "is not a multiple of 4", "Give one, such as 32 or 64."
             )
         if self.config["dim"] % 8:
-            raise UserError(f"{_FLAG}.dim", self.config["dim"], "is not a multiple of 8", "Give one, such as 128 or 384.")
+            raise UserError(f"{_FLAG}.dim", self.config["dim"], "is not a multiple of 8", "Give one, such as 384.")
 
     def encode(self, clip: Tensor) -> Triplane:
         """Clip [B 3 S H W] in [-1, 1] -> latent planes in [-1, 1].

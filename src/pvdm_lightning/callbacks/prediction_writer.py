@@ -35,7 +35,7 @@ class PredictionWriter(BasePredictionWriter):
         if fps <= 0:
             raise UserError("--output.fps", fps, "is not positive", "Give frames a second, such as 25.")
         if not formats or any(name not in WRITERS for name in formats):
-            raise UserError("--output.formats", list(formats), "is not a list of formats", f"Give some of {[*WRITERS]}.")
+            raise UserError("--output.formats", list(formats), "is no list of formats", f"Give some of {[*WRITERS]}.")
         self.dir, self.formats, self.fps, self.overwrite = Path(dir), tuple(formats), fps, overwrite
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
-from tqdm import tqdm
+from tqdm import tqdm  # type: ignore[import-untyped]
 
 from pvdm_lightning.training import LatentDiffusionModule
 

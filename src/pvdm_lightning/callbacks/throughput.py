@@ -26,7 +26,7 @@ class Throughput(Callback):
         self._clips += len(batch["clip"]) * trainer.world_size
         self._seconds += now - self._since
         self._since = now
-        if (batch_idx + 1) % max(1, trainer.log_every_n_steps) == 0:
+        if (batch_idx + 1) % max(1, trainer.log_every_n_steps) == 0:  # type: ignore[attr-defined]
             # The first batches, which warm up, fall out of the figure at the next one.
             pl_module.log("train/clips_per_second", self._clips / max(self._seconds, 1e-9), rank_zero_only=True)
             self._clips, self._seconds = 0, 0.0

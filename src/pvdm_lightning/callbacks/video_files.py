@@ -4,6 +4,7 @@ import io
 import os
 import shutil
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -31,7 +32,7 @@ def write_mp4(video: Tensor, path: Path, fps: float) -> None:
     """Write H.264 in 4:2:0; an odd side, which that cannot hold, loses its last row or column."""
     frames = _frames(video)[:, : video.shape[2] // 2 * 2 or None, : video.shape[3] // 2 * 2 or None]
     with av.open(str(path), "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=_rational(fps), options={"crf": "17"})
+        stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001), options={"crf": "17"})
         stream.height, stream.width, stream.pix_fmt = frames.shape[1], frames.shape[2], "yuv420p"
         for frame in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
@@ -74,7 +75,3 @@ def write_video(video: Tensor, folder: Path, name: str, file_format: str, fps: f
 
 def _frames(video: Tensor) -> np.ndarray:
     return video.permute(1, 2, 3, 0).contiguous().cpu().numpy()
-
-
-def _rational(fps: float) -> "int | str":
-    return int(fps) if fps == int(fps) else str(fps)

@@ -19,9 +19,7 @@ def guided(denoise: Denoise, weight: float) -> Denoise:
     def with_guidance(z_t: Tensor, t: Tensor, condition: Tensor | None = None) -> Tensor:
         if condition is None:
             return denoise(z_t, t, None)
-        both = denoise(
-            torch.cat([z_t, z_t]), torch.cat([t, t]), torch.cat([condition, torch.zeros_like(condition)])
-        )
+        both = denoise(torch.cat([z_t, z_t]), torch.cat([t, t]), torch.cat([condition, torch.zeros_like(condition)]))
         conditional, unconditional = both.chunk(2)
         return (1 + weight) * conditional - weight * unconditional
 

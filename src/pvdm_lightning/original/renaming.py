@@ -1,4 +1,4 @@
-"""From a state dict of the original implementation to one of ours: find the prefix, rename, refuse what does not fit."""
+"""From a state dict of the original to one of ours: find the prefix, rename, refuse what does not fit."""
 
 from collections.abc import Collection, Mapping
 

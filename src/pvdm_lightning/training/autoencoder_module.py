@@ -143,7 +143,7 @@ class AutoencoderModule(LightningModule):
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         clip = to_unit(batch["clip"])
-        generator = generator_of(run_seed(), self.global_rank, self.current_epoch, batch_idx)
+        generator = generator_of(run_seed(), self.global_rank, self.global_step, batch_idx)
         frame = torch.randint(clip.shape[2], (len(clip),), generator=generator).to(clip.device)
         generator_optimizer, discriminator_optimizer = self.optimizers()  # type: ignore[attr-defined]
         first, last = batch_idx % self.accumulate_grad_batches == 0, self._is_last_of_step(batch_idx)

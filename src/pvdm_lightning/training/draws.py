@@ -1,4 +1,4 @@
-"""Random draws of a training step that follow from (seed, process, epoch, batch) alone.
+"""Random draws of a training step that follow from (seed, process, step, batch) alone.
 
 So a resumed run goes on with the very same draws, and two processes never share them. Numbers are drawn on the CPU and
 moved, so a GPU sees the same ones.

@@ -38,5 +38,6 @@ class MovingAverage(nn.Module, Generic[Network]):
         self.num_updates += 1
         n = int(self.num_updates)
         decay = min(self.decay, (1 + n) / (10 + n))
-        averages, weights = list(self.network.parameters()), [p.detach() for p in network.parameters()]
+        averages = [p.detach() for p in self.network.parameters()]
+        weights = [p.detach() for p in network.parameters()]
         torch._foreach_lerp_(averages, weights, 1 - decay)

@@ -13,6 +13,7 @@ def described(network: nn.Module) -> dict[str, Any]:
 
 
 def class_path(cls: type) -> str:
+    """The name by which YAML and checkpoints call a class."""
     return f"{cls.__module__}.{cls.__qualname__}"
 
 

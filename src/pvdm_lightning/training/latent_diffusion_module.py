@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from lightning import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
 from pvdm_lightning.denoiser import TriplaneUNet
@@ -161,14 +162,14 @@ class LatentDiffusionModule(LightningModule):
 
     # Training
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         optimizer = torch.optim.AdamW(self.denoiser.parameters(), lr=self.learning_rate, fused=True)
         warmup = max(1, self.warmup_steps)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / warmup))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
-        generator = generator_of(run_seed(), self.global_rank, self.current_epoch, batch_idx)
+        generator = generator_of(run_seed(), self.global_rank, self.global_step, batch_idx)
         z_0, condition = self._draw_latents(batch, generator)
         t, noise = self._draw_noise(z_0, generator)
         loss = denoising_loss(self.denoiser, self.schedule, z_0, condition, t, noise).mean()

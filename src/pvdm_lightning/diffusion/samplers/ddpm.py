@@ -37,9 +37,7 @@ class DDPMSampler:
                 return z_0
             previous = alpha_bar[t - 1]
             # Posterior mean and variance of Ho et al. 2020, equations 6 and 7.
-            mean = (
-                previous.sqrt() * beta[t] * z_0 + (1 - beta[t]).sqrt() * (1 - previous) * z
-            ) / (1 - alpha_bar[t])
+            mean = (previous.sqrt() * beta[t] * z_0 + (1 - beta[t]).sqrt() * (1 - previous) * z) / (1 - alpha_bar[t])
             variance = beta[t] * (1 - previous) / (1 - alpha_bar[t])
             z = mean + variance.sqrt() * normal(shape, generator, device)
         raise AssertionError("a schedule of no step")

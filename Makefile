@@ -1,0 +1,45 @@
+# Two commands do everything on a fresh machine with Python 3.10-3.13:
+#   make demo   install, train both stages on generated videos, sample
+#   make test   install, ruff, mypy, tests
+PYTHON ?= python3
+BIN := .venv/bin
+RUN := runs/demo-$(shell date +%Y%m%d-%H%M%S)
+AUTOENCODER := $(RUN)/autoencoder/version_0/checkpoints/last.ckpt
+DENOISER := $(RUN)/latent_diffusion/version_0/checkpoints/last.ckpt
+
+.PHONY: install demo test format clean
+
+install: .venv/installed
+
+.venv/installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; (3, 10) <= sys.version_info < (3, 14) or sys.exit("Python 3.10-3.13 is needed, this is " + sys.version.split()[0] + "; name another with: make PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --editable ".[dev]"
+	touch $@
+
+demo: install
+	$(BIN)/pvdm fit --config demo_ae.yaml --trainer.logger.save_dir $(RUN)
+	$(BIN)/pvdm fit --config demo_ldm.yaml --trainer.logger.save_dir $(RUN) --model.autoencoder_checkpoint $(AUTOENCODER)
+	$(BIN)/pvdm predict --ckpt_path $(AUTOENCODER) --sampling.num_videos 4 --output.dir $(RUN)/reconstructions --output.formats [gif,png] --output.fps 8
+	$(BIN)/pvdm predict --ckpt_path $(DENOISER) --sampling.num_videos 8 --sampling.batch_size 8 --output.dir $(RUN)/samples --output.formats [mp4,gif] --output.fps 8
+	$(BIN)/pvdm predict --ckpt_path $(DENOISER) --sampling.num_videos 1 --sampling.num_frames 64 --sampling.num_sampling_steps_later 50 --output.dir $(RUN)/long --output.formats [mp4,gif] --output.fps 8
+	@echo
+	@echo "autoencoder checkpoint       $(AUTOENCODER)"
+	@echo "latent diffusion checkpoint  $(DENOISER)"
+	@echo "reconstructions              $(RUN)/reconstructions (left: original, right: reconstruction)"
+	@echo "8 sampled clips              $(RUN)/samples"
+	@echo "a video of 64 frames         $(RUN)/long"
+	@echo "dashboard                    $(BIN)/tensorboard --logdir $(RUN)"
+
+test: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest
+
+format: install
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache build dist

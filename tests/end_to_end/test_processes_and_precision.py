@@ -1,0 +1,97 @@
+"""Two processes and bf16-mixed: both stages and predict."""
+
+import numpy as np
+import pytest
+import torch
+
+TWO = [
+    "--trainer.devices",
+    2,
+    "--trainer.accelerator",
+    "cpu",
+    "--trainer.strategy",
+    "ddp",
+]
+
+RANKS = '''
+import sys
+import torch
+from lightning.pytorch.callbacks import Callback
+from pvdm_lightning import cli
+from pvdm_lightning.callbacks import Checkpoints
+
+
+class Spy(Checkpoints):
+    """Writes each process's weights, which Lightning's checkpoints do not show."""
+
+    def on_fit_end(self, trainer, pl_module):
+        torch.save(pl_module.state_dict(), f"rank{trainer.global_rank}.pt")
+
+
+cli.Checkpoints = Spy
+cli.main(sys.argv[1:])
+'''
+
+
+@pytest.fixture(scope="module")
+def fitted_by_two(pvdm, trained, tmp_path_factory):
+    """Folder of a run of each stage by two processes."""
+    folders = {}
+    for stage in ("ae", "ldm"):
+        folder = tmp_path_factory.mktemp(f"{stage}_by_two")
+        pvdm.write(folder)
+        (folder / "ranks.py").write_text(RANKS)
+        handoff = ["--model.autoencoder_checkpoint", trained["ae"]] if stage == "ldm" else []
+        pvdm.spawn_file(folder, "ranks.py", "fit", "--config", f"tiny_{stage}.yaml", *handoff, *TWO)
+        folders[stage] = folder
+    return folders
+
+
+@pytest.mark.parametrize("stage", ["ae", "ldm"])
+def test_both_processes_end_with_equal_weights(fitted_by_two, pvdm, trained, load, stage):
+    folder = fitted_by_two[stage]
+    first, second = (load(folder / f"rank{rank}.pt") for rank in (0, 1))
+    assert first.keys() == second.keys()
+    for key, value in first.items():
+        assert torch.equal(value, second[key]), key
+    start = load(trained[stage])["state_dict"]  # one process, other batches: trained as well, but not the same
+    assert any(not torch.equal(value, start[key]) for key, value in first.items())
+    assert load(folder / pvdm.last)["global_step"] == 4
+
+
+def test_two_processes_sample_what_one_samples(pvdm, workdir, trained):
+    options = ["--sampling.num_videos", 3, "--sampling.batch_size", 1, "--sampling.num_sampling_steps", 2]
+    common = ["predict", "--ckpt_path", trained["ldm"], *options, "--output.formats", "[npy]"]
+    pvdm.spawn(workdir, *common, "--output.dir", "one", "--trainer.accelerator", "cpu", "--trainer.devices", 1)
+    pvdm.spawn(workdir, *common, "--output.dir", "two", *TWO)
+    for i in range(3):
+        one, two = (np.load(workdir / folder / f"video_0000{i}.npy").astype(int) for folder in ("one", "two"))
+        assert np.abs(one - two).max() <= 1
+    assert len(list((workdir / "two").iterdir())) == 3
+
+
+@pytest.mark.parametrize("stage", ["ae", "ldm"])
+def test_bf16(pvdm, workdir, trained, load, stage):
+    handoff = ["--model.autoencoder_checkpoint", trained["ae"]] if stage == "ldm" else []
+    pvdm.run("fit", "--config", f"tiny_{stage}.yaml", *handoff, "--trainer.precision", "bf16-mixed")
+    ours, full = load(pvdm.last)["state_dict"], load(trained[stage])["state_dict"]
+    for key, value in full.items():
+        assert ours[key].dtype == value.dtype
+        # Four steps of AdamW at 1e-3 cannot part the runs further than twice their length.
+        assert (ours[key].float() - value.float()).abs().max() <= 8.1e-3, key
+    pvdm.run(
+        "predict",
+        "--ckpt_path",
+        pvdm.last,
+        "--trainer.precision",
+        "bf16-mixed",
+        "--trainer.accelerator",
+        "cpu",
+        "--sampling.num_videos",
+        1,
+        "--sampling.num_sampling_steps",
+        2,
+        "--output.formats",
+        "[npy]",
+    )
+    assert len(list((workdir / "samples").glob("*.npy"))) == 1

@@ -1,0 +1,140 @@
+import pytest
+import torch
+
+from pvdm_lightning.autoencoder import VideoAutoencoder
+from pvdm_lightning.denoiser import TriplaneUNet
+from pvdm_lightning.errors import UserError
+from pvdm_lightning.training import AutoencoderModule, FrozenAutoencoder, LatentDiffusionModule, Sampling
+from pvdm_lightning.training.autoencoder_module import _pick, _psnr
+from pvdm_lightning.training.draws import generator_of
+from pvdm_lightning.training.ema import MovingAverage
+from pvdm_lightning.training.pixels import to_uint8, to_unit
+from pvdm_lightning.triplane import TriplaneShape
+
+
+def autoencoder():
+    torch.manual_seed(0)
+    return VideoAutoencoder(4, 16, 8, dim=32, depth=1, heads=2, head_dim=16, projector_depth=1, projector_mlp_dim=32)
+
+
+@pytest.fixture
+def diffusion():
+    unet = TriplaneUNet(base_channels=32, channel_multipliers=(1,), blocks_per_level=1, heads=2)
+    module = LatentDiffusionModule(unet)
+    module.attach_autoencoder(FrozenAutoencoder(autoencoder()))
+    return module
+
+
+def test_pixels_survive_the_way_in_and_out():
+    pixels = torch.arange(256, dtype=torch.uint8)
+    assert torch.equal(to_uint8(to_unit(pixels)), pixels)
+    assert to_unit(pixels).min() == -1
+    assert to_unit(pixels).max() == 1
+    assert to_uint8(torch.tensor([-3.0, 3.0])).tolist() == [0, 255]
+
+
+def test_psnr_of_a_known_error():
+    clip = torch.zeros(2, 3, 2, 4, 4)
+    assert _psnr(clip + 0.2, clip).item() == pytest.approx(20)  # 0.1 in [0, 1]
+
+
+def test_one_frame_of_each_clip():
+    clip = torch.arange(2 * 3 * 4).view(2, 3, 4, 1, 1)
+    assert _pick(clip, torch.tensor([3, 0]))[:, :, 0, 0].tolist() == [[3, 7, 11], [12, 16, 20]]
+
+
+def test_draws_differ_by_key_and_repeat():
+    def draw(*key):
+        return torch.randn(4, generator=generator_of(*key))
+
+    assert torch.equal(draw(0, 1, 2), draw(0, 1, 2))
+    for other in ((1, 1, 2), (0, 2, 2), (0, 1, 3), (0, 1)):
+        assert not torch.equal(draw(0, 1, 2), draw(*other))
+
+
+def test_moving_average_against_the_formula():
+    network = torch.nn.Linear(1, 1, bias=False)
+    average, expected = MovingAverage(network, 0.5), network.weight.item()
+    for n, value in enumerate((3.0, -1.0, 7.0, 2.0), start=1):
+        network.weight.data.fill_(value)
+        average.update(network)
+        decay = min(0.5, (1 + n) / (10 + n))
+        expected = decay * expected + (1 - decay) * value
+    assert average.network.weight.item() == pytest.approx(expected, rel=1e-6)
+    assert not average.network.weight.requires_grad
+
+
+def batch(count=4, paired=True):
+    generator = torch.Generator().manual_seed(1)
+
+    def clips():
+        return torch.randint(256, (count, 3, 4, 16, 16), generator=generator, dtype=torch.uint8)
+
+    return {"clip": clips(), "previous": clips(), "has_previous": torch.full((count,), paired)}
+
+
+def test_conditions_are_the_latents_of_the_clips_before(diffusion):
+    diffusion.conditional_probability = 1.0
+    given = batch()
+    z_0, condition = diffusion._draw_latents(given, generator_of(0))
+    assert torch.allclose(z_0, diffusion.autoencoder.encode(given["clip"]), atol=1e-6)
+    assert torch.allclose(condition, diffusion.autoencoder.encode(given["previous"]), atol=1e-6)
+
+
+def test_unconditional_targets_are_either_clip_of_a_pair(diffusion):
+    diffusion.conditional_probability = 0.0
+    given = batch(16)
+    z_0, condition = diffusion._draw_latents(given, generator_of(0))
+    assert not condition.any()
+    options = [diffusion.autoencoder.encode(given[name]) for name in ("clip", "previous")]
+    chosen = [[torch.allclose(z, option[i], atol=1e-5) for option in options] for i, z in enumerate(z_0)]
+    assert all(any(row) for row in chosen)
+    assert 0 < sum(row[1] for row in chosen) < 16
+
+
+def test_without_a_clip_before_there_is_no_condition(diffusion):
+    diffusion.conditional_probability = 1.0
+    given = batch(paired=False)
+    z_0, condition = diffusion._draw_latents(given, generator_of(0))
+    assert not condition.any()
+    assert torch.allclose(z_0, diffusion.autoencoder.encode(given["clip"]), atol=1e-6)
+
+
+def test_the_denoiser_takes_the_shape_of_its_autoencoder(diffusion):
+    assert diffusion.denoiser.latent_shape == diffusion.average.network.latent_shape == TriplaneShape(4, 2, 2)
+    assert not any(p.requires_grad for p in diffusion.autoencoder.parameters())
+    diffusion.train()
+    assert not diffusion.autoencoder.training
+    with pytest.raises(UserError, match="latent_channels 2: does not match the autoencoder's latents"):
+        LatentDiffusionModule(TriplaneUNet(latent_channels=2, base_channels=32)).attach_autoencoder(
+            FrozenAutoencoder(autoencoder())
+        )
+
+
+def test_modules_built_in_python_are_read_back(tmp_path, diffusion):
+    """As those built by the command line; without running code from the file."""
+    from lightning import Trainer
+
+    for module in (AutoencoderModule(autoencoder(), learning_rate=3e-4), diffusion):
+        path = tmp_path / f"{type(module).__name__}.ckpt"
+        trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
+        trainer.strategy.connect(module)
+        trainer.save_checkpoint(path)
+        again = type(module).load_from_checkpoint(path, map_location="cpu")
+        assert again.learning_rate == module.learning_rate
+        for key, value in module.state_dict().items():
+            assert torch.equal(value, again.state_dict()[key]), key
+    frozen = FrozenAutoencoder.from_checkpoint(tmp_path / "AutoencoderModule.ckpt", "--flag")
+    assert frozen.autoencoder.clip_shape == (4, 16, 16)
+    with pytest.raises(UserError, match=r"--flag .*LatentDiffusionModule.ckpt: is a stage-two"):
+        FrozenAutoencoder.from_checkpoint(tmp_path / "LatentDiffusionModule.ckpt", "--flag")
+
+
+def test_sampling_counts():
+    sampling = Sampling(num_frames=33, num_sampling_steps=100, num_sampling_steps_later=20)
+    assert sampling.num_clips(16) == 3
+    assert Sampling().num_clips(16) == 1
+    module = LatentDiffusionModule(TriplaneUNet(base_channels=32, channel_multipliers=(1,), heads=2))
+    assert sampling.steps(module.schedule) == (100, 20)
+    assert Sampling(num_sampling_steps=50).steps(module.schedule) == (50, 50)
+    assert Sampling(sampler="ddpm").steps(module.schedule) == (1000, 1000)
