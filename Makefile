@@ -7,6 +7,9 @@ RUN := runs/demo-$(shell date +%Y%m%d-%H%M%S)
 AUTOENCODER := $(RUN)/autoencoder/version_0/checkpoints/last.ckpt
 DENOISER := $(RUN)/latent_diffusion/version_0/checkpoints/last.ckpt
 
+# Keeps glibc from handing freed blocks back to the system, which costs the U-Net a third of its time on a CPU.
+KEEP_MEMORY := MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=4294967296
+
 .PHONY: install demo test format clean
 
 install: .venv/installed
@@ -19,7 +22,7 @@ install: .venv/installed
 
 demo: install
 	$(BIN)/pvdm fit --config demo_ae.yaml --trainer.logger.save_dir $(RUN)
-	$(BIN)/pvdm fit --config demo_ldm.yaml --trainer.logger.save_dir $(RUN) --model.autoencoder_checkpoint $(AUTOENCODER)
+	$(KEEP_MEMORY) $(BIN)/pvdm fit --config demo_ldm.yaml --trainer.logger.save_dir $(RUN) --model.autoencoder_checkpoint $(AUTOENCODER)
 	$(BIN)/pvdm predict --ckpt_path $(AUTOENCODER) --sampling.num_videos 4 --output.dir $(RUN)/reconstructions --output.formats [gif,png] --output.fps 8
 	$(BIN)/pvdm predict --ckpt_path $(DENOISER) --sampling.num_videos 8 --sampling.batch_size 8 --output.dir $(RUN)/samples --output.formats [mp4,gif] --output.fps 8
 	$(BIN)/pvdm predict --ckpt_path $(DENOISER) --sampling.num_videos 1 --sampling.num_frames 64 --sampling.num_sampling_steps_later 50 --output.dir $(RUN)/long --output.formats [mp4,gif] --output.fps 8
