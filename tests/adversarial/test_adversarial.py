@@ -23,6 +23,17 @@ def test_discriminators(dimensions, shape):
     assert not list(discriminator.buffers())
 
 
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_gradients_are_finite_under_autocast(dimensions):
+    torch.manual_seed(0)
+    discriminator = PatchDiscriminator(dimensions, base_channels=4)
+    x = torch.rand((2, 3, 16, 24) if dimensions == 2 else (2, 3, 4, 16, 24))
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = discriminator(x)[0].square().mean()
+    loss.backward()
+    assert all(weight.grad.isfinite().all() for weight in discriminator.parameters())
+
+
 def test_widths_at_the_papers_size():
     convolutions = [m for m in PatchDiscriminator(3).modules() if isinstance(m, torch.nn.Conv3d)]
     assert [c.out_channels for c in convolutions] == [64, 128, 256, 512, 1]

@@ -1,5 +1,6 @@
 """Patch discriminators of single frames (2D) and of clips (3D), after pix2pix (Isola et al. 2017)."""
 
+import torch
 from torch import Tensor, nn
 
 
@@ -38,10 +39,13 @@ class PatchDiscriminator(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Frames [B 3 H W] or clips [B 3 S H W] in [-1, 1] -> logits of the patches, and every layer's features."""
         features: list[Tensor] = []
-        for layer in self.layers:
-            x = layer(x)
-            features.append(x)
-        return self.to_logits(x), features
+        # On the CPU in float32: there the bfloat16 gradient of a 3D kernel is NaN for small maps (oneDNN, torch 2.15).
+        with torch.autocast("cpu", enabled=False):
+            x = x.float() if x.device.type == "cpu" else x
+            for layer in self.layers:
+                x = layer(x)
+                features.append(x)
+            return self.to_logits(x), features
 
 
 def _init_weights(module: nn.Module) -> None:
