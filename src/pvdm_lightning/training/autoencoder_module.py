@@ -45,7 +45,8 @@ class AutoencoderModule(LightningModule):
         adversarial_start: Step at which the adversarial phase begins; null trains without one. The authors stop it
             after 8,000 to 14,000 iterations of batch 8: it diverges if run on.
         discriminator_channels: Channels of the discriminators' first layer.
-        learning_rate: Of both AdamW optimizers (betas 0.5, 0.9).
+        learning_rate: Of both AdamW optimizers.
+        betas: Of both; the authors' 0.5 suits the adversarial phase, 0.9 and 0.99 reconstruct sooner.
         discriminator_clip: Largest norm of each discriminator's gradient.
         accumulate_grad_batches: Batches that share an optimizer step.
         lpips_weights: Path of vgg16-397923af.pth; null looks for it in the cache folders.
@@ -63,6 +64,7 @@ class AutoencoderModule(LightningModule):
         adversarial_start: int | None = None,
         discriminator_channels: int = 64,
         learning_rate: float = 1e-4,
+        betas: tuple[float, float] = (0.5, 0.9),
         discriminator_clip: float = 1.0,
         accumulate_grad_batches: int = 1,
         lpips_weights: str | None = None,
@@ -80,6 +82,7 @@ class AutoencoderModule(LightningModule):
                 adversarial_start=adversarial_start,
                 discriminator_channels=discriminator_channels,
                 learning_rate=learning_rate,
+                betas=list(betas),
                 discriminator_clip=discriminator_clip,
                 accumulate_grad_batches=accumulate_grad_batches,
                 lpips_weights=lpips_weights,
@@ -98,6 +101,7 @@ class AutoencoderModule(LightningModule):
         self.feature_weight = feature_weight
         self.adversarial_start = adversarial_start
         self.learning_rate = learning_rate
+        self.betas = (betas[0], betas[1])
         self.discriminator_clip = discriminator_clip
         self.accumulate_grad_batches = accumulate_grad_batches
         self.lpips_weights = lpips_weights
@@ -137,7 +141,7 @@ class AutoencoderModule(LightningModule):
 
     def configure_optimizers(self) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
         def adamw(network: nn.Module) -> torch.optim.Optimizer:
-            return torch.optim.AdamW(network.parameters(), lr=self.learning_rate, betas=(0.5, 0.9), fused=True)
+            return torch.optim.AdamW(network.parameters(), lr=self.learning_rate, betas=self.betas, fused=True)
 
         return adamw(self.autoencoder), adamw(self.discriminators)
 
