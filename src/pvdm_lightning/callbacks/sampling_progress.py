@@ -14,13 +14,17 @@ class SamplingProgress(Callback):
 
     def __init__(self) -> None:
         self._bar: tqdm[Any] | None = None
+        self._wanted = False
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        bar = trainer.progress_bar_callback
+        self._wanted = bar is not None and trainer.is_global_zero and isinstance(pl_module, LatentDiffusionModule)
+        if bar is not None and isinstance(pl_module, LatentDiffusionModule):
+            bar.disable()
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if not isinstance(pl_module, LatentDiffusionModule) or not trainer.is_global_zero:
+        if not self._wanted or not isinstance(pl_module, LatentDiffusionModule):
             return
-        if trainer.progress_bar_callback is None:  # --trainer.enable_progress_bar false
-            return
-        trainer.progress_bar_callback.disable()
         sampling = pl_module.sampling
         first, later = sampling.steps(pl_module.schedule)
         clips = sampling.num_clips(pl_module.clip_shape[0])
