@@ -70,7 +70,8 @@ def test_impossible_numbers_of_steps(steps):
 def test_samplers_draw_the_gaussian_they_denoise(sampler):
     z = sampler(gaussian_denoise, (8, 4, 2048), generator=torch.Generator().manual_seed(0))
     assert z.mean().item() == pytest.approx(MEAN, abs=0.01)
-    assert z.std().item() == pytest.approx(STD, rel=0.05)
+    # The last step returns the mean of what z_0 may be, which is narrower; DDIM's last step is its longest.
+    assert z.std().item() == pytest.approx(STD, rel=0.08)
 
 
 def exact_ode_solution(z):

@@ -66,7 +66,11 @@ class NoiseSchedule(nn.Module):
         rising = self.half_log_snr().flip(0).cpu()
         wanted = torch.linspace(float(rising[0]), float(rising[-1]), num_sampling_steps, dtype=torch.float64)
         times = (self.num_train_steps - 1 - torch.searchsorted(rising, wanted).clamp(max=len(rising) - 1)).tolist()
-        # lambda is steep near t = 0, where several wanted times fall on one: push them apart, from the end back.
+        # lambda is steep near t = 0, where several wanted times fall on one: push them apart, from the end back, then
+        # from the start on where that ran past T - 1.
         for i in reversed(range(num_sampling_steps - 1)):
             times[i] = max(times[i], times[i + 1] + 1)
+        times[0] = self.num_train_steps - 1
+        for i in range(1, num_sampling_steps):
+            times[i] = min(times[i], times[i - 1] - 1)
         return times
