@@ -50,9 +50,9 @@ class AxisProjector(nn.Module):
         self.blocks = nn.ModuleList(ProjectionBlock(dim, heads, head_dim, mlp_dim) for _ in range(depth))
         self.to_latent = nn.Conv2d(dim, latent_channels, kernel_size=1)
         with torch.no_grad():
-            # Features start small: without this the latents would fill a tenth of [-1, 1], the decoder would hardly
-            # hear them, and stage two would have to remove noise far below the schedule's last step.
-            self.to_latent.weight *= 4
+            # Features start small: without this the latents would fill a small part of [-1, 1], and stage two would
+            # have to remove noise far below the schedule's last step.
+            self.to_latent.weight *= 2
 
     def forward(self, features: Tensor) -> Tensor:
         """Features [B R Q n D] with the axis to project last -> plane [B C R Q] in [-1, 1]."""
