@@ -19,10 +19,10 @@ from pvdm_lightning.adversarial import (
     generator_hinge,
 )
 from pvdm_lightning.autoencoder import VideoAutoencoder
-from pvdm_lightning.errors import UserError
 from pvdm_lightning.metrics.reconstruction import VideoPSNR, VideoSSIM
 from pvdm_lightning.training import hyper_parameters
 from pvdm_lightning.training.checkpoint import refuse_other_shapes
+from pvdm_lightning.training.clip_size import refuse_other_clips
 from pvdm_lightning.training.draws import generator_of, run_seed
 from pvdm_lightning.training.pixels import to_uint8, to_unit
 
@@ -115,14 +115,7 @@ class AutoencoderModule(LightningModule):
         return self.autoencoder.clip_shape
 
     def setup(self, stage: str) -> None:
-        given = getattr(getattr(self.trainer, "datamodule", None), "clip_shape", self.clip_shape)
-        if tuple(given) != self.clip_shape:
-            raise UserError(
-                "--data.frames/--data.resolution",
-                " x ".join(map(str, given)),
-                f"differs from the {' x '.join(map(str, self.clip_shape))} of the autoencoder",
-                "Leave the data's frames and resolution out: they follow --model.autoencoder.",
-            )
+        refuse_other_clips(self.trainer, self.clip_shape, "--model.autoencoder")
         if stage == "fit":
             self._find_perceptual_loss()
             strategy = self.trainer.strategy

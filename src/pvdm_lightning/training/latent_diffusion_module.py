@@ -15,6 +15,7 @@ from pvdm_lightning.diffusion import Denoise, NoiseSchedule, denoising_loss, dra
 from pvdm_lightning.errors import UserError
 from pvdm_lightning.training import hyper_parameters
 from pvdm_lightning.training.checkpoint import refuse_other_shapes
+from pvdm_lightning.training.clip_size import refuse_other_clips
 from pvdm_lightning.training.draws import generator_of, run_seed
 from pvdm_lightning.training.ema import MovingAverage
 from pvdm_lightning.training.frozen_autoencoder import FrozenAutoencoder
@@ -144,14 +145,7 @@ class LatentDiffusionModule(LightningModule):
 
     def setup(self, stage: str) -> None:
         self.load_autoencoder()
-        given = getattr(getattr(self.trainer, "datamodule", None), "clip_shape", self.clip_shape)
-        if tuple(given) != self.clip_shape:
-            raise UserError(
-                "--data.frames/--data.resolution",
-                " x ".join(map(str, given)),
-                f"differs from the {' x '.join(map(str, self.clip_shape))} the autoencoder was trained on",
-                "Leave the data's frames and resolution out: they follow the autoencoder.",
-            )
+        refuse_other_clips(self.trainer, self.clip_shape, "the autoencoder")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["autoencoder"] = self.load_autoencoder().autoencoder.config
