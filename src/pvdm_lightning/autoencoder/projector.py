@@ -16,6 +16,8 @@ class ProjectionBlock(nn.Module):
         super().__init__()
         self.attention_norm = nn.LayerNorm(dim)
         self.attention = SelfAttention(dim, heads, head_dim)
+        # Not from zero: the result is read at one position, which would see nothing of the rest of the axis.
+        self.attention.to_out.reset_parameters()
         self.feed_forward_norm = nn.LayerNorm(dim)
         self.to_hidden = nn.Linear(dim, mlp_dim)
         self.to_out = start_at_zero(nn.Linear(mlp_dim, dim))

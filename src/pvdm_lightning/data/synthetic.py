@@ -38,10 +38,11 @@ class SyntheticVideos:
         num_videos: How many videos.
         video_frames: Frames in each.
         seed: Other seeds give other videos.
+        max_shapes: Each video has 1 to so many shapes.
     """
 
-    def __init__(self, first: int, num_videos: int, video_frames: int, seed: int) -> None:
-        self.first, self.seed = first, seed
+    def __init__(self, first: int, num_videos: int, video_frames: int, seed: int, max_shapes: int = 2) -> None:
+        self.first, self.seed, self.max_shapes = first, seed, max_shapes
         self.lengths = np.full(num_videos, video_frames, dtype=np.int64)
         self.labels = (first + np.arange(num_videos)) % len(MOTIONS)
         self.problems: dict[int, str] = {}
@@ -68,7 +69,7 @@ class SyntheticVideos:
         time = np.asarray(frames, dtype=np.float32)
         background, hue = _draw_background(rng, y, x)
         canvas = np.repeat(background[:, None], len(time), axis=1)
-        for position in range(rng.integers(1, 3)):
+        for position in range(rng.integers(1, self.max_shapes + 1)):
             shape = _draw_shape(rng, hue + (position + 1) * 0.27)
             _paint(canvas, shape, MOTIONS[self.labels[index]], time, y, x)
         return torch.from_numpy(np.rint(canvas * 255.0).astype(np.uint8))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from lightning import LightningModule
+from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from pvdm_lightning.adversarial import (
     PatchDiscriminator,
@@ -24,6 +26,7 @@ from pvdm_lightning.training import hyper_parameters
 from pvdm_lightning.training.checkpoint import refuse_other_shapes
 from pvdm_lightning.training.clip_size import refuse_other_clips
 from pvdm_lightning.training.draws import generator_of, run_seed
+from pvdm_lightning.training.learning_rate import refuse_decay_without_end, warmup_and_decay
 from pvdm_lightning.training.pixels import to_uint8, to_unit
 
 logger = logging.getLogger(__name__)
@@ -38,7 +41,8 @@ class AutoencoderModule(LightningModule):
 
     Args:
         autoencoder: The network.
-        pixel_weight: Weight of the L1 distance of pixels.
+        pixel_loss: Distance of pixels: l1 as in the paper, or l2, which learns small moving things sooner.
+        pixel_weight: Weight of the distance of pixels.
         perceptual_weight: Weight of LPIPS on one random frame of each clip; 0 trains without it.
         adversarial_weight: Weight of the hinge terms.
         feature_weight: Weight of the discriminators' feature matching.
@@ -46,6 +50,8 @@ class AutoencoderModule(LightningModule):
             after 8,000 to 14,000 iterations of batch 8: it diverges if run on.
         discriminator_channels: Channels of the discriminators' first layer.
         learning_rate: Of both AdamW optimizers.
+        warmup_steps: Steps over which the autoencoder's learning rate grows linearly from 0.
+        decay_steps: Last steps of the run (--trainer.max_steps), over which it falls linearly to 0.
         betas: Of both; the authors' 0.5 suits the adversarial phase, 0.9 and 0.99 reconstruct sooner.
         discriminator_clip: Largest norm of each discriminator's gradient.
         accumulate_grad_batches: Batches that share an optimizer step.
@@ -57,6 +63,7 @@ class AutoencoderModule(LightningModule):
     def __init__(
         self,
         autoencoder: VideoAutoencoder,
+        pixel_loss: Literal["l1", "l2"] = "l1",
         pixel_weight: float = 4.0,
         perceptual_weight: float = 4.0,
         adversarial_weight: float = 1.0,
@@ -64,6 +71,8 @@ class AutoencoderModule(LightningModule):
         adversarial_start: int | None = None,
         discriminator_channels: int = 64,
         learning_rate: float = 1e-4,
+        warmup_steps: int = 0,
+        decay_steps: int = 0,
         betas: tuple[float, float] = (0.5, 0.9),
         discriminator_clip: float = 1.0,
         accumulate_grad_batches: int = 1,
@@ -75,6 +84,7 @@ class AutoencoderModule(LightningModule):
             hyper_parameters.of_module(
                 self,
                 autoencoder=autoencoder,
+                pixel_loss=pixel_loss,
                 pixel_weight=pixel_weight,
                 perceptual_weight=perceptual_weight,
                 adversarial_weight=adversarial_weight,
@@ -82,6 +92,8 @@ class AutoencoderModule(LightningModule):
                 adversarial_start=adversarial_start,
                 discriminator_channels=discriminator_channels,
                 learning_rate=learning_rate,
+                warmup_steps=warmup_steps,
+                decay_steps=decay_steps,
                 betas=list(betas),
                 discriminator_clip=discriminator_clip,
                 accumulate_grad_batches=accumulate_grad_batches,
@@ -95,12 +107,15 @@ class AutoencoderModule(LightningModule):
                 "clip": PatchDiscriminator(3, discriminator_channels),
             }
         )
+        self.pixel_loss = pixel_loss
         self.pixel_weight = pixel_weight
         self.perceptual_weight = perceptual_weight
         self.adversarial_weight = adversarial_weight
         self.feature_weight = feature_weight
         self.adversarial_start = adversarial_start
         self.learning_rate = learning_rate
+        self.warmup_steps = warmup_steps
+        self.decay_steps = decay_steps
         self.betas = (betas[0], betas[1])
         self.discriminator_clip = discriminator_clip
         self.accumulate_grad_batches = accumulate_grad_batches
@@ -117,6 +132,7 @@ class AutoencoderModule(LightningModule):
     def setup(self, stage: str) -> None:
         refuse_other_clips(self.trainer, self.clip_shape, "--model.autoencoder")
         if stage == "fit":
+            refuse_decay_without_end(self.decay_steps, self.trainer.max_steps)
             self._find_perceptual_loss()
             strategy = self.trainer.strategy
             if isinstance(strategy, DDPStrategy):
@@ -149,6 +165,7 @@ class AutoencoderModule(LightningModule):
             loss, optimizer = self._discriminator_loss(clip, frame), discriminator_optimizer
         else:
             loss, optimizer = self._autoencoder_loss(clip, frame), generator_optimizer
+            self._set_learning_rate(generator_optimizer)
         if first:
             optimizer.zero_grad()
         self.manual_backward(loss / self.accumulate_grad_batches)
@@ -157,7 +174,12 @@ class AutoencoderModule(LightningModule):
                 for discriminator in self.discriminators.values():
                     nn.utils.clip_grad_norm_(discriminator.parameters(), self.discriminator_clip)
             optimizer.step()
-        self.log("train/learning_rate", self.learning_rate)
+
+    def _set_learning_rate(self, optimizer: LightningOptimizer) -> None:
+        factor = warmup_and_decay(self.global_step, self.warmup_steps, self.decay_steps, self.trainer.max_steps)
+        for group in optimizer.param_groups:
+            group["lr"] = self.learning_rate * factor
+        self.log("train/learning_rate", self.learning_rate * factor)
 
     def _is_last_of_step(self, batch_idx: int) -> bool:
         return (batch_idx + 1) % self.accumulate_grad_batches == 0 or self.trainer.is_last_batch
@@ -172,9 +194,10 @@ class AutoencoderModule(LightningModule):
 
     def _autoencoder_loss(self, clip: Tensor, frame: Tensor) -> Tensor:
         reconstruction = self.autoencoder(clip)
-        pixel = (reconstruction - clip).abs().mean()
+        distance = F.l1_loss if self.pixel_loss == "l1" else F.mse_loss
+        pixel = distance(reconstruction, clip)
         loss = self.pixel_weight * pixel
-        logs = {"train/l1": pixel, "train/psnr": _psnr(reconstruction, clip)}
+        logs = {f"train/{self.pixel_loss}": pixel, "train/psnr": _psnr(reconstruction, clip)}
         if self._perceptual:
             perceptual = self._perceptual[0].to(clip.device)(_pick(reconstruction, frame), _pick(clip, frame))
             loss = loss + self.perceptual_weight * perceptual

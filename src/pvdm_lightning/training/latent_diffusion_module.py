@@ -19,6 +19,7 @@ from pvdm_lightning.training.clip_size import refuse_other_clips
 from pvdm_lightning.training.draws import generator_of, run_seed
 from pvdm_lightning.training.ema import MovingAverage
 from pvdm_lightning.training.frozen_autoencoder import FrozenAutoencoder
+from pvdm_lightning.training.learning_rate import refuse_decay_without_end, warmup_and_decay
 from pvdm_lightning.training.sampling import Sampling
 
 _FLAG = "--model.autoencoder_checkpoint"
@@ -37,6 +38,7 @@ class LatentDiffusionModule(LightningModule):
             (the authors: 0.3 on UCF-101, 0.2 on SkyTimelapse). Videos too short for a pair train without.
         learning_rate: Of AdamW, after the warm-up.
         warmup_steps: Steps over which the learning rate grows linearly from 0.
+        decay_steps: Last steps of the run (--trainer.max_steps), over which it falls linearly to 0.
         ema_decay: Of the moving average of the denoiser's weights.
         num_train_steps: T, steps of the noise schedule.
         beta_start: Its first beta.
@@ -52,6 +54,7 @@ class LatentDiffusionModule(LightningModule):
         conditional_probability: float = 0.3,
         learning_rate: float = 1e-4,
         warmup_steps: int = 10_000,
+        decay_steps: int = 0,
         ema_decay: float = 0.9999,
         num_train_steps: int = 1000,
         beta_start: float = 0.0015,
@@ -73,6 +76,7 @@ class LatentDiffusionModule(LightningModule):
                 conditional_probability=conditional_probability,
                 learning_rate=learning_rate,
                 warmup_steps=warmup_steps,
+                decay_steps=decay_steps,
                 ema_decay=ema_decay,
                 num_train_steps=num_train_steps,
                 beta_start=beta_start,
@@ -87,6 +91,7 @@ class LatentDiffusionModule(LightningModule):
         self.conditional_probability = conditional_probability
         self.learning_rate = learning_rate
         self.warmup_steps = warmup_steps
+        self.decay_steps = decay_steps
         self.sampling = Sampling()
         self.on_denoise: Callable[[], None] | None = None
 
@@ -146,6 +151,8 @@ class LatentDiffusionModule(LightningModule):
     def setup(self, stage: str) -> None:
         self.load_autoencoder()
         refuse_other_clips(self.trainer, self.clip_shape, "the autoencoder")
+        if stage == "fit":
+            refuse_decay_without_end(self.decay_steps, self.trainer.max_steps)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["autoencoder"] = self.load_autoencoder().autoencoder.config
@@ -158,8 +165,10 @@ class LatentDiffusionModule(LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         optimizer = torch.optim.AdamW(self.denoiser.parameters(), lr=self.learning_rate, fused=True)
-        warmup = max(1, self.warmup_steps)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / warmup))
+        end = self.trainer.max_steps
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: warmup_and_decay(step, self.warmup_steps, self.decay_steps, end)
+        )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:

@@ -42,25 +42,35 @@ class Synthetic(ClipDataModule):
         num_videos: Training videos.
         num_val_videos: Validation videos; none of them is a training video.
         video_frames: Frames in each video.
+        max_shapes: Each video has 1 to so many moving shapes.
         **kwargs: As in ClipDataModule.
     """
 
-    def __init__(self, num_videos: int = 1024, num_val_videos: int = 64, video_frames: int = 64, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        num_videos: int = 1024,
+        num_val_videos: int = 64,
+        video_frames: int = 64,
+        max_shapes: int = 2,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         for flag, value in (
             ("num_videos", num_videos),
             ("num_val_videos", num_val_videos),
             ("video_frames", video_frames),
+            ("max_shapes", max_shapes),
         ):
             if value < 1:
                 raise UserError(f"--data.{flag}", value, "is less than 1", "Give 1 or more.")
-        self.num_videos, self.num_val_videos, self.video_frames = num_videos, num_val_videos, video_frames
+        self.num_videos, self.num_val_videos = num_videos, num_val_videos
+        self.video_frames, self.max_shapes = video_frames, max_shapes
 
     def open_sources(self) -> tuple[VideoSource, VideoSource]:
         return (
-            SyntheticVideos(0, self.num_videos, self.video_frames, self.seed),
+            SyntheticVideos(0, self.num_videos, self.video_frames, self.seed, self.max_shapes),
             # Validation starts far away: more training videos do not run into it.
-            SyntheticVideos(2**40, self.num_val_videos, self.video_frames, self.seed),
+            SyntheticVideos(2**40, self.num_val_videos, self.video_frames, self.seed, self.max_shapes),
         )
 
 
