@@ -2,13 +2,13 @@
 
 import logging
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
-from pvdm_lightning.data.video_dataset import ClipDataset, Key, Sample
+from pvdm_lightning.data.video_dataset import Key, Sample
 from pvdm_lightning.data.video_info import DecodeError
 from pvdm_lightning.errors import UserError
 
@@ -19,6 +19,26 @@ STAND_IN = 2  # and the choice of stand-ins from both
 ATTEMPTS = 16  # stand-ins tried for one broken sample before the batch goes without
 
 Failure = tuple[str, str]  # name of the video, what is wrong with it
+
+
+class Samples(Protocol):
+    """A set of samples, one a video, all of whose draws follow from its seed and the key.
+
+    Attributes:
+        seed: Seed of the draws.
+    """
+
+    seed: int
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, key: Key) -> Sample:
+        """The sample of a video; raises `DecodeError` if it cannot be read."""
+        ...
+
+    def name(self, position: int) -> str:
+        """What messages call the video of a sample."""
+        ...
 
 
 class EpochSampler:
@@ -122,7 +142,7 @@ class _Guarded(Dataset[tuple[Sample | None, list[Failure]]]):
     that all processes keep the same batch sizes. In evaluation nothing stands in: it would count twice.
     """
 
-    def __init__(self, dataset: ClipDataset, stand_ins: bool) -> None:
+    def __init__(self, dataset: Samples, stand_ins: bool) -> None:
         self.dataset, self.stand_ins = dataset, stand_ins
 
     def __len__(self) -> int:
@@ -135,7 +155,7 @@ class _Guarded(Dataset[tuple[Sample | None, list[Failure]]]):
             try:
                 return self.dataset[epoch, position, attempt], failures
             except DecodeError as error:
-                failures.append((self.dataset.source.name(int(self.dataset.videos[position])), str(error)))
+                failures.append((self.dataset.name(position), str(error)))
             draw = np.random.default_rng((STAND_IN, self.dataset.seed, epoch, key[1], attempt))
             position = int(draw.integers(len(self.dataset)))
         return None, failures
@@ -184,7 +204,7 @@ class Failures:
 
 
 class ClipLoader:
-    """Batches of a `ClipDataset`, pass after pass; each pass over training data is the next epoch.
+    """Batches of samples, pass after pass; each pass over training data is the next epoch.
 
     It is not a `DataLoader` but holds one: Lightning would exchange a `DataLoader`'s sampler for one of its own. It
     keeps its own count of epochs and batches: Lightning's epoch is one too high after a restart from a checkpoint
@@ -207,7 +227,7 @@ class ClipLoader:
 
     def __init__(
         self,
-        dataset: ClipDataset,
+        dataset: Samples,
         sampler: EpochSampler,
         failures: Failures,
         *,

@@ -143,6 +143,10 @@ class ClipDataset(Dataset[Sample]):
     def __len__(self) -> int:
         return len(self.videos)
 
+    def name(self, position: int) -> str:
+        """What messages call the video of a sample."""
+        return self.source.name(int(self.videos[position]))
+
     def __getitem__(self, key: int | Key) -> Sample:
         """The sample of a video.
 
