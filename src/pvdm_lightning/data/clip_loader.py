@@ -135,7 +135,7 @@ class ReferenceSampler(EpochSampler):
         return epochs[: self.num_samples], np.concatenate(orders)[: self.num_samples]
 
 
-class _Guarded(Dataset[tuple[Sample | None, list[Failure]]]):
+class Guarded(Dataset[tuple[Sample | None, list[Failure]]]):
     """Samples together with the failures met on the way; runs in the workers, so it only reports them.
 
     In training a broken sample's place is taken by a clip drawn at random from another video, drawn at random too, so
@@ -161,7 +161,8 @@ class _Guarded(Dataset[tuple[Sample | None, list[Failure]]]):
         return None, failures
 
 
-def _collate(guarded: list[tuple[Sample | None, list[Failure]]]) -> tuple[Sample | None, list[Failure]]:
+def collate_guarded(guarded: list[tuple[Sample | None, list[Failure]]]) -> tuple[Sample | None, list[Failure]]:
+    """The samples as one batch, None if there are none, and all their failures."""
     samples = [sample for sample, _ in guarded if sample is not None]
     return (default_collate(samples) if samples else None), [failure for _, failures in guarded for failure in failures]
 
@@ -239,11 +240,13 @@ class ClipLoader:
         self.dataset, self.clip_sampler, self.failures, self.repeat = dataset, sampler, failures, repeat
         self.epoch, self.batches = start
         self.started = False
-        self._guarded, self._loader_args = _Guarded(dataset, stand_ins), loader_args
+        self._guarded, self._loader_args = Guarded(dataset, stand_ins), loader_args
         self._loader = self._new_loader()
 
     def _new_loader(self) -> DataLoader[Any]:
-        return DataLoader(self._guarded, batch_sampler=self.clip_sampler, collate_fn=_collate, **self._loader_args)
+        return DataLoader(
+            self._guarded, batch_sampler=self.clip_sampler, collate_fn=collate_guarded, **self._loader_args
+        )
 
     def __len__(self) -> int:
         """Batches in a whole epoch."""

@@ -94,6 +94,10 @@ class ClipDataModule(ResumableDataModule):
         """(frames, height, width) of a clip; known after `setup`."""
         return (self._datasets["train"].windows.frames, *self._datasets["train"].resolution)
 
+    def clips(self, split: str) -> ClipDataset:
+        """The data set of a split, "train" or "val"; there after `setup`."""
+        return self._datasets[split]
+
     def prepare_data(self) -> None:
         """Index the videos; Lightning has one process of each machine do it, before the others read the result."""
         self._open()

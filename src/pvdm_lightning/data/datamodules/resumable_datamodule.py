@@ -145,11 +145,15 @@ class ResumableDataModule(LightningDataModule):
             drop_last=self.drop_last,
         )
 
+    def workers_per_process(self) -> int:
+        """num_workers, its default filled in."""
+        if self.num_workers is not None:
+            return self.num_workers
+        processes = 1 if self.trainer is None else self.trainer.num_devices
+        return max(1, min(8, num_cores() // processes))
+
     def _loader(self, dataset: Samples, sampler: EpochSampler, failures: Failures, **how: Any) -> ClipLoader:
-        num_workers = self.num_workers
-        if num_workers is None:
-            processes = 1 if self.trainer is None else self.trainer.num_devices
-            num_workers = max(1, min(8, num_cores() // processes))
+        num_workers = self.workers_per_process()
         loader = ClipLoader(
             dataset,
             sampler,
