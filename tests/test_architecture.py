@@ -23,7 +23,7 @@ ALLOWED = {
     "metrics": {"errors", "pretrained", "lpips_vgg"},
     "original": {*BELOW, "autoencoder", "denoiser", "metrics"},
     "training": {*BELOW, "autoencoder", "adversarial", "denoiser", "diffusion", "metrics", "original"},
-    "callbacks": {"errors", "training"},
+    "callbacks": {"errors", "data", "training"},
     "commands": {"errors", "data", "metrics", "original", "training", "callbacks"},
     "cli": {"errors", "data", "training", "callbacks", "commands", "shipped_configs"},
 }

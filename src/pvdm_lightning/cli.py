@@ -19,19 +19,32 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch.utils.data import DataLoader
 
-import pvdm_lightning.data  # noqa: F401  (so that its classes can be named without their package)
 from pvdm_lightning import commands
 from pvdm_lightning.callbacks import Checkpoints, PredictionWriter, RunRecord, SamplingProgress, Throughput, VideoLogger
+from pvdm_lightning.data import ClipDataModule
+from pvdm_lightning.data.latent_cache import CacheOptions
 from pvdm_lightning.errors import UserError
 from pvdm_lightning.shipped_configs import find_config
-from pvdm_lightning.training import LatentDiffusionModule, Sampling
+from pvdm_lightning.training import LatentDiffusionModule, LatentEncoder, Sampling
 from pvdm_lightning.training.checkpoint import read_checkpoint
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "import-original": commands.import_original,
     "check-data": commands.check_data,
 }
-_FROM_CHECKPOINT = ("validate", "test", "predict")
+_FROM_CHECKPOINT = ("validate", "test", "predict", "encode")
+
+
+class PvdmTrainer(Trainer):
+    """Lightning's trainer; LightningCLI looks for the name and the options of each of its commands on it."""
+
+    def encode(self, ckpt_path: str | None = None) -> None:
+        """Write the latents of a data set to a cache, from which stage two trains without its encoder.
+
+        Args:
+            ckpt_path: Checkpoint of stage one, or of stage two, which carries its autoencoder.
+        """
+        raise NotImplementedError("PvdmCLI.encode does it")
 
 
 class PvdmCLI(LightningCLI):
@@ -40,6 +53,7 @@ class PvdmCLI(LightningCLI):
     def __init__(self, args: Sequence[str]) -> None:
         super().__init__(
             LightningModule,
+            trainer_class=PvdmTrainer,
             subclass_mode_model=True,
             save_config_kwargs={"overwrite": True},
             seed_everything_default=0,
@@ -48,6 +62,11 @@ class PvdmCLI(LightningCLI):
             parser_kwargs={"description": "Projected latent video diffusion: train, validate, test and sample."},
             args=list(args),
         )
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """Lightning's own and encode, each with what is not an option of it."""
+        return {**LightningCLI.subcommands(), "encode": set()}
 
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
         return super().init_parser(exit_on_error=False, **kwargs)
@@ -67,6 +86,9 @@ class PvdmCLI(LightningCLI):
         # For every command, so that one configuration serves them all.
         parser.add_lightning_class_args(Checkpoints, "checkpoint")
         parser.add_lightning_class_args(VideoLogger, "video_logger")
+        if self._adding == "encode":
+            parser.add_class_arguments(CacheOptions, "output")
+            parser.set_defaults({"trainer.logger": False})
         if self._adding == "predict":
             parser.add_class_arguments(Sampling, "sampling")
             parser.add_lightning_class_args(PredictionWriter, "output")
@@ -96,6 +118,9 @@ class PvdmCLI(LightningCLI):
             return
         if path in ("best", "last", "hpc", "registry"):
             return
+        if isinstance(self.model, LatentEncoder):
+            self.model.load_weights(read_checkpoint(path, "--ckpt_path"))
+            return
         checkpoint = read_checkpoint(path, "--ckpt_path", expected=type(self.model).__name__)
         if isinstance(self.model, LatentDiffusionModule):
             self.model.attach_carried_autoencoder(checkpoint)
@@ -115,6 +140,14 @@ class PvdmCLI(LightningCLI):
         else:
             self.datamodule.val_clips = sampling.num_videos
         self.trainer.predict(**{**kwargs, "return_predictions": False})
+
+    def encode(self, **kwargs: Any) -> None:
+        """Write the latents of the data set to a cache."""
+        if not isinstance(self.datamodule, ClipDataModule):
+            value = None if self.datamodule is None else type(self.datamodule).__name__
+            raise UserError("--data", value, "encoding needs videos", "Give their data set, as to fit.")
+        options = self._get(self.config_init, "output")
+        commands.encode(self.trainer, self.model, self.datamodule, self.config_dump["data"], options)
 
 
 def command_parser(name: str, command: Callable[..., None]) -> ArgumentParser:
@@ -178,10 +211,14 @@ def _with_found_configs(args: list[str]) -> list[str]:
 
 
 def _with_checkpoints_config(args: list[str], folder: Path) -> list[str]:
-    """For commands that take a trained model: where no model is given, that and the data of --ckpt_path."""
+    """For commands that take a trained model: where no model is given, that and the data of --ckpt_path.
+
+    What encodes is always the checkpoint's autoencoder, whatever a configuration says of a model.
+    """
     if not args or args[0] not in _FROM_CHECKPOINT:
         return args
-    if any(arg.startswith(("--config", "--model")) or arg == "-c" for arg in args):
+    encodes = args[0] == "encode"
+    if not encodes and any(arg.startswith(("--config", "--model")) or arg == "-c" for arg in args):
         return args
     path = next((b for a, b in pairwise(args) if a == "--ckpt_path"), None)
     path = next((a.removeprefix("--ckpt_path=") for a in args if a.startswith("--ckpt_path=")), path)
@@ -196,9 +233,15 @@ def _with_checkpoints_config(args: list[str], folder: Path) -> list[str]:
     }
     if checkpoint.get("data_config"):
         config["data"] = checkpoint["data_config"]
+    last: list[str] = []
+    if encodes:
+        del config["model"]
+        encoder = folder / "encoder.yaml"
+        encoder.write_text(yaml.safe_dump({"model": LatentEncoder.node_of(checkpoint)}))
+        last = ["--config", str(encoder)]
     file = folder / "checkpoint.yaml"
     file.write_text(yaml.safe_dump(config))
-    return [args[0], "--config", str(file), *args[1:]]
+    return [args[0], "--config", str(file), *args[1:], *last]
 
 
 def _quieten() -> None:
@@ -211,6 +254,7 @@ def _quieten() -> None:
         ".*isinstance.treespec, LeafSpec.*",
         ".*GPU available but not used.*",
         ".*The dirpath has changed.*",
+        ".*ShardLoader. across ranks is zero.*",
     ):
         warnings.filterwarnings("ignore", message=message)
 

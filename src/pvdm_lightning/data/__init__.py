@@ -1,7 +1,8 @@
-"""Data sets: videos of any kind -> batches of clips."""
+"""Data sets: videos of any kind, or latents of them -> batches of clips."""
 
 from pvdm_lightning.data.datamodules import (
     UCF101,
+    CachedLatents,
     ClipDataModule,
     FrameFolder,
     SkyTimelapse,
@@ -12,6 +13,7 @@ from pvdm_lightning.data.video_dataset import ClipDataset, IndexedVideos, VideoS
 
 __all__ = [
     "UCF101",
+    "CachedLatents",
     "ClipDataModule",
     "ClipDataset",
     "FrameFolder",

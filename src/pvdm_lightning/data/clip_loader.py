@@ -2,13 +2,13 @@
 
 import logging
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
-from pvdm_lightning.data.video_dataset import ClipDataset, Key, Sample
+from pvdm_lightning.data.video_dataset import Key, Sample
 from pvdm_lightning.data.video_info import DecodeError
 from pvdm_lightning.errors import UserError
 
@@ -19,6 +19,26 @@ STAND_IN = 2  # and the choice of stand-ins from both
 ATTEMPTS = 16  # stand-ins tried for one broken sample before the batch goes without
 
 Failure = tuple[str, str]  # name of the video, what is wrong with it
+
+
+class Samples(Protocol):
+    """A set of samples, one a video, all of whose draws follow from its seed and the key.
+
+    Attributes:
+        seed: Seed of the draws.
+    """
+
+    seed: int
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, key: Key) -> Sample:
+        """The sample of a video; raises `DecodeError` if it cannot be read."""
+        ...
+
+    def name(self, position: int) -> str:
+        """What messages call the video of a sample."""
+        ...
 
 
 class EpochSampler:
@@ -115,14 +135,14 @@ class ReferenceSampler(EpochSampler):
         return epochs[: self.num_samples], np.concatenate(orders)[: self.num_samples]
 
 
-class _Guarded(Dataset[tuple[Sample | None, list[Failure]]]):
+class Guarded(Dataset[tuple[Sample | None, list[Failure]]]):
     """Samples together with the failures met on the way; runs in the workers, so it only reports them.
 
     In training a broken sample's place is taken by a clip drawn at random from another video, drawn at random too, so
     that all processes keep the same batch sizes. In evaluation nothing stands in: it would count twice.
     """
 
-    def __init__(self, dataset: ClipDataset, stand_ins: bool) -> None:
+    def __init__(self, dataset: Samples, stand_ins: bool) -> None:
         self.dataset, self.stand_ins = dataset, stand_ins
 
     def __len__(self) -> int:
@@ -135,13 +155,14 @@ class _Guarded(Dataset[tuple[Sample | None, list[Failure]]]):
             try:
                 return self.dataset[epoch, position, attempt], failures
             except DecodeError as error:
-                failures.append((self.dataset.source.name(int(self.dataset.videos[position])), str(error)))
+                failures.append((self.dataset.name(position), str(error)))
             draw = np.random.default_rng((STAND_IN, self.dataset.seed, epoch, key[1], attempt))
             position = int(draw.integers(len(self.dataset)))
         return None, failures
 
 
-def _collate(guarded: list[tuple[Sample | None, list[Failure]]]) -> tuple[Sample | None, list[Failure]]:
+def collate_guarded(guarded: list[tuple[Sample | None, list[Failure]]]) -> tuple[Sample | None, list[Failure]]:
+    """The samples as one batch, None if there are none, and all their failures."""
     samples = [sample for sample, _ in guarded if sample is not None]
     return (default_collate(samples) if samples else None), [failure for _, failures in guarded for failure in failures]
 
@@ -184,7 +205,7 @@ class Failures:
 
 
 class ClipLoader:
-    """Batches of a `ClipDataset`, pass after pass; each pass over training data is the next epoch.
+    """Batches of samples, pass after pass; each pass over training data is the next epoch.
 
     It is not a `DataLoader` but holds one: Lightning would exchange a `DataLoader`'s sampler for one of its own. It
     keeps its own count of epochs and batches: Lightning's epoch is one too high after a restart from a checkpoint
@@ -207,7 +228,7 @@ class ClipLoader:
 
     def __init__(
         self,
-        dataset: ClipDataset,
+        dataset: Samples,
         sampler: EpochSampler,
         failures: Failures,
         *,
@@ -219,11 +240,13 @@ class ClipLoader:
         self.dataset, self.clip_sampler, self.failures, self.repeat = dataset, sampler, failures, repeat
         self.epoch, self.batches = start
         self.started = False
-        self._guarded, self._loader_args = _Guarded(dataset, stand_ins), loader_args
+        self._guarded, self._loader_args = Guarded(dataset, stand_ins), loader_args
         self._loader = self._new_loader()
 
     def _new_loader(self) -> DataLoader[Any]:
-        return DataLoader(self._guarded, batch_sampler=self.clip_sampler, collate_fn=_collate, **self._loader_args)
+        return DataLoader(
+            self._guarded, batch_sampler=self.clip_sampler, collate_fn=collate_guarded, **self._loader_args
+        )
 
     def __len__(self) -> int:
         """Batches in a whole epoch."""

@@ -102,6 +102,13 @@ class JoinedVideos:
         return source.read(place, frames, resolution)
 
 
+def spread_over(number: int, at_most: int | None) -> np.ndarray:
+    """Evenly spread positions among `number`, at most so many; None for all."""
+    if at_most is None or at_most >= number:
+        return np.arange(number)
+    return np.linspace(0, number - 1, at_most).round().astype(np.int64)
+
+
 class ClipDataset(Dataset[Sample]):
     """Clips of the videos that are long enough for one, one sample a video.
 
@@ -136,12 +143,14 @@ class ClipDataset(Dataset[Sample]):
         self.source, self.windows, self.resolution = source, windows, resolution
         self.random_start, self.horizontal_flip, self.seed = random_start, horizontal_flip, seed
         self.videos = np.flatnonzero(source.lengths >= windows.clip_span)
-        if max_samples is not None and max_samples < len(self.videos):
-            spread = np.linspace(0, len(self.videos) - 1, max_samples).round().astype(np.int64)
-            self.videos = self.videos[spread]
+        self.videos = self.videos[spread_over(len(self.videos), max_samples)]
 
     def __len__(self) -> int:
         return len(self.videos)
+
+    def name(self, position: int) -> str:
+        """What messages call the video of a sample."""
+        return self.source.name(int(self.videos[position]))
 
     def __getitem__(self, key: int | Key) -> Sample:
         """The sample of a video.
@@ -159,7 +168,20 @@ class ClipDataset(Dataset[Sample]):
         num_starts = self.windows.num_starts(length)
         start = int(rng.integers(num_starts)) if self.random_start else (num_starts - 1) // 2
         flip = self.horizontal_flip and bool(rng.integers(2))
-        sample = self._read(index, start, self.windows.is_pair(length))
+        return self.sample(index, start, flip)
+
+    def sample(self, index: int, start: int, flip: bool = False) -> Sample:
+        """A sample at a place of one's own choice.
+
+        Args:
+            index: Of the video in the source.
+            start: Source frame at which its first window begins.
+            flip: Whether it is mirrored.
+
+        Raises:
+            DecodeError: If the video cannot be read.
+        """
+        sample = self._read(index, start, self.windows.is_pair(int(self.source.lengths[index])))
         if flip:
             sample = {name: pixels.flip(-1) for name, pixels in sample.items()}
         if self.windows.clips == 2:

@@ -3,6 +3,7 @@
 from pvdm_lightning.training.autoencoder_module import AutoencoderModule
 from pvdm_lightning.training.frozen_autoencoder import FrozenAutoencoder
 from pvdm_lightning.training.latent_diffusion_module import LatentDiffusionModule
+from pvdm_lightning.training.latent_encoder import LatentEncoder
 from pvdm_lightning.training.sampling import Sampling
 
-__all__ = ["AutoencoderModule", "FrozenAutoencoder", "LatentDiffusionModule", "Sampling"]
+__all__ = ["AutoencoderModule", "FrozenAutoencoder", "LatentDiffusionModule", "LatentEncoder", "Sampling"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -47,6 +49,24 @@ class FrozenAutoencoder(nn.Module):
     def encode(self, clip: Tensor) -> Tensor:
         """Clip uint8 [B 3 S H W] -> latent sequence float32 [B C L] in [-1, 1]."""
         return self.autoencoder.encode(to_unit(clip)).to_sequence().float()
+
+    def to_latent(self, clip: Tensor) -> Tensor:
+        """As `encode`; a clip that comes as its latent [B C L] already, from a cache, stays as it is."""
+        return clip if clip.dim() == 3 else self.encode(clip)
+
+    def to_pixels(self, clip: Tensor) -> Tensor:
+        """Clip uint8 [B 3 S H W], or its latent from a cache [B C L] -> clip uint8 [B 3 S H W]."""
+        return self.decode(clip) if clip.dim() == 3 else clip
+
+    def fingerprint(self) -> str:
+        """A hash over configuration and weights: autoencoders that share it make and read the same latents."""
+        # Checkpointing is about memory, not about results.
+        config = {key: value for key, value in self.autoencoder.config.items() if key != "checkpointing"}
+        digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
+        for name, value in sorted(self.autoencoder.state_dict().items()):
+            digest.update(f"{name} {value.dtype} {list(value.shape)}".encode())
+            digest.update(value.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()
 
     @torch.no_grad()
     def decode(self, latent: Tensor) -> Tensor:

@@ -14,12 +14,13 @@ from pvdm_lightning.denoiser import TriplaneUNet
 from pvdm_lightning.diffusion import Denoise, NoiseSchedule, denoising_loss, draw_conditional, guided, sample_clips
 from pvdm_lightning.errors import UserError
 from pvdm_lightning.training import hyper_parameters
-from pvdm_lightning.training.checkpoint import refuse_other_shapes
+from pvdm_lightning.training.checkpoint import part_of, refuse_other_shapes
 from pvdm_lightning.training.clip_size import refuse_other_clips
 from pvdm_lightning.training.draws import generator_of, run_seed
 from pvdm_lightning.training.ema import MovingAverage
 from pvdm_lightning.training.frozen_autoencoder import FrozenAutoencoder
 from pvdm_lightning.training.learning_rate import refuse_decay_without_end, warmup_and_decay
+from pvdm_lightning.training.latent_source import refuse_other_latents
 from pvdm_lightning.training.sampling import Sampling
 
 _FLAG = "--model.autoencoder_checkpoint"
@@ -141,15 +142,18 @@ class LatentDiffusionModule(LightningModule):
         return self.autoencoder
 
     def attach_carried_autoencoder(self, checkpoint: Mapping[str, Any]) -> None:
-        """Build the autoencoder that a stage-two checkpoint carries; its weights come with the module's own.
+        """Take over the autoencoder that a stage-two checkpoint carries.
 
         A run that goes on from such a checkpoint calls this before it starts, so the stage-one file is not needed.
         """
         if self.autoencoder is None:
-            self.attach_autoencoder(FrozenAutoencoder.from_config(checkpoint["autoencoder"]))
+            frozen = FrozenAutoencoder.from_config(checkpoint["autoencoder"])
+            # Now, though the module's own would bring them: `setup` compares them with those that encoded the data.
+            frozen.autoencoder.load_state_dict(part_of(checkpoint["state_dict"], "autoencoder.autoencoder."))
+            self.attach_autoencoder(frozen)
 
     def setup(self, stage: str) -> None:
-        self.load_autoencoder()
+        refuse_other_latents(self.trainer, self.load_autoencoder())
         refuse_other_clips(self.trainer, self.clip_shape, "the autoencoder")
         if stage == "fit":
             refuse_decay_without_end(self.decay_steps, self.trainer.max_steps)
@@ -183,17 +187,17 @@ class LatentDiffusionModule(LightningModule):
 
     def _draw_latents(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Targets [B C L] and their conditions, zeros where a sample trains p(x^1)."""
-        encode = self.load_autoencoder().encode
+        to_latent = self.load_autoencoder().to_latent
         clip, has_previous = batch["clip"], batch["has_previous"].cpu()
         conditional = draw_conditional(has_previous, self.conditional_probability, generator)
         # Any clip is a first clip: where both of a pair may be one, either is taken.
         swap = (torch.rand(has_previous.shape, generator=generator) < 0.5) & has_previous & ~conditional
-        target = torch.where(swap.to(clip.device)[:, None, None, None, None], batch["previous"], clip)
-        z_0 = encode(target)
+        target = torch.where(swap.to(clip.device).view(-1, *[1] * (clip.dim() - 1)), batch["previous"], clip)
+        z_0 = to_latent(target)
         condition = torch.zeros_like(z_0)
         if conditional.any():
             chosen = conditional.to(clip.device)
-            condition[chosen] = encode(batch["previous"][chosen])
+            condition[chosen] = to_latent(batch["previous"][chosen])
         return z_0, condition
 
     def _draw_noise(self, z_0: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -215,13 +219,13 @@ class LatentDiffusionModule(LightningModule):
         """Losses of the averaged denoiser on draws that are the same at every evaluation."""
         generator = generator_of(0, self.global_rank, batch_idx)
         frozen, count = self.load_autoencoder(), len(batch["clip"])
-        z_0 = frozen.encode(batch["clip"])
+        z_0 = frozen.to_latent(batch["clip"])
         t, noise = self._draw_noise(z_0, generator)
         loss = denoising_loss(self.average.network, self.schedule, z_0, None, t, noise)
         self.log(f"{prefix}/loss", loss.mean(), prog_bar=True, batch_size=count, sync_dist=True)
         chosen = batch["has_previous"]
         if chosen.any():
-            condition = frozen.encode(batch["previous"][chosen])
+            condition = frozen.to_latent(batch["previous"][chosen])
             draws = z_0[chosen], condition, t[chosen], noise[chosen]
             loss = denoising_loss(self.average.network, self.schedule, *draws)
             # Processes may differ in whether they have such a sample, so this one is not reduced over them.
@@ -266,6 +270,6 @@ class LatentDiffusionModule(LightningModule):
 
     def preview(self, batch: dict[str, Tensor], num_videos: int) -> dict[str, Tensor]:
         """Videos for the dashboard, uint8 [N 3 T H W] each: real ones, and samples of two clips."""
-        real = batch["clip"][:num_videos]
+        real = self.load_autoencoder().to_pixels(batch["clip"][:num_videos])
         sampling = Sampling(num_frames=2 * self.clip_shape[0], sampler="dpm_solver", num_sampling_steps=20)
         return {"real": real, "sample": self.generate(list(range(len(real))), sampling)}

@@ -1,24 +1,21 @@
-"""What all data modules share: from two sources of videos to loaders, summaries and errors."""
+"""What all sets of videos share: from two sources of videos to data sets, summaries and errors."""
 
 import logging
 from abc import abstractmethod
 from typing import Any
 
-import torch
-from lightning import LightningDataModule
-
 from pvdm_lightning.data.check import CheckedVideo, check_index
-from pvdm_lightning.data.clip_loader import ClipLoader, EpochSampler, Failures, ReferenceSampler
+from pvdm_lightning.data.clip_loader import ClipLoader, Failures, ReferenceSampler
+from pvdm_lightning.data.datamodules.resumable_datamodule import ResumableDataModule, refuse_less
 from pvdm_lightning.data.split_summary import summarise_split
 from pvdm_lightning.data.video_dataset import ClipDataset, IndexedVideos, JoinedVideos, VideoSource
-from pvdm_lightning.data.video_index import num_cores
 from pvdm_lightning.data.windows import Windows
 from pvdm_lightning.errors import UserError
 
 logger = logging.getLogger(__name__)
 
 
-class ClipDataModule(LightningDataModule):
+class ClipDataModule(ResumableDataModule):
     """Clips of videos for training, validation and prediction.
 
     Batches are dicts, the same for all sets: "clip" uint8 [B, 3, S, H, W], "label" int64 [B] (-1 unknown), "index"
@@ -45,6 +42,8 @@ class ClipDataModule(LightningDataModule):
         seed: Seed of the order and of all random draws.
     """
 
+    stand_ins = True
+
     def __init__(
         self,
         frames: int | None = None,
@@ -61,23 +60,15 @@ class ClipDataModule(LightningDataModule):
         max_bad_fraction: float = 0.1,
         seed: int = 0,
     ) -> None:
-        super().__init__()
-        # With fewer validation videos than processes, some processes have none.
-        self.allow_zero_length_dataloader_with_multiple_devices = True
+        super().__init__(batch_size, val_batch_size, num_workers, drop_last, val_clips, seed)
         sides = (resolution,) if isinstance(resolution, int) else resolution or ()
         for flag, value, least in (
             ("frames", frames, 1),
             ("stride", stride, 1),
             ("hop", hop, 1),
-            ("batch_size", batch_size, 1),
-            ("val_batch_size", val_batch_size, 1),
-            ("num_workers", num_workers, 0),
-            ("val_clips", val_clips, 1),
-            ("seed", seed, 0),
             *(("resolution", side, 1) for side in sides),
         ):
-            if value is not None and value < least:
-                raise UserError(f"--data.{flag}", value, f"is less than {least}", f"Give {least} or more.")
+            refuse_less(flag, value, least)
         if clips_per_sample not in (None, 1, 2):
             raise UserError(
                 "--data.clips_per_sample", clips_per_sample, "is neither 1 nor 2", "Give 1 for clips, 2 for pairs."
@@ -86,14 +77,9 @@ class ClipDataModule(LightningDataModule):
             raise UserError("--data.max_bad_fraction", max_bad_fraction, "is no share", "Give a number from 0 to 1.")
         self.frames, self.resolution, self.clips_per_sample = frames, resolution, clips_per_sample
         self.stride, self.hop, self.horizontal_flip = stride, hop, horizontal_flip
-        self.batch_size, self.val_batch_size = batch_size, val_batch_size or batch_size
-        self.num_workers = num_workers
-        self.drop_last, self.val_clips, self.max_bad_fraction, self.seed = drop_last, val_clips, max_bad_fraction, seed
+        self.max_bad_fraction = max_bad_fraction
         self._sources: tuple[VideoSource, VideoSource] | None = None
         self._datasets: dict[str, ClipDataset] = {}
-        self._failures: dict[str, Failures] = {}
-        self._loaders: list[ClipLoader] = []
-        self._resumed: dict[str, int] = {}
 
     @abstractmethod
     def open_sources(self) -> tuple[VideoSource, VideoSource]:
@@ -107,6 +93,10 @@ class ClipDataModule(LightningDataModule):
     def clip_shape(self) -> tuple[int, int, int]:
         """(frames, height, width) of a clip; known after `setup`."""
         return (self._datasets["train"].windows.frames, *self._datasets["train"].resolution)
+
+    def clips(self, split: str) -> ClipDataset:
+        """The data set of a split, "train" or "val"; there after `setup`."""
+        return self._datasets[split]
 
     def prepare_data(self) -> None:
         """Index the videos; Lightning has one process of each machine do it, before the others read the result."""
@@ -129,30 +119,6 @@ class ClipDataModule(LightningDataModule):
                 max_samples=None if training else self.val_clips,
             )
             self._check(split)
-
-    def train_dataloader(self) -> ClipLoader:
-        sampler = self._sampler("train", self.batch_size, training=True)
-        return self._loader(
-            self._datasets["train"],
-            sampler,
-            self._failures["train"],
-            start=self._start(sampler),
-            # Overfitting on purpose means the same clips again and again.
-            repeat=bool(getattr(self.trainer, "overfit_batches", 0)),
-            stand_ins=True,
-        )
-
-    def val_dataloader(self) -> ClipLoader:
-        sampler = self._sampler("val", self.val_batch_size)
-        return self._loader(self._datasets["val"], sampler, self._failures["val"])
-
-    def test_dataloader(self) -> ClipLoader:
-        """The validation clips."""
-        return self.val_dataloader()
-
-    def predict_dataloader(self) -> ClipLoader:
-        """The validation clips."""
-        return self.val_dataloader()
 
     def reference_dataloader(
         self, split: str = "train", num_clips: int | None = 2048, frames: int | None = None
@@ -187,12 +153,6 @@ class ClipDataModule(LightningDataModule):
         )
         return self._loader(dataset, sampler, failures, stand_ins=True)
 
-    def teardown(self, stage: str) -> None:
-        """End the worker processes."""
-        for loader in self._loaders:
-            loader.close()
-        self._loaders.clear()
-
     def check(self, progress: bool = True) -> list[CheckedVideo]:
         """Look at every video of the set, training first; nothing has to be set up.
 
@@ -201,49 +161,6 @@ class ClipDataModule(LightningDataModule):
         """
         indices = (source.index for source in self._open() if isinstance(source, IndexedVideos))
         return [video for index in indices for video in check_index(index, progress)]
-
-    def state_dict(self) -> dict[str, int]:
-        """The position in training: epoch, batches of it the trainer is done with, and what their order depends on."""
-        loader = self._training_loader()
-        if loader is None:
-            return {}
-        progress = self._fit_loop().epoch_loop.batch_progress.current
-        epoch, batches = loader.epoch, loader.batches
-        if progress.ready > progress.processed:  # a batch was handed out, and the step on it did not end
-            batches -= 1
-        if batches >= self._fit_loop().max_batches:
-            epoch, batches = epoch + 1, 0
-        return {"epoch": epoch, "batches": batches, **self._what_order_depends_on(loader.clip_sampler)}
-
-    def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        self._resumed = dict(state_dict)
-
-    def _training_loader(self) -> ClipLoader | None:
-        """The loader that the trainer trains from, if it does."""
-        loader = None if self.trainer is None else self.trainer.train_dataloader
-        return loader if isinstance(loader, ClipLoader) else None
-
-    def _fit_loop(self) -> Any:
-        assert self.trainer is not None
-        return self.trainer.fit_loop
-
-    def _what_order_depends_on(self, sampler: EpochSampler) -> dict[str, int]:
-        return {"seed": self.seed, "num_samples": sampler.num_samples, "global_batch": sampler.global_batch}
-
-    def _start(self, sampler: EpochSampler) -> tuple[int, int]:
-        """Epoch and batch at which a new training loader starts."""
-        loader = self._training_loader()
-        if loader is not None and loader.started:  # reload_dataloaders_every_n_epochs
-            return loader.epoch + 1, 0
-        if not self._resumed:
-            return 0, 0
-        now = self._what_order_depends_on(sampler)
-        before = {name: self._resumed[name] for name in now}
-        if before != now:
-            logger.warning(
-                "the data changed since the checkpoint (now %s, then %s): batches will be others", now, before
-            )
-        return self._resumed["epoch"], self._resumed["batches"]
 
     def _open(self) -> tuple[VideoSource, VideoSource]:
         if self._sources is None:
@@ -292,35 +209,3 @@ class ClipDataModule(LightningDataModule):
                 "Ask for fewer frames or a smaller --data.stride"
                 + (", or validate on more videos." if split == "val" else "."),
             )
-
-    def _rank_and_world_size(self) -> tuple[int, int]:
-        return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
-
-    def _sampler(self, split: str, batch_size: int, training: bool = False) -> EpochSampler:
-        rank, world_size = self._rank_and_world_size()
-        return EpochSampler(
-            len(self._datasets[split]),
-            batch_size,
-            rank=rank,
-            world_size=world_size,
-            seed=self.seed,
-            training=training,
-            drop_last=self.drop_last,
-        )
-
-    def _loader(self, dataset: ClipDataset, sampler: EpochSampler, failures: Failures, **how: Any) -> ClipLoader:
-        num_workers = self.num_workers
-        if num_workers is None:
-            processes = 1 if self.trainer is None else self.trainer.num_devices
-            num_workers = max(1, min(8, num_cores() // processes))
-        loader = ClipLoader(
-            dataset,
-            sampler,
-            failures,
-            num_workers=num_workers,
-            persistent_workers=num_workers > 0,
-            pin_memory=torch.cuda.is_available(),
-            **how,
-        )
-        self._loaders.append(loader)
-        return loader

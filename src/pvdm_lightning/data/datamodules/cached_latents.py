@@ -1,0 +1,97 @@
+"""Cached latents in place of videos."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from pvdm_lightning.data.clip_loader import Failures
+from pvdm_lightning.data.datamodules.resumable_datamodule import ResumableDataModule
+from pvdm_lightning.data.latent_cache import missing_shards, read_description
+from pvdm_lightning.data.latent_dataset import LatentDataset
+from pvdm_lightning.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+
+class CachedLatents(ResumableDataModule):
+    """Latents that `pvdm encode` wrote, for stage two.
+
+    Batches are those of the videos they were made from, in the same order, with latents float32 [B, C, L] for "clip"
+    and "previous". In training any of a video's stored windows is drawn, mirrored ones among them if there are any.
+
+    Args:
+        root: Folder of the cache.
+        batch_size: Training samples in a batch, per process.
+        val_batch_size: As batch_size, for validation. Left out: the same.
+        num_workers: Processes that read samples, per training process; 0 reads them in the training process itself,
+            which suffices where the files are on a disk of the machine. Left out: its share of the cores, at most 8.
+        drop_last: Whether to leave out an epoch's last batch if it is not full.
+        val_clips: At most so many validation clips, evenly spread over the videos. Left out: all.
+        seed: Seed of the order and of all random draws.
+    """
+
+    def __init__(
+        self,
+        root: str = "data/latents",
+        batch_size: int = 64,
+        val_batch_size: int | None = None,
+        num_workers: int | None = 0,
+        drop_last: bool = False,
+        val_clips: int | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(batch_size, val_batch_size, num_workers, drop_last, val_clips, seed)
+        self.root = root
+        self._description: dict[str, Any] = {}
+
+    @property
+    def clip_shape(self) -> tuple[int, int, int]:
+        """(frames, height, width) of the clips that were encoded; known after `setup`."""
+        frames, height, width = self._description["clip_shape"]
+        return frames, height, width
+
+    @property
+    def autoencoder_fingerprint(self) -> str:
+        """Of the autoencoder whose latents they are; known after `setup`."""
+        return self._description["autoencoder"]["fingerprint"]
+
+    def setup(self, stage: str | None = None) -> None:
+        """Open the cache, for all stages at once; only what it says of its samples is loaded.
+
+        Raises:
+            UserError: There is no cache, it is unfinished, or it is damaged.
+        """
+        if self._datasets:
+            return
+        root = Path(self.root)
+        description = read_description(root, "--data.root")
+        missing = missing_shards(root, description)
+        if missing:
+            every = sum(about["shards"] for about in description["splits"].values())
+            raise UserError(
+                "--data.root",
+                self.root,
+                f"is unfinished: {len(missing)} of {every} shards are missing",
+                f"Run the same `pvdm encode` with --output.dir {self.root} again: it writes only those.",
+            )
+        datasets = {
+            split: LatentDataset(
+                root,
+                split,
+                description,
+                random_window=split == "train",
+                seed=self.seed,
+                max_samples=self.val_clips if split == "val" else None,
+            )
+            for split in ("train", "val")
+        }
+        for split, dataset in datasets.items():
+            if len(dataset) == 0:
+                raise UserError(
+                    "--data.root", self.root, f"has no {split} latents", "Run `pvdm encode` on more videos."
+                )
+            self._failures[split] = Failures(0, len(dataset), 1.0)
+            if self._rank_and_world_size()[0] == 0:
+                line = f"{split}: latents of {len(dataset)} videos, {dataset.rows.shape[1]} windows"
+                logger.info(line + (f", {len(dataset.failures)} videos broken" if dataset.failures else ""))
+        self._datasets, self._description = datasets, description

@@ -1,0 +1,173 @@
+"""What all data modules share: loaders whose training order goes on in the middle of an epoch."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from lightning import LightningDataModule
+
+from pvdm_lightning.data.clip_loader import ClipLoader, EpochSampler, Failures, Samples
+from pvdm_lightning.data.video_index import num_cores
+from pvdm_lightning.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+
+class ResumableDataModule(LightningDataModule):
+    """Loaders of a training and a validation set, each process its own share, resumed at the very next sample.
+
+    A subclass fills `_datasets` and `_failures`, by the names of the splits "train" and "val", in `setup`.
+
+    Args:
+        batch_size: Training samples in a batch, per process.
+        val_batch_size: As batch_size, for validation. Left out: the same.
+        num_workers: Processes that read samples, per training process. Left out: its share of the cores, at most 8.
+        drop_last: Whether to leave out an epoch's last batch if it is not full.
+        val_clips: At most so many validation clips, evenly spread over the videos. Left out: all.
+        seed: Seed of the order and of all random draws.
+    """
+
+    stand_ins = False  # whether training puts other random samples in the place of broken ones
+
+    def __init__(
+        self,
+        batch_size: int = 8,
+        val_batch_size: int | None = None,
+        num_workers: int | None = None,
+        drop_last: bool = False,
+        val_clips: int | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        # With fewer validation videos than processes, some processes have none.
+        self.allow_zero_length_dataloader_with_multiple_devices = True
+        for flag, value, least in (
+            ("batch_size", batch_size, 1),
+            ("val_batch_size", val_batch_size, 1),
+            ("num_workers", num_workers, 0),
+            ("val_clips", val_clips, 1),
+            ("seed", seed, 0),
+        ):
+            refuse_less(flag, value, least)
+        self.batch_size, self.val_batch_size = batch_size, val_batch_size or batch_size
+        self.num_workers, self.drop_last, self.val_clips, self.seed = num_workers, drop_last, val_clips, seed
+        self._datasets: Mapping[str, Samples] = {}
+        self._failures: dict[str, Failures] = {}
+        self._loaders: list[ClipLoader] = []
+        self._resumed: dict[str, int] = {}
+
+    def train_dataloader(self) -> ClipLoader:
+        sampler = self._sampler("train", self.batch_size, training=True)
+        return self._loader(
+            self._datasets["train"],
+            sampler,
+            self._failures["train"],
+            start=self._start(sampler),
+            # Overfitting on purpose means the same clips again and again.
+            repeat=bool(getattr(self.trainer, "overfit_batches", 0)),
+            stand_ins=self.stand_ins,
+        )
+
+    def val_dataloader(self) -> ClipLoader:
+        sampler = self._sampler("val", self.val_batch_size)
+        return self._loader(self._datasets["val"], sampler, self._failures["val"])
+
+    def test_dataloader(self) -> ClipLoader:
+        """The validation clips."""
+        return self.val_dataloader()
+
+    def predict_dataloader(self) -> ClipLoader:
+        """The validation clips."""
+        return self.val_dataloader()
+
+    def teardown(self, stage: str) -> None:
+        """End the worker processes."""
+        for loader in self._loaders:
+            loader.close()
+        self._loaders.clear()
+
+    def state_dict(self) -> dict[str, int]:
+        """The position in training: epoch, batches of it the trainer is done with, and what their order depends on."""
+        loader = self._training_loader()
+        if loader is None:
+            return {}
+        progress = self._fit_loop().epoch_loop.batch_progress.current
+        epoch, batches = loader.epoch, loader.batches
+        if progress.ready > progress.processed:  # a batch was handed out, and the step on it did not end
+            batches -= 1
+        if batches >= self._fit_loop().max_batches:
+            epoch, batches = epoch + 1, 0
+        return {"epoch": epoch, "batches": batches, **self._what_order_depends_on(loader.clip_sampler)}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        self._resumed = dict(state_dict)
+
+    def _training_loader(self) -> ClipLoader | None:
+        """The loader that the trainer trains from, if it does."""
+        loader = None if self.trainer is None else self.trainer.train_dataloader
+        return loader if isinstance(loader, ClipLoader) else None
+
+    def _fit_loop(self) -> Any:
+        assert self.trainer is not None
+        return self.trainer.fit_loop
+
+    def _what_order_depends_on(self, sampler: EpochSampler) -> dict[str, int]:
+        return {"seed": self.seed, "num_samples": sampler.num_samples, "global_batch": sampler.global_batch}
+
+    def _start(self, sampler: EpochSampler) -> tuple[int, int]:
+        """Epoch and batch at which a new training loader starts."""
+        loader = self._training_loader()
+        if loader is not None and loader.started:  # reload_dataloaders_every_n_epochs
+            return loader.epoch + 1, 0
+        if not self._resumed:
+            return 0, 0
+        now = self._what_order_depends_on(sampler)
+        before = {name: self._resumed[name] for name in now}
+        if before != now:
+            logger.warning(
+                "the data changed since the checkpoint (now %s, then %s): batches will be others", now, before
+            )
+        return self._resumed["epoch"], self._resumed["batches"]
+
+    def _rank_and_world_size(self) -> tuple[int, int]:
+        return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
+
+    def _sampler(self, split: str, batch_size: int, training: bool = False) -> EpochSampler:
+        rank, world_size = self._rank_and_world_size()
+        return EpochSampler(
+            len(self._datasets[split]),
+            batch_size,
+            rank=rank,
+            world_size=world_size,
+            seed=self.seed,
+            training=training,
+            drop_last=self.drop_last,
+        )
+
+    def workers_per_process(self) -> int:
+        """num_workers, its default filled in."""
+        if self.num_workers is not None:
+            return self.num_workers
+        processes = 1 if self.trainer is None else self.trainer.num_devices
+        return max(1, min(8, num_cores() // processes))
+
+    def _loader(self, dataset: Samples, sampler: EpochSampler, failures: Failures, **how: Any) -> ClipLoader:
+        num_workers = self.workers_per_process()
+        loader = ClipLoader(
+            dataset,
+            sampler,
+            failures,
+            num_workers=num_workers,
+            persistent_workers=num_workers > 0,
+            pin_memory=torch.cuda.is_available(),
+            **how,
+        )
+        self._loaders.append(loader)
+        return loader
+
+
+def refuse_less(flag: str, value: int | None, least: int) -> None:
+    """Raise the `UserError` if a number is given and is too small."""
+    if value is not None and value < least:
+        raise UserError(f"--data.{flag}", value, f"is less than {least}", f"Give {least} or more.")

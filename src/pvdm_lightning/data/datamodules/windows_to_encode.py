@@ -1,0 +1,140 @@
+"""The windows of a data set that are yet to be encoded, each process its own shards."""
+
+import logging
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import LightningDataModule
+
+from pvdm_lightning.data import latent_cache
+from pvdm_lightning.data.clip_loader import Failures
+from pvdm_lightning.data.datamodules.clip_datamodule import ClipDataModule
+from pvdm_lightning.data.shard_loader import ShardLoader
+from pvdm_lightning.data.stored_windows import StoredWindows
+from pvdm_lightning.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+
+class WindowsToEncode(LightningDataModule):
+    """Pixels for a cache of latents: shards that are there already are left out, the others dealt out to processes.
+
+    Args:
+        data: The videos.
+        options: What the cache is to hold.
+        about: What its description says beside that: of the autoencoder, the latents and the data section.
+    """
+
+    def __init__(self, data: ClipDataModule, options: latent_cache.CacheOptions, about: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.allow_zero_length_dataloader_with_multiple_devices = True
+        self.data, self.options, self.about = data, options, about
+        self.root = Path(options.dir)
+        self.description: dict[str, Any] = {}
+
+    def prepare_data(self) -> None:
+        self.data.prepare_data()
+
+    def setup(self, stage: str | None = None) -> None:
+        """Find out what is to be encoded, and begin the cache or go on with it.
+
+        Raises:
+            UserError: The folder holds another cache or other files, or the disk has no room.
+        """
+        assert self.trainer is not None
+        self.data.trainer = self.trainer
+        self.data.setup()
+        options = self.options
+        train, val = self.data.clips("train"), self.data.clips("val")
+        self.windows = {"train": StoredWindows(train, options.windows_per_video), "val": StoredWindows(val, 1)}
+        self.description = self._describe()
+        # Every process looks before the first one writes, so that all of them refuse alike.
+        begun = self._refuse_folder()
+        self.missing = latent_cache.missing_shards(self.root, self.description)
+        self._refuse_full_disk()
+        self.trainer.strategy.barrier("latent cache looked at")
+        if self.trainer.is_global_zero:
+            every = sum(about["shards"] for about in self.description["splits"].values())
+            if begun:
+                logger.info("%s: %d of %d shards are there already", self.root, every - len(self.missing), every)
+            else:
+                latent_cache.write_description(self.root, self.description)
+        self.trainer.strategy.barrier("latent cache begun")
+
+    def predict_dataloader(self) -> ShardLoader:
+        assert self.trainer is not None
+        failures = {
+            split: Failures(len(source.problems), len(source.lengths), self.data.max_bad_fraction)
+            for split, source in ((split, windows.dataset.source) for split, windows in self.windows.items())
+        }
+        return ShardLoader(
+            self.windows,
+            self.missing[self.trainer.global_rank :: self.trainer.world_size],
+            self.options.shard_size,
+            self.data.batch_size,
+            failures,
+            num_workers=self.data.workers_per_process(),
+            pin_memory=torch.cuda.is_available(),
+        )
+
+    def _describe(self) -> dict[str, Any]:
+        options, windows = self.options, self.windows["train"].dataset.windows
+        splits = {}
+        for split, stored in self.windows.items():
+            problems = stored.dataset.source.problems
+            splits[split] = {
+                "videos": len(stored.dataset),
+                "broken_videos": len(problems),
+                "windows": len(stored),
+                "shards": -(-len(stored) // options.shard_size),
+                "digest": stored.digest(),
+            }
+        return {
+            "format": latent_cache.FORMAT,
+            **self.about,
+            "dtype": options.dtype,
+            "frames": windows.frames,
+            "stride": windows.stride,
+            "hop": windows.step,
+            "clips_per_sample": windows.clips,
+            "windows_per_video": options.windows_per_video,
+            "flips": options.flips,
+            "shard_size": options.shard_size,
+            "splits": splits,
+        }
+
+    def _refuse_folder(self) -> bool:
+        """Whether this cache was begun before; raises the `UserError` if something else is in its place."""
+        if self.root.exists() and not self.root.is_dir():
+            raise UserError("--output.dir", self.root, "is a file", "Name a folder.")
+        if (self.root / latent_cache.DESCRIPTION).is_file():
+            there = latent_cache.read_description(self.root, "--output.dir")
+            latent_cache.refuse_another(self.root, there, self.description)
+            return True
+        if self.root.is_dir() and any(self.root.glob("*.safetensors")):
+            raise UserError(
+                "--output.dir", self.root, f"has shards and no {latent_cache.DESCRIPTION}", "Name another folder."
+            )
+        return False
+
+    def _refuse_full_disk(self) -> None:
+        latent, options = self.about["latent"], self.options
+        left = sum(
+            min(options.shard_size, len(self.windows[split]) - number * options.shard_size)
+            * (2 if options.flips and split == "train" else 1)
+            for split, number in self.missing
+        )
+        clips = left * self.windows["train"].dataset.windows.clips
+        needed = clips * latent["channels"] * latent["tokens"] * latent_cache.DTYPES[options.dtype].itemsize
+        existing = next(folder for folder in (self.root.absolute(), *self.root.absolute().parents) if folder.is_dir())
+        free = shutil.disk_usage(existing).free
+        if needed > free:
+            raise UserError(
+                "--output.dir",
+                self.root,
+                f"{needed / 1e9:.1f} GB are to be written, and {free / 1e9:.1f} GB are free there",
+                "Free some, store fewer windows, or give --output.dtype float16.",
+            )

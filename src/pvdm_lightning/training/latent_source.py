@@ -1,0 +1,30 @@
+"""Data that are latents already must be those of the run's own autoencoder; said at the start."""
+
+from lightning import Trainer
+
+from pvdm_lightning.errors import UserError
+from pvdm_lightning.training.frozen_autoencoder import FrozenAutoencoder
+
+
+def _fingerprint(trainer: Trainer) -> str | None:
+    """Of the autoencoder that encoded the run's data; None for data in pixels."""
+    return getattr(getattr(trainer, "datamodule", None), "autoencoder_fingerprint", None)
+
+
+def refuse_latents(trainer: Trainer) -> None:
+    """Raise the `UserError` if the run's data are latents: stage one trains on pixels."""
+    if _fingerprint(trainer) is not None:
+        name = type(trainer.datamodule).__name__  # type: ignore[attr-defined]
+        raise UserError("--data", name, "gives latents, and stage one needs videos", "Give the videos' data set.")
+
+
+def refuse_other_latents(trainer: Trainer, autoencoder: FrozenAutoencoder) -> None:
+    """Raise the `UserError` if the run's data are latents of an autoencoder other than the one given."""
+    fingerprint = _fingerprint(trainer)
+    if fingerprint is not None and fingerprint != autoencoder.fingerprint():
+        raise UserError(
+            "--data.root",
+            trainer.datamodule.root,  # type: ignore[attr-defined]
+            "holds latents of another autoencoder than the one this run decodes with",
+            "Run `pvdm encode` with this run's autoencoder into another folder, or give the autoencoder they are of.",
+        )
