@@ -26,8 +26,8 @@ from pvdm_lightning.training import hyper_parameters
 from pvdm_lightning.training.checkpoint import refuse_other_shapes
 from pvdm_lightning.training.clip_size import refuse_other_clips
 from pvdm_lightning.training.draws import generator_of, run_seed
-from pvdm_lightning.training.learning_rate import refuse_decay_without_end, warmup_and_decay
 from pvdm_lightning.training.latent_source import refuse_latents
+from pvdm_lightning.training.learning_rate import refuse_decay_without_end, warmup_and_decay
 from pvdm_lightning.training.pixels import to_uint8, to_unit
 
 logger = logging.getLogger(__name__)

@@ -19,8 +19,8 @@ from pvdm_lightning.training.clip_size import refuse_other_clips
 from pvdm_lightning.training.draws import generator_of, run_seed
 from pvdm_lightning.training.ema import MovingAverage
 from pvdm_lightning.training.frozen_autoencoder import FrozenAutoencoder
-from pvdm_lightning.training.learning_rate import refuse_decay_without_end, warmup_and_decay
 from pvdm_lightning.training.latent_source import refuse_other_latents
+from pvdm_lightning.training.learning_rate import refuse_decay_without_end, warmup_and_decay
 from pvdm_lightning.training.sampling import Sampling
 
 _FLAG = "--model.autoencoder_checkpoint"
