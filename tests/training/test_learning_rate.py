@@ -1,0 +1,22 @@
+import pytest
+
+from pvdm_lightning.errors import UserError
+from pvdm_lightning.training.learning_rate import refuse_decay_without_end, warmup_and_decay
+
+
+def test_rises_then_stays_then_falls_to_zero() -> None:
+    factors = [warmup_and_decay(step, warmup_steps=4, decay_steps=5, max_steps=20) for step in range(21)]
+    assert factors[:5] == [0.25, 0.5, 0.75, 1.0, 1.0]
+    assert factors[5:16] == [1.0] * 11
+    assert factors[16:] == pytest.approx([0.8, 0.6, 0.4, 0.2, 0.0])
+
+
+def test_without_either_it_is_constant_even_in_a_run_without_end() -> None:
+    assert {warmup_and_decay(step, 0, 0, -1) for step in (0, 1, 10**6)} == {1.0}
+
+
+def test_decay_needs_an_end() -> None:
+    refuse_decay_without_end(0, -1)
+    refuse_decay_without_end(10, 100)
+    with pytest.raises(UserError, match=r"--model.decay_steps 10: .*Set --trainer.max_steps"):
+        refuse_decay_without_end(10, -1)
