@@ -99,6 +99,12 @@ def _write(path: Path, write: Callable[[Path], object]) -> None:
         ) from None
 
 
+def clear_partial_files(root: Path) -> None:
+    """Delete what a killed run was writing; nobody else may be writing there."""
+    for partial in root.glob(".*.partial-*"):
+        partial.unlink()
+
+
 def read_description(root: Path, flag: str) -> dict[str, Any]:
     """What a cache holds.
 

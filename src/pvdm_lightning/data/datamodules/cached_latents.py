@@ -93,5 +93,6 @@ class CachedLatents(ResumableDataModule):
             self._failures[split] = Failures(0, len(dataset), 1.0)
             if self._rank_and_world_size()[0] == 0:
                 line = f"{split}: latents of {len(dataset)} videos, {dataset.rows.shape[1]} windows"
-                logger.info(line + (f", {len(dataset.failures)} videos broken" if dataset.failures else ""))
+                broken = description["splits"][split]["broken_videos"] + len(dataset.failures)
+                logger.info(line + (f", {broken} videos broken" if broken else ""))
         self._datasets, self._description = datasets, description

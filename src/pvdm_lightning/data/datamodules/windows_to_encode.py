@@ -58,6 +58,7 @@ class WindowsToEncode(LightningDataModule):
         self.trainer.strategy.barrier("latent cache looked at")
         if self.trainer.is_global_zero:
             every = sum(about["shards"] for about in self.description["splits"].values())
+            latent_cache.clear_partial_files(self.root)
             if begun:
                 logger.info("%s: %d of %d shards are there already", self.root, every - len(self.missing), every)
             else:

@@ -1,0 +1,214 @@
+"""`pvdm encode`, and stage two from what it writes."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from pvdm_lightning.data import CachedLatents
+from pvdm_lightning.data.synthetic import SyntheticVideos
+from pvdm_lightning.data.video_info import DecodeError
+from pvdm_lightning.training import FrozenAutoencoder
+
+OPTIONS = ["--output.windows_per_video", 3, "--output.flips", "true", "--output.shard_size", 5]
+QUIET = ["--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false"]
+# With this length, a video has just one window for a pair: from pixels and from a cache, training sees the same.
+ONE_WINDOW = ["--data.video_frames", 8]
+NO_PICTURES = ["--video_logger.num_videos", 0]
+FROM_CACHE = ["--config", "data/cached_latents.yaml", "--data.root"]
+
+
+def encode(pvdm, checkpoint, folder, *more):
+    pvdm.run("encode", "--ckpt_path", checkpoint, "--output.dir", folder, *QUIET, *more)
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def cache(pvdm, trained, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cached") / "latents"
+    encode(pvdm, trained["ae"], folder, *OPTIONS)
+    return folder
+
+
+def test_what_is_written(cache, trained):
+    """Every window's latents are those of its pixels."""
+    about = json.loads((cache / "cache.json").read_text())
+    assert about["data"]["class_path"].endswith("Synthetic")
+    assert {split: (s["windows"], s["shards"]) for split, s in about["splits"].items()} == {
+        "train": (48, 10),
+        "val": (4, 1),
+    }
+    frozen = FrozenAutoencoder.from_checkpoint(trained["ae"], "--flag")
+    assert about["autoencoder"]["fingerprint"] == frozen.fingerprint()
+    source, seen = SyntheticVideos(0, 16, 16, 0), []
+    for number in range(10):
+        shard = load_file(cache / f"train-{number:05d}.safetensors")
+        for row in range(len(shard["clip"])):
+            index, start, flipped = (int(shard[name][row]) for name in ("index", "start", "flipped"))
+            seen.append((index, start, flipped))
+            pixels = source.read(index, range(start, start + 8), (16, 24))
+            latents = frozen.encode(torch.stack((pixels.flip(-1) if flipped else pixels).split(4, dim=1)))
+            assert torch.allclose(shard["previous"][row], latents[0], atol=1e-5)
+            assert torch.allclose(shard["clip"][row], latents[1], atol=1e-5)
+            assert int(shard["label"][row]) == source.labels[index]
+    assert sorted(seen) == [(i, start, flipped) for i in range(16) for start in (1, 4, 7) for flipped in (0, 1)]
+
+
+def test_a_stage_two_checkpoint_carries_the_same_autoencoder(pvdm, workdir, trained, cache):
+    """Whatever a configuration says of a model."""
+    encode(pvdm, trained["ldm"], "latents", "--config", "tiny_ae.yaml", *OPTIONS)
+    assert contents(workdir / "latents") == contents(cache)
+
+
+@pytest.mark.parametrize("how", ["deleted", "broken off"])
+def test_a_resumed_run_writes_the_rest_only(pvdm, workdir, trained, cache, monkeypatch, how):
+    if how == "deleted":
+        shutil.copytree(cache, "latents")
+        for name in ("train-00003.safetensors", "val-00000.safetensors"):
+            (workdir / "latents" / name).unlink()
+    else:
+        from pvdm_lightning.callbacks import latent_cache_writer
+
+        def break_off(path, *args):
+            if path.name == "train-00004.safetensors":
+                raise RuntimeError("interrupted")
+            write(path, *args)
+
+        write = latent_cache_writer.write_shard
+        monkeypatch.setattr(latent_cache_writer, "write_shard", break_off)
+        with pytest.raises(RuntimeError, match="interrupted"):
+            encode(pvdm, trained["ae"], "latents", *OPTIONS)
+        monkeypatch.undo()
+        monkeypatch.chdir(workdir)
+        assert len(list((workdir / "latents").iterdir())) == 1 + 4
+        (workdir / "latents/.train-00004.safetensors.partial-1").touch()  # as a killed run leaves it
+    before = {path.name: path.stat().st_mtime_ns for path in (workdir / "latents").glob("*.*")}
+    # What changes how videos are read, not what is read, may change.
+    encode(pvdm, trained["ae"], "latents", *OPTIONS, "--data.num_workers", 1)
+    assert contents(workdir / "latents") == contents(cache)
+    after = {path.name: path.stat().st_mtime_ns for path in (workdir / "latents").iterdir()}
+    assert all(after[name] == time for name, time in before.items() if "partial" not in name)
+
+
+def test_two_processes_write_the_same_bytes(pvdm, workdir, trained, cache):
+    two = ["--trainer.devices", 2, "--trainer.strategy", "ddp"]
+    said = pvdm.spawn(
+        workdir, "encode", "--ckpt_path", trained["ae"], "--output.dir", "latents", *QUIET, *OPTIONS, *two
+    )
+    assert contents(workdir / "latents") == contents(cache)
+    assert said.count("latents: latents of 48 train windows, 4 val windows in 11 shards") == 1
+
+
+def fit(pvdm, trained, *more):
+    pvdm.run("fit", "--config", "tiny_ldm.yaml", "--model.autoencoder_checkpoint", trained["ae"], *more)
+
+
+def test_training_is_the_same_as_from_pixels(pvdm, workdir, trained, load, capsys):
+    encode(pvdm, trained["ae"], "latents", *ONE_WINDOW)
+    fit(pvdm, trained, *ONE_WINDOW, *NO_PICTURES)
+    fit(pvdm, trained, *FROM_CACHE, "latents")
+    pixels, cached = (load(f"runs/run/version_{number}/checkpoints/last.ckpt") for number in (0, 1))
+    assert cached["data_config"]["init_args"]["root"] == "latents"
+    for key, value in pixels["state_dict"].items():
+        assert torch.allclose(value, cached["state_dict"][key], atol=1e-5), key
+    logs = [EventAccumulator(f"runs/run/version_{number}", size_guidance={"images": 0}) for number in (0, 1)]
+    for tag in ("train/loss", "val/loss"):
+        one, other = ([event.value for event in log.Reload().Scalars(tag)] for log in logs)
+        assert one == pytest.approx(other, rel=1e-4)
+    assert {"val/real", "val/sample"} <= set(logs[1].Tags()["images"])
+    # The checkpoint names its data, and brings its autoencoder.
+    path = "runs/run/version_1/checkpoints/last.ckpt"
+    pvdm.run("test", "--ckpt_path", path, *QUIET)
+    assert "test/loss" in capsys.readouterr().out
+    shutil.rmtree("latents")
+    sampling = ["--sampling.num_videos", 1, "--sampling.num_sampling_steps", 2, "--output.formats", "[npy]"]
+    pvdm.run("predict", "--ckpt_path", path, *QUIET, *sampling)
+    assert (workdir / "samples/video_00000.npy").is_file()
+
+
+def test_clips_with_none_before_them(pvdm, workdir, trained, load):
+    encode(pvdm, trained["ae"], "latents", "--data.video_frames", 5)
+    shard = load_file("latents/train-00000.safetensors")
+    assert shard["clip"].shape == (16, 4, 26) and shard["previous"].shape == (0, 4, 26)
+    fit(pvdm, trained, *FROM_CACHE, "latents", "--trainer.max_steps", 2, *NO_PICTURES)
+    assert load(pvdm.last)["global_step"] == 2
+
+
+def test_float16_rounds_by_less_than_its_help_says(pvdm, workdir, trained, cache):
+    encode(pvdm, trained["ae"], "half", *OPTIONS, "--output.dtype", "float16")
+    one, other = (load_file(folder / "train-00000.safetensors") for folder in (cache, workdir / "half"))
+    assert other["clip"].dtype == other["previous"].dtype == torch.float16
+    assert 0 < (one["clip"] - other["clip"].float()).abs().max() <= 2.5e-4
+
+
+def test_broken_videos_are_left_out_and_counted(pvdm, workdir, trained, monkeypatch, caplog, error_of):
+    read = SyntheticVideos.read
+
+    def fragile(self, index, frames, resolution):
+        if self.first == 0 and index in (0, 5):
+            raise DecodeError("is fragile")
+        return read(self, index, frames, resolution)
+
+    monkeypatch.setattr(SyntheticVideos, "read", fragile)
+    # The first shard is the first video's: it has nothing to hold.
+    options = ["--output.windows_per_video", 2, "--output.shard_size", 2]
+    line = error_of("encode", "--ckpt_path", trained["ae"], "--output.dir", "few", *QUIET, *options)
+    assert "--data.max_bad_fraction 0.1: 2 of 16 videos cannot be read" in line
+    encode(pvdm, trained["ae"], "latents", *options, "--data.max_bad_fraction", 0.2)
+    assert len(load_file("latents/train-00000.safetensors")["clip"]) == 0
+    assert caplog.text.count("synthetic video 5 cannot be read and is left out: is fragile") == 2  # once a run
+    CachedLatents("latents").setup()
+    assert "train: latents of 14 videos, 28 windows, 2 videos broken" in caplog.text
+
+
+def test_a_cache_of_another_autoencoder_is_refused(pvdm, workdir, trained, cache, error_of, load):
+    checkpoint = load(trained["ae"])
+    key = next(key for key in checkpoint["state_dict"] if key.startswith("autoencoder.decoder."))
+    checkpoint["state_dict"][key] += 1e-3
+    torch.save(checkpoint, "other.ckpt")
+    refused = f"pvdm: error: --data.root {cache}: holds latents of another autoencoder than the one this run decodes"
+    handoff = ["--model.autoencoder_checkpoint", "other.ckpt"]
+    assert error_of("fit", "--config", "tiny_ldm.yaml", *FROM_CACHE, cache, *handoff).startswith(refused)
+    of_two = load(trained["ldm"])  # stage two brings its own
+    of_two["state_dict"][f"autoencoder.{key}"] += 1e-3
+    torch.save(of_two, "two.ckpt")
+    for command in ("fit", "validate"):
+        args = [command, "--config", "tiny_ldm.yaml", *FROM_CACHE, cache, "--ckpt_path", "two.ckpt"]
+        assert error_of(*args).startswith(refused)
+    into = ["--output.dir", cache, *OPTIONS, *QUIET]
+    line = error_of("encode", "--ckpt_path", "other.ckpt", *into)
+    assert line == (
+        f"pvdm: error: --output.dir {cache}: holds latents of another autoencoder. "
+        "Name another folder, or delete this one to write it anew."
+    )
+
+
+def test_mistakes(pvdm, workdir, trained, cache, error_of, monkeypatch):
+    def said(*args):
+        return error_of("encode", "--ckpt_path", trained["ae"], *QUIET, *args)
+
+    assert "--ckpt_path None: encode needs a trained model" in error_of("encode")
+    assert "--ckpt_path no.ckpt: there is no such file" in error_of("encode", "--ckpt_path", "no.ckpt")
+    assert "--output.dir tiny_ae.yaml: is a file. Name a folder." in said("--output.dir", "tiny_ae.yaml")
+    (workdir / "shards").mkdir()
+    (workdir / "shards/train-00000.safetensors").touch()
+    assert "--output.dir shards: has shards and no cache.json. Name" in said("--output.dir", "shards")
+    options = ["--output.dir", cache, *OPTIONS]
+    line = said(*options, "--output.flips", "false")
+    assert "was begun with other settings (flips was True, and is False). Repeat the command as it was." in line
+    line = said(*options, "--data.video_frames", 20)
+    assert "was begun with other settings (data.init_args.video_frames was 16, and is 20)" in line
+    data = ["--data", "CachedLatents", "--data.root", cache]
+    assert "--data CachedLatents: encoding needs videos. Give their data set, as to fit." in said(*data)
+    line = error_of("fit", "--config", "tiny_ae.yaml", *FROM_CACHE, cache)
+    assert "--data CachedLatents: gives latents, and stage one needs videos. Give the videos' data set." in line
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 10))
+    line = said("--output.dir", "full")
+    assert "--output.dir full: 0.0 GB are to be written, and 0.0 GB are free there. Free some, store fewer" in line
+    assert not (workdir / "full").exists()

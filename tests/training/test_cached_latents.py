@@ -1,0 +1,130 @@
+"""Latents in place of pixels: the same targets, conditions and losses on the same draws."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from pvdm_lightning.autoencoder import VideoAutoencoder
+from pvdm_lightning.denoiser import TriplaneUNet
+from pvdm_lightning.errors import UserError
+from pvdm_lightning.training import FrozenAutoencoder, LatentDiffusionModule, LatentEncoder
+from pvdm_lightning.training.draws import generator_of
+from pvdm_lightning.training.latent_source import refuse_latents, refuse_other_latents
+
+
+def autoencoder(seed=0, **how):
+    torch.manual_seed(seed)
+    sizes = {"dim": 32, "depth": 1, "heads": 2, "head_dim": 16, "projector_depth": 1, "projector_mlp_dim": 32}
+    return VideoAutoencoder(4, 16, 8, **{**sizes, **how})
+
+
+@pytest.fixture
+def module():
+    unet = TriplaneUNet(base_channels=32, channel_multipliers=(1,), blocks_per_level=1, heads=2)
+    module = LatentDiffusionModule(unet, conditional_probability=0.5)
+    module.attach_autoencoder(FrozenAutoencoder(autoencoder()))
+    for parameter in module.average.network.parameters():  # the last layer starts at zero, and any input would do
+        torch.nn.init.normal_(parameter, std=0.1)
+    return module
+
+
+@pytest.fixture
+def batches(module):
+    """The same eight samples in pixels, and as a cache gives them."""
+    generator = torch.Generator().manual_seed(0)
+    clip, previous = torch.randint(256, (2, 8, 3, 4, 16, 16), dtype=torch.uint8, generator=generator)
+    has_previous = torch.tensor([True, False] + [True] * 6)
+    previous[1] = 0
+    pixels = {"clip": clip, "previous": previous, "has_previous": has_previous}
+    encode = module.autoencoder.encode
+    latents = {"clip": encode(clip), "previous": encode(previous), "has_previous": has_previous}
+    latents["previous"][1] = 0
+    return pixels, latents
+
+
+def test_targets_and_conditions(module, batches):
+    both = set()
+    for key in range(6):
+        from_pixels, from_latents = (module._draw_latents(batch, generator_of(key)) for batch in batches)
+        for one, other in zip(from_pixels, from_latents):
+            assert one.dtype == other.dtype
+            assert torch.allclose(one, other, atol=1e-5)
+        both |= {bool(condition.any()) for condition in from_latents[1]}
+    assert both == {True, False}
+
+
+def test_losses_in_validation(module, batches, monkeypatch):
+    logged = []
+    monkeypatch.setattr(module, "log", lambda name, value, **_: logged.append((name, float(value))))
+    for batch in batches:
+        module.validation_step(batch, 3)
+    half = len(logged) // 2
+    assert dict(logged[:half]) == pytest.approx(dict(logged[half:]), rel=1e-4)
+    assert half == 2
+
+
+def test_previews_decode(module, batches):
+    pixels, latents = (module.preview(batch, 1) for batch in batches)
+    assert pixels["real"].shape == latents["real"].shape == (1, 3, 4, 16, 16)
+    assert latents["real"].dtype == torch.uint8
+    assert torch.equal(latents["real"], module.autoencoder.decode(batches[1]["clip"][:1]))
+    assert torch.equal(pixels["sample"], latents["sample"])
+
+
+def test_the_encoder_makes_both_orientations(batches):
+    encoder = LatentEncoder(autoencoder())
+    encoder.flips = True
+    pixels, latents = batches
+    numbers = {name: torch.arange(8) for name in ("label", "index", "start")}
+    batch = {**pixels, **numbers, "split": "train", "shard": 0, "is_last": True, "failures": {}}
+    rows = encoder.predict_step(batch, 0)
+    assert rows["flipped"].tolist() == [False] * 8 + [True] * 8
+    assert rows["index"].tolist() == [*range(8), *range(8)]
+    assert torch.allclose(rows["clip"][:8], latents["clip"], atol=1e-5)
+    assert torch.allclose(rows["clip"][8:], encoder.frozen.encode(pixels["clip"].flip(-1)), atol=1e-5)
+    has = pixels["has_previous"]
+    assert torch.allclose(rows["previous"][:7], latents["previous"][has], atol=1e-5)
+    assert torch.allclose(rows["previous"][7:], encoder.frozen.encode(pixels["previous"][has].flip(-1)), atol=1e-5)
+    assert not encoder.predict_step({**batch, "split": "val"}, 0)["flipped"].any()
+
+
+def test_a_batch_of_which_nothing_could_be_read_has_no_rows():
+    encoder = LatentEncoder(autoencoder())
+    empty = encoder.predict_step({"split": "train", "shard": 0, "is_last": True, "failures": {}}, 0)
+    assert {name: list(value.shape) for name, value in empty.items() if value.dim() > 1} == {
+        "clip": [0, 4, 20],
+        "previous": [0, 4, 20],
+    }
+
+
+def test_the_fingerprint_is_that_of_what_the_autoencoder_computes():
+    def fingerprint(network):
+        return FrozenAutoencoder(network).fingerprint()
+
+    own = fingerprint(autoencoder())
+    assert own == fingerprint(autoencoder(checkpointing=True))
+    assert own != fingerprint(autoencoder(seed=1))
+    touched = autoencoder()
+    with torch.no_grad():
+        next(touched.decoder.parameters()).view(-1)[0] += 1e-3
+    assert own != fingerprint(touched)
+    # The same weights in another arrangement.
+    assert fingerprint(autoencoder(heads=4, head_dim=8)) != own
+
+
+def test_refusals():
+    class CachedLatents:
+        root, autoencoder_fingerprint = "data/latents", FrozenAutoencoder(autoencoder()).fingerprint()
+
+    trainer = SimpleNamespace(datamodule=CachedLatents())
+    refuse_other_latents(trainer, FrozenAutoencoder(autoencoder()))
+    with pytest.raises(UserError) as caught:
+        refuse_other_latents(trainer, FrozenAutoencoder(autoencoder(seed=1)))
+    assert str(caught.value) == (
+        "--data.root data/latents: holds latents of another autoencoder than the one this run decodes with. Run "
+        "`pvdm encode` with this run's autoencoder into another folder, or give the autoencoder they are of."
+    )
+    with pytest.raises(UserError, match="^--data CachedLatents: gives latents, and stage one needs videos. Give the"):
+        refuse_latents(trainer)
+    refuse_latents(SimpleNamespace(datamodule=None))
