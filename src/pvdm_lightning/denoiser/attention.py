@@ -29,7 +29,8 @@ class TokenAttention(nn.Module):
     def attend(self, qkv: Tensor) -> Tensor:
         """Queries, keys and values [B 3C ...] of tokens that see each other -> [B C ...]."""
         # The released weights order the output channels of to_qkv as (head, q k v, channel of the head).
-        q, k, v = qkv.flatten(2).unflatten(1, (self.heads, 3, -1)).transpose(3, 4).unbind(2)
+        # The fused kernels want the channels of a head side by side; else the whole matrix would be stored.
+        q, k, v = qkv.flatten(2).unflatten(1, (self.heads, 3, -1)).permute(2, 0, 1, 4, 3).contiguous()
         attended = F.scaled_dot_product_attention(q, k, v)
         return attended.transpose(2, 3).flatten(1, 2).unflatten(2, qkv.shape[2:])
 
