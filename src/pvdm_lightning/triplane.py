@@ -59,6 +59,10 @@ class TriplaneShape:
         """L = H'W' + SW' + SH'."""
         return sum(self.lengths)
 
+    def halved(self) -> TriplaneShape:
+        """Every side halved, rounded up."""
+        return TriplaneShape((self.frames + 1) // 2, (self.height + 1) // 2, (self.width + 1) // 2)
+
 
 class Triplane(NamedTuple):
     """The three planes of a batch of clips; values in [-1, 1] after the encoder's tanh.

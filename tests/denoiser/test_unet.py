@@ -2,10 +2,9 @@ import pytest
 import torch
 
 from pvdm_lightning.denoiser import TriplaneUNet
-from pvdm_lightning.denoiser import unet as unet_file
 from pvdm_lightning.denoiser.blocks import ResidualBlock, double, halve, timestep_embedding
 from pvdm_lightning.errors import UserError
-from pvdm_lightning.triplane import Triplane, TriplaneShape
+from pvdm_lightning.triplane import TriplaneShape
 
 
 def unet(shape, **more):
@@ -44,22 +43,6 @@ def test_planes_learn_of_each_other():
     with torch.no_grad():
         difference = (model(changed, t) - model(z, t)).abs()
     assert difference[:, :, shape.lengths[0] :].min() > 0
-
-
-def test_equal_planes_in_one_call_compute_as_apart(monkeypatch):
-    """Whether z^h and z^w run as one batch (equal sizes) must not show."""
-    shape = TriplaneShape(6, 4, 4)
-    model = unet(shape)
-    z, t = torch.randn(2, 2, shape.num_tokens), torch.tensor([7, 70])
-    with torch.no_grad():
-        together = model(z, t)
-        monkeypatch.setattr(
-            unet_file,
-            "on_each_plane",
-            lambda fn, planes, time, sizes: Triplane(*(fn(p, time, s) for p, s in zip(planes, sizes.planes))),
-        )
-        apart = model(z, t)
-    assert torch.allclose(together, apart, atol=1e-4)
 
 
 def test_starts_by_predicting_nothing():
@@ -105,9 +88,9 @@ def test_timestep_embedding():
 
 
 def test_a_residual_block_starts_as_its_skip():
-    block = ResidualBlock(32, 32, 8)
-    x = torch.randn(1, 32, 4, 4)
-    assert torch.equal(block(x, torch.randn(1, 8)), x)
+    block, shape = ResidualBlock(32, 32, 8), TriplaneShape(2, 4, 4)
+    x = torch.randn(1, 32, shape.num_tokens)
+    assert torch.equal(block(x, torch.randn(1, 8), shape), x)
 
 
 def test_wrong_sizes_are_refused():

@@ -1,4 +1,4 @@
-"""What the U-Net does to one plane: residual block, attention inside the plane, timestep embedding."""
+"""The residual block of the U-Net, its resampling of odd sides, and the timestep embedding."""
 
 import math
 from typing import Literal
@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pvdm_lightning.denoiser.attention import TokenAttention
+from pvdm_lightning.denoiser.plane_convolution import convolve_planes
+from pvdm_lightning.triplane import Triplane, TriplaneShape
 
 
 def timestep_embedding(t: Tensor, channels: int, period: float = 10000.0) -> Tensor:
@@ -26,6 +27,11 @@ def halve(x: Tensor) -> Tensor:
 def double(x: Tensor, size: tuple[int, int]) -> Tensor:
     """Repeat every cell 2 x 2 and cut to `size`, which undoes the rounding of `halve`."""
     return F.interpolate(x, scale_factor=2, mode="nearest")[:, :, : size[0], : size[1]]
+
+
+def double_planes(planes: Triplane, out_shape: TriplaneShape) -> Triplane:
+    """`double` on every plane, to the sizes of `out_shape`."""
+    return Triplane(*(double(plane, size) for plane, size in zip(planes, out_shape.planes, strict=True)))
 
 
 class ResidualBlock(nn.Module):
@@ -56,26 +62,26 @@ class ResidualBlock(nn.Module):
         nn.init.zeros_(self.out_conv.bias)  # type: ignore[arg-type]
         self.skip = nn.Identity() if in_channels == out_channels else nn.Conv2d(in_channels, out_channels, 1)
 
-    def forward(self, x: Tensor, time: Tensor, size: tuple[int, int] | None = None) -> Tensor:
-        """X [B C R Q], time [B T] -> [B C' R' Q']; `size` (R', Q') is needed only where the block doubles."""
-        h = F.silu(self.in_norm(x))
+    def forward(self, x: Tensor, time: Tensor, shape: TriplaneShape, out_shape: TriplaneShape | None = None) -> Tensor:
+        """Features x [B C L] of planes `shape`, time [B T] -> [B C' L'] of planes `out_shape`.
+
+        Norms are of each plane alone, as in one network applied to three images.
+
+        Args:
+            x: Features.
+            time: Timestep embedding.
+            shape: Sizes of the planes of x.
+            out_shape: Sizes to double to; only where the block doubles.
+        """
+        planes = Triplane.from_sequence(x, shape)
+        h = planes.map(lambda plane: F.silu(self.in_norm(plane)))
         if self.resample == "down":
-            h, x = halve(h), halve(x)
+            h, x = h.map(halve), planes.map(halve).to_sequence()
         elif self.resample == "up":
-            assert size is not None
-            h, x = double(h, size), double(x, size)
+            assert out_shape is not None
+            h, x = double_planes(h, out_shape), double_planes(planes, out_shape).to_sequence()
         scale, shift = self.to_scale_shift(F.silu(time))[:, :, None, None].chunk(2, dim=1)
-        h = self.out_norm(self.in_conv(h)) * (1 + scale) + shift
-        return self.skip(x) + self.out_conv(F.silu(h))
-
-
-class PlaneSelfAttention(nn.Module):
-    """Attention among the positions of one plane."""
-
-    def __init__(self, channels: int, heads: int) -> None:
-        super().__init__()
-        self.attention = TokenAttention(channels, heads)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """X [B C R Q] -> [B C R Q]."""
-        return self.attention(x.flatten(2)).unflatten(2, x.shape[2:])
+        h = convolve_planes(self.in_conv, h)
+        h = h.map(lambda plane: F.silu(torch.addcmul(shift, self.out_norm(plane), 1 + scale)))
+        h = convolve_planes(self.out_conv, h)
+        return self.skip(x[:, :, None]).squeeze(2) + h.to_sequence()

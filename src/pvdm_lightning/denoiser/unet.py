@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
@@ -10,22 +10,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from pvdm_lightning.denoiser.blocks import PlaneSelfAttention, ResidualBlock, timestep_embedding
-from pvdm_lightning.denoiser.plane_attention import TriplaneAttention
+from pvdm_lightning.denoiser.attention import PlaneSelfAttention, TriplaneAttention
+from pvdm_lightning.denoiser.blocks import ResidualBlock, timestep_embedding
+from pvdm_lightning.denoiser.plane_convolution import on_each_plane
 from pvdm_lightning.errors import UserError
 from pvdm_lightning.triplane import Triplane, TriplaneShape
 
 _FLAG = "--model.denoiser"
-
-
-def on_each_plane(fn: Callable[..., Tensor], planes: Triplane, time: Tensor, sizes: TriplaneShape) -> Triplane:
-    """Run `fn(plane, time, size)` on every plane; z^h and z^w in one call where they have equal sizes."""
-    size_s, size_h, size_w = sizes.planes
-    z_s = fn(planes.z_s, time, size_s)
-    if planes.z_h.shape == planes.z_w.shape and size_h == size_w:
-        both = fn(torch.cat([planes.z_h, planes.z_w]), torch.cat([time, time]), size_h)
-        return Triplane(z_s, *both.chunk(2))
-    return Triplane(z_s, fn(planes.z_h, time, size_h), fn(planes.z_w, time, size_w))
 
 
 class PlaneBlock(nn.Module):
@@ -41,22 +32,21 @@ class PlaneBlock(nn.Module):
         resample: Literal["down", "up"] | None = None,
     ) -> None:
         super().__init__()
-        downwards = resample == "down"
-        self.residual = ResidualBlock(in_channels, out_channels, time_channels, "down" if downwards else None)
+        self.halves = resample == "down"
+        self.residual = ResidualBlock(in_channels, out_channels, time_channels, "down" if self.halves else None)
         self.attention = PlaneSelfAttention(out_channels, heads) if attend else None
         # On the way up the doubling is a residual block of its own; on the way down it is the whole step.
         self.upsample = ResidualBlock(out_channels, out_channels, time_channels, "up") if resample == "up" else None
         self.across = TriplaneAttention(out_channels, heads)
 
-    def _on_plane(self, x: Tensor, time: Tensor, size: tuple[int, int]) -> Tensor:
-        x = self.residual(x, time)
+    def forward(self, x: Tensor, time: Tensor, shape: TriplaneShape, out_shape: TriplaneShape) -> Tensor:
+        """Features x [B C L] of planes `shape`, time [B T] -> [B C' L'] of planes `out_shape`."""
+        x = self.residual(x, time, shape)
         if self.attention is not None:
-            x = self.attention(x)
-        return x if self.upsample is None else self.upsample(x, time, size)
-
-    def forward(self, planes: Triplane, time: Tensor, sizes: TriplaneShape) -> Triplane:
-        """`sizes` are those of the output; they matter only where the step doubles."""
-        return self.across(on_each_plane(self._on_plane, planes, time, sizes))
+            x = self.attention(x, shape)
+        if self.upsample is not None:
+            x = self.upsample(x, time, shape, out_shape)
+        return self.across(x)
 
 
 class MiddleBlock(nn.Module):
@@ -69,11 +59,11 @@ class MiddleBlock(nn.Module):
         self.second = ResidualBlock(channels, channels, time_channels)
         self.across = TriplaneAttention(channels, heads)
 
-    def _on_plane(self, x: Tensor, time: Tensor, size: tuple[int, int]) -> Tensor:
-        return self.second(self.attention(self.first(x, time)), time)
-
-    def forward(self, planes: Triplane, time: Tensor, sizes: TriplaneShape) -> Triplane:
-        return self.across(on_each_plane(self._on_plane, planes, time, sizes))
+    def forward(self, x: Tensor, time: Tensor, shape: TriplaneShape, out_shape: TriplaneShape) -> Tensor:
+        """Features x [B C L] of planes `shape`, time [B T] -> the same; `out_shape` is `shape`."""
+        x = self.first(x, time, shape)
+        x = self.second(self.attention(x, shape), time, shape)
+        return self.across(x)
 
 
 class TriplaneUNet(nn.Module):
@@ -188,27 +178,29 @@ class TriplaneUNet(nn.Module):
             raise ValueError("TriplaneUNet has no latent_shape: give it one, or train it with an autoencoder")
         if condition is None:
             condition = torch.zeros_like(z_t)
-        planes = Triplane.from_sequence(torch.cat([z_t, condition], dim=1), self.latent_shape)
         time = self.embed_time(timestep_embedding(t, self.base_channels))
+        shape = self.latent_shape
+        planes = Triplane.from_sequence(torch.cat([z_t, condition], dim=1), shape)
+        x = on_each_plane(self.stem, planes).to_sequence()
 
-        planes = on_each_plane(lambda x, _time, _size: self.stem(x), planes, time, planes.shape)
-        skips = [planes]
+        skips = [(x, shape)]
         for block in self.down:
-            planes = self._run(block, planes, time, planes.shape)
-            skips.append(planes)
-        planes = self._run(self.middle, planes, time, planes.shape)
+            out_shape = shape.halved() if block.halves else shape
+            x, shape = self._run(block, x, time, shape, out_shape), out_shape
+            skips.append((x, shape))
+        x = self._run(self.middle, x, time, shape, shape)
         for block in self.up:
-            skip = skips.pop()
-            planes = Triplane(*(torch.cat(pair, dim=1) for pair in zip(planes, skip, strict=True)))
+            x = torch.cat([x, skips.pop()[0]], dim=1)
             # A step that doubles lands on the size of the skip connection that comes next.
-            planes = self._run(block, planes, time, skips[-1].shape if skips else planes.shape)
-        return on_each_plane(self._head, planes, time, planes.shape).to_sequence()
+            out_shape = skips[-1][1] if skips else shape
+            x, shape = self._run(block, x, time, shape, out_shape), out_shape
+        return on_each_plane(self._head, Triplane.from_sequence(x, shape)).to_sequence()
 
-    def _run(self, block: nn.Module, planes: Triplane, time: Tensor, sizes: TriplaneShape) -> Triplane:
+    def _run(self, block: nn.Module, x: Tensor, time: Tensor, shape: TriplaneShape, out_shape: TriplaneShape) -> Tensor:
         if self.checkpointing and self.training and torch.is_grad_enabled():
-            return checkpoint(block, planes, time, sizes, use_reentrant=False)
-        return block(planes, time, sizes)
+            return checkpoint(block, x, time, shape, out_shape, use_reentrant=False)
+        return block(x, time, shape, out_shape)
 
-    def _head(self, x: Tensor, _time: Tensor, _size: tuple[int, int]) -> Tensor:
+    def _head(self, x: Tensor) -> Tensor:
         # The noise in float32, whatever autocast computed in: the samplers' arithmetic needs its digits.
         return self.head_conv(F.silu(self.head_norm(x))).float()
