@@ -94,7 +94,7 @@ def test_a_residual_block_starts_as_its_skip():
 
 
 def test_wrong_sizes_are_refused():
-    with pytest.raises(UserError, match=r"--model.denoiser.base_channels 48: is not a multiple of 32"):
+    with pytest.raises(UserError, match=r"--model.denoiser.base_channels 48: is not a multiple of 32, the groups"):
         TriplaneUNet(base_channels=48)
     with pytest.raises(UserError, match=r"--model.denoiser.heads 5: does not divide the 64 base channels"):
         TriplaneUNet(base_channels=64, heads=5)

@@ -13,14 +13,15 @@ class TokenAttention(nn.Module):
     """Group norm, multi-head self-attention, an output projection that starts at zero, and a residual.
 
     Args:
-        channels: C, a multiple of 32 (the groups of the norm) and of `heads`.
+        channels: C, a multiple of `norm_groups` and of `heads`.
         heads: Attention heads.
+        norm_groups: Groups of the norm.
     """
 
-    def __init__(self, channels: int, heads: int) -> None:
+    def __init__(self, channels: int, heads: int, norm_groups: int = 32) -> None:
         super().__init__()
         self.heads = heads
-        self.norm = nn.GroupNorm(32, channels)
+        self.norm = nn.GroupNorm(norm_groups, channels)
         self.to_qkv = nn.Conv1d(channels, 3 * channels, kernel_size=1)
         self.to_out = nn.Conv1d(channels, channels, kernel_size=1)
         nn.init.zeros_(self.to_out.weight)
@@ -38,9 +39,9 @@ class TokenAttention(nn.Module):
 class PlaneSelfAttention(nn.Module):
     """Attention among the positions of one plane; the projections take all three planes at once."""
 
-    def __init__(self, channels: int, heads: int) -> None:
+    def __init__(self, channels: int, heads: int, norm_groups: int = 32) -> None:
         super().__init__()
-        self.attention = TokenAttention(channels, heads)
+        self.attention = TokenAttention(channels, heads, norm_groups)
 
     def forward(self, x: Tensor, shape: TriplaneShape) -> Tensor:
         """X [B C L] of planes `shape` -> [B C L]."""
@@ -53,9 +54,9 @@ class PlaneSelfAttention(nn.Module):
 class TriplaneAttention(nn.Module):
     """Joint attention across z^s, z^h and z^w, which is where the planes learn of each other."""
 
-    def __init__(self, channels: int, heads: int) -> None:
+    def __init__(self, channels: int, heads: int, norm_groups: int = 32) -> None:
         super().__init__()
-        self.attention = TokenAttention(channels, heads)
+        self.attention = TokenAttention(channels, heads, norm_groups)
 
     def forward(self, x: Tensor) -> Tensor:
         """X [B C L] -> [B C L]."""

@@ -38,10 +38,11 @@ class ResidualBlock(nn.Module):
     """Two 3 x 3 convolutions with group norm; the timestep scales and shifts the second norm.
 
     Args:
-        in_channels: Channels of the input, a multiple of 32.
-        out_channels: Channels of the output, a multiple of 32.
+        in_channels: Channels of the input, a multiple of `norm_groups`.
+        out_channels: Channels of the output, likewise.
         time_channels: Channels of the timestep embedding.
         resample: Halve or double both sides on the way.
+        norm_groups: Groups of the norms.
     """
 
     def __init__(
@@ -50,13 +51,14 @@ class ResidualBlock(nn.Module):
         out_channels: int,
         time_channels: int,
         resample: Literal["down", "up"] | None = None,
+        norm_groups: int = 32,
     ) -> None:
         super().__init__()
         self.resample = resample
-        self.in_norm = nn.GroupNorm(32, in_channels)
+        self.in_norm = nn.GroupNorm(norm_groups, in_channels)
         self.in_conv = nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1)
         self.to_scale_shift = nn.Linear(time_channels, 2 * out_channels)
-        self.out_norm = nn.GroupNorm(32, out_channels)
+        self.out_norm = nn.GroupNorm(norm_groups, out_channels)
         self.out_conv = nn.Conv2d(out_channels, out_channels, kernel_size=3, padding=1)
         nn.init.zeros_(self.out_conv.weight)
         nn.init.zeros_(self.out_conv.bias)  # type: ignore[arg-type]

@@ -30,14 +30,18 @@ class PlaneBlock(nn.Module):
         heads: int,
         attend: bool = False,
         resample: Literal["down", "up"] | None = None,
+        norm_groups: int = 32,
     ) -> None:
         super().__init__()
         self.halves = resample == "down"
-        self.residual = ResidualBlock(in_channels, out_channels, time_channels, "down" if self.halves else None)
-        self.attention = PlaneSelfAttention(out_channels, heads) if attend else None
-        # On the way up the doubling is a residual block of its own; on the way down it is the whole step.
-        self.upsample = ResidualBlock(out_channels, out_channels, time_channels, "up") if resample == "up" else None
-        self.across = TriplaneAttention(out_channels, heads)
+        # On the way down the halving is the whole step.
+        first: Literal["down"] | None = "down" if self.halves else None
+        self.residual = ResidualBlock(in_channels, out_channels, time_channels, first, norm_groups)
+        self.attention = PlaneSelfAttention(out_channels, heads, norm_groups) if attend else None
+        # On the way up the doubling is a residual block of its own.
+        up = resample == "up"
+        self.upsample = ResidualBlock(out_channels, out_channels, time_channels, "up", norm_groups) if up else None
+        self.across = TriplaneAttention(out_channels, heads, norm_groups)
 
     def forward(self, x: Tensor, time: Tensor, shape: TriplaneShape, out_shape: TriplaneShape) -> Tensor:
         """Features x [B C L] of planes `shape`, time [B T] -> [B C' L'] of planes `out_shape`."""
@@ -52,12 +56,12 @@ class PlaneBlock(nn.Module):
 class MiddleBlock(nn.Module):
     """The bottom of the U-Net: residual, attention, residual on each plane, then attention across planes."""
 
-    def __init__(self, channels: int, time_channels: int, heads: int) -> None:
+    def __init__(self, channels: int, time_channels: int, heads: int, norm_groups: int = 32) -> None:
         super().__init__()
-        self.first = ResidualBlock(channels, channels, time_channels)
-        self.attention = PlaneSelfAttention(channels, heads)
-        self.second = ResidualBlock(channels, channels, time_channels)
-        self.across = TriplaneAttention(channels, heads)
+        self.first = ResidualBlock(channels, channels, time_channels, norm_groups=norm_groups)
+        self.attention = PlaneSelfAttention(channels, heads, norm_groups)
+        self.second = ResidualBlock(channels, channels, time_channels, norm_groups=norm_groups)
+        self.across = TriplaneAttention(channels, heads, norm_groups)
 
     def forward(self, x: Tensor, time: Tensor, shape: TriplaneShape, out_shape: TriplaneShape) -> Tensor:
         """Features x [B C L] of planes `shape`, time [B T] -> the same; `out_shape` is `shape`."""
@@ -74,11 +78,13 @@ class TriplaneUNet(nn.Module):
     Args:
         latent_shape: Sizes of the planes; null takes them from the autoencoder it is trained with.
         latent_channels: C, channels of the latent.
-        base_channels: Channels at full size, a multiple of 32: 256 for PVDM-L, 128 for PVDM-S.
+        base_channels: Channels at full size, a multiple of `norm_groups`: 256 for PVDM-L, 128 for PVDM-S.
         channel_multipliers: Channels of each level as multiples of `base_channels`; a level halves the sides.
         blocks_per_level: Residual blocks of each level.
         attention_levels: Levels (0 is full size) with attention inside each plane.
         heads: Attention heads.
+        norm_groups: Groups of the norms, 32 in the paper. In a narrow network give fewer: with a channel or two a
+            group, the norms take away how bright a plane is as a whole, and samples come out in wrong colours.
         checkpointing: Recompute activations in the backward pass: less memory, about a third more time.
 
     Raises:
@@ -94,12 +100,18 @@ class TriplaneUNet(nn.Module):
         blocks_per_level: int = 2,
         attention_levels: Sequence[int] = (0, 1, 2),
         heads: int = 8,
+        norm_groups: int = 32,
         checkpointing: bool = False,
     ) -> None:
         super().__init__()
-        if base_channels < 32 or base_channels % 32:
+        if norm_groups < 1:
+            raise UserError(f"{_FLAG}.norm_groups", norm_groups, "is not positive", "Give 32, or fewer.")
+        if base_channels < norm_groups or base_channels % norm_groups:
             raise UserError(
-                f"{_FLAG}.base_channels", base_channels, "is not a multiple of 32", "Give 32, 64, 128 (S) or 256 (L)."
+                f"{_FLAG}.base_channels",
+                base_channels,
+                f"is not a multiple of {norm_groups}, the groups of the norms",
+                f"Give 128 (S) or 256 (L), or set {_FLAG}.norm_groups to a divisor.",
             )
         if heads < 1 or base_channels % heads:
             raise UserError(
@@ -116,6 +128,7 @@ class TriplaneUNet(nn.Module):
             "blocks_per_level": blocks_per_level,
             "attention_levels": list(attention_levels),
             "heads": heads,
+            "norm_groups": norm_groups,
             "checkpointing": checkpointing,
         }
         time_channels = 4 * base_channels
@@ -124,39 +137,32 @@ class TriplaneUNet(nn.Module):
         )
         self.stem = nn.Conv2d(2 * latent_channels, base_channels, kernel_size=3, padding=1)
 
+        def plane_block(inputs: int, outputs: int, level: int, resample: Literal["down", "up"] | None) -> PlaneBlock:
+            attend = level in attention_levels and resample != "down"
+            return PlaneBlock(inputs, outputs, time_channels, heads, attend, resample, norm_groups)
+
         channels = base_channels
         skips = [channels]
         self.down = nn.ModuleList()
         for level, multiplier in enumerate(channel_multipliers):
             for _ in range(blocks_per_level):
-                out = multiplier * base_channels
-                self.down.append(PlaneBlock(channels, out, time_channels, heads, level in attention_levels))
-                channels = out
+                self.down.append(plane_block(channels, multiplier * base_channels, level, None))
+                channels = multiplier * base_channels
                 skips.append(channels)
             if level + 1 < len(channel_multipliers):
-                self.down.append(PlaneBlock(channels, channels, time_channels, heads, resample="down"))
+                self.down.append(plane_block(channels, channels, level, "down"))
                 skips.append(channels)
 
-        self.middle = MiddleBlock(channels, time_channels, heads)
+        self.middle = MiddleBlock(channels, time_channels, heads, norm_groups)
 
         self.up = nn.ModuleList()
         for level, multiplier in reversed(list(enumerate(channel_multipliers))):
             for block in range(blocks_per_level + 1):
-                out = multiplier * base_channels
-                doubles = level > 0 and block == blocks_per_level
-                self.up.append(
-                    PlaneBlock(
-                        channels + skips.pop(),
-                        out,
-                        time_channels,
-                        heads,
-                        attend=level in attention_levels,
-                        resample="up" if doubles else None,
-                    )
-                )
-                channels = out
+                resample: Literal["up"] | None = "up" if level > 0 and block == blocks_per_level else None
+                self.up.append(plane_block(channels + skips.pop(), multiplier * base_channels, level, resample))
+                channels = multiplier * base_channels
 
-        self.head_norm = nn.GroupNorm(32, channels)
+        self.head_norm = nn.GroupNorm(norm_groups, channels)
         self.head_conv = nn.Conv2d(channels, latent_channels, kernel_size=3, padding=1)
         nn.init.zeros_(self.head_conv.weight)
         nn.init.zeros_(self.head_conv.bias)  # type: ignore[arg-type]
