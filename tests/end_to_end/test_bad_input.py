@@ -37,7 +37,7 @@ import torch
         ),
         (
             ["--config", "tiny_ldm.yaml", "--model.denoiser.base_channels", "40"],
-            "--model.denoiser.base_channels 40: is not a multiple of 32, the groups of the norms. Give 128 (S) or 256 (L)",
+            "--model.denoiser.base_channels 40: is not a multiple of 32, the groups of the norms",
         ),
         (["--config", "tiny_ae.yaml", "--model.lerning_rate", "1"], "lerning_rate"),
         (["--config", "tiny_ae.yaml", "--trainer.max_steps", "many"], "max_steps"),
