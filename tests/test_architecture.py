@@ -23,11 +23,12 @@ ALLOWED = {
     "metrics": {"errors", "pretrained", "lpips_vgg"},
     "original": {*BELOW, "autoencoder", "denoiser", "metrics"},
     "training": {*BELOW, "autoencoder", "adversarial", "denoiser", "diffusion", "metrics", "original"},
+    "evaluation": {"errors", "pretrained", "data", "metrics", "original", "training"},
     "callbacks": {"errors", "data", "training"},
-    "commands": {"errors", "data", "metrics", "original", "training", "callbacks"},
-    "cli": {"errors", "data", "training", "callbacks", "commands", "shipped_configs"},
+    "commands": {"errors", "data", "metrics", "original", "training", "evaluation", "callbacks"},
+    "cli": {"errors", "data", "training", "evaluation", "callbacks", "commands", "shipped_configs"},
 }
-WITH_LIGHTNING = {"training", "callbacks", "commands", "cli"}
+WITH_LIGHTNING = {"training", "evaluation", "callbacks", "commands", "cli"}
 
 
 def imported(path):

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 import yaml  # type: ignore[import-untyped]
 from jsonargparse import ArgumentError, ArgumentParser
-from lightning import LightningModule, Trainer
+from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch.utils.data import DataLoader
@@ -24,6 +24,13 @@ from pvdm_lightning.callbacks import Checkpoints, PredictionWriter, RunRecord, S
 from pvdm_lightning.data import ClipDataModule
 from pvdm_lightning.data.latent_cache import CacheOptions
 from pvdm_lightning.errors import UserError
+from pvdm_lightning.evaluation import (
+    Evaluation,
+    FeatureNetworks,
+    GenerationEvaluation,
+    ReconstructionEvaluation,
+    TrainedModel,
+)
 from pvdm_lightning.shipped_configs import find_config
 from pvdm_lightning.training import LatentDiffusionModule, LatentEncoder, Sampling
 from pvdm_lightning.training.checkpoint import read_checkpoint
@@ -31,6 +38,7 @@ from pvdm_lightning.training.checkpoint import read_checkpoint
 COMMANDS: dict[str, Callable[..., None]] = {
     "import-original": commands.import_original,
     "check-data": commands.check_data,
+    "evaluate": commands.evaluate,
 }
 _FROM_CHECKPOINT = ("validate", "test", "predict", "encode")
 
@@ -93,6 +101,10 @@ class PvdmCLI(LightningCLI):
             parser.add_class_arguments(Sampling, "sampling")
             parser.add_lightning_class_args(PredictionWriter, "output")
             parser.set_defaults({"trainer.logger": False})
+        elif self._adding == "test":
+            parser.add_class_arguments(Evaluation, "evaluation")
+            parser.add_class_arguments(FeatureNetworks, "metrics")
+            parser.add_class_arguments(Sampling, "sampling", skip={"num_videos", "num_frames"})
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         if self.subcommand != "fit":
@@ -124,6 +136,23 @@ class PvdmCLI(LightningCLI):
         checkpoint = read_checkpoint(path, "--ckpt_path", expected=type(self.model).__name__)
         if isinstance(self.model, LatentDiffusionModule):
             self.model.attach_carried_autoencoder(checkpoint)
+
+    def test(self, **kwargs: Any) -> None:
+        """Measure reconstructions (stage one) or generated videos (stage two) against real ones."""
+        if not hasattr(self.datamodule, "reference_dataloader"):
+            held = type(self.datamodule).__name__ if self.datamodule else None
+            raise UserError("--data", held, "evaluation needs real videos", "Give --data of the videos, as to fit.")
+        options: Evaluation = self._get(self.config_init, "evaluation")
+        networks: FeatureNetworks = self._get(self.config_init, "metrics")
+        model = TrainedModel.read(kwargs["ckpt_path"])
+        callback: Callback
+        if isinstance(self.model, LatentDiffusionModule):
+            found = networks.find("FVD", inception_score=options.inception_splits > 0)
+            callback = GenerationEvaluation(options, self._get(self.config_init, "sampling"), found, model)
+        else:
+            callback = ReconstructionEvaluation(options, networks.find("R-FVD", lpips=True), model)
+        self.trainer.callbacks.append(callback)  # type: ignore[attr-defined]
+        self.trainer.test(**{**kwargs, "verbose": False})
 
     def predict(self, **kwargs: Any) -> None:
         """Sample videos (stage two), or reconstruct validation clips (stage one)."""

@@ -112,7 +112,7 @@ def test_adversarial_phase_as_a_run_of_its_own(pvdm, workdir, load):
 
 
 def test_validate_and_test_need_no_config(pvdm, workdir, trained, capsys):
-    for stage, figures in (("ae", ("val/psnr", "test/psnr", "test/ssim")), ("ldm", ("val/loss", "test/loss"))):
+    for stage, figures in (("ae", ("val/psnr", "PSNR", "SSIM")), ("ldm", ("val/loss", "loss, next clip"))):
         for command in ("validate", "test"):
             pvdm.run(command, "--ckpt_path", trained[stage], "--trainer.accelerator", "cpu")
         said = capsys.readouterr().out

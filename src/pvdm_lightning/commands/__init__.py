@@ -2,6 +2,7 @@
 
 from pvdm_lightning.commands.check_data import check_data
 from pvdm_lightning.commands.encode import encode
+from pvdm_lightning.commands.evaluate import evaluate
 from pvdm_lightning.commands.import_original import import_original
 
-__all__ = ["check_data", "encode", "import_original"]
+__all__ = ["check_data", "encode", "evaluate", "import_original"]

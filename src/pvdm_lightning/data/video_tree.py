@@ -29,6 +29,15 @@ def find_frame_folders(root: Path) -> list[str]:
     return _sorted(folder for folder, names in _walk(root) if any(is_image(name) for name in names))
 
 
+def find_arrays(root: Path) -> list[str]:
+    """Paths of the .npy files below a folder, relative to it, sorted."""
+    return _sorted(f"{folder}/{name}" for folder, names in _walk(root) for name in names if _is_array(name))
+
+
+def _is_array(name: str) -> bool:
+    return name.lower().endswith(".npy") and not name.startswith(".")
+
+
 def _sorted(names: Iterable[str]) -> list[str]:
     return sorted(name.removeprefix("./") for name in names)
 

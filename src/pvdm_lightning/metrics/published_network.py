@@ -44,7 +44,8 @@ class PublishedNetwork:
         """Open the weights at `given`, else those in the cache folders; None where there are none.
 
         A file whose hash is not the published one is used, but under a name that shows it, and a warning is logged:
-        a figure never carries the name of a network that did not measure it.
+        a figure never carries the name of a network that did not measure it. Where no hash is on record, the name
+        shows the file's own.
 
         Raises:
             UserError: `given` (of option `flag`) does not exist, or the file is not what `file_name` should be.
@@ -53,7 +54,7 @@ class PublishedNetwork:
         if path is None:
             return None
         digest = file_sha256(path)
-        name = self.name
+        name = self.name if self.sha256 is not None else f"{self.name} (unverified file {digest[:12]})"
         if self.sha256 is not None and not digest.startswith(self.sha256):
             name = f"{self.name} (unrecognised file {digest[:12]})"
             logger.warning("%s is not the published %s: its SHA-256 is %s", path, self.file_name, digest)

@@ -21,7 +21,7 @@ from pvdm_lightning.adversarial import (
     generator_hinge,
 )
 from pvdm_lightning.autoencoder import VideoAutoencoder
-from pvdm_lightning.metrics.reconstruction import VideoPSNR, VideoSSIM
+from pvdm_lightning.metrics.reconstruction import VideoPSNR
 from pvdm_lightning.training import hyper_parameters
 from pvdm_lightning.training.checkpoint import refuse_other_shapes
 from pvdm_lightning.training.clip_size import refuse_other_clips
@@ -123,7 +123,7 @@ class AutoencoderModule(LightningModule):
         self.lpips_weights = lpips_weights
         # Not registered: 60 MB of frozen VGG weights have no place in every checkpoint.
         self._perceptual: list[PerceptualLoss] = []
-        self.val_psnr, self.test_psnr, self.test_ssim = VideoPSNR(), VideoPSNR(), VideoSSIM()
+        self.val_psnr = VideoPSNR()
 
     @property
     def clip_shape(self) -> tuple[int, int, int]:
@@ -242,11 +242,9 @@ class AutoencoderModule(LightningModule):
         self.log("val/l1", (reconstruction - clip).abs().mean(), batch_size=len(clip), sync_dist=True)
         self.log("val/psnr", self.val_psnr, prog_bar=True, batch_size=len(clip))
 
-    def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        reconstruction = self.reconstruct(batch["clip"])
-        for name, metric in (("test/psnr", self.test_psnr), ("test/ssim", self.test_ssim)):
-            metric.update(reconstruction, batch["clip"])
-            self.log(name, metric, batch_size=len(reconstruction))
+    def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
+        """Reconstructions uint8 [B 3 S H W]; `evaluation.ReconstructionEvaluation` measures them."""
+        return {"reconstruction": self.reconstruct(batch["clip"])}
 
     def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
         """Original and reconstruction side by side: uint8 [B 3 S H 2W]."""

@@ -5,7 +5,7 @@ from abc import abstractmethod
 from typing import Any
 
 from pvdm_lightning.data.check import CheckedVideo, check_index
-from pvdm_lightning.data.clip_loader import ClipLoader, Failures, ReferenceSampler
+from pvdm_lightning.data.clip_loader import ClipLoader, EpochSampler, Failures, ReferenceSampler
 from pvdm_lightning.data.datamodules.resumable_datamodule import ResumableDataModule, refuse_less
 from pvdm_lightning.data.split_summary import summarise_split
 from pvdm_lightning.data.video_dataset import ClipDataset, IndexedVideos, JoinedVideos, VideoSource
@@ -78,6 +78,7 @@ class ClipDataModule(ResumableDataModule):
         self.frames, self.resolution, self.clips_per_sample = frames, resolution, clips_per_sample
         self.stride, self.hop, self.horizontal_flip = stride, hop, horizontal_flip
         self.max_bad_fraction = max_bad_fraction
+        self.test_split, self.test_clips = "val", val_clips
         self._sources: tuple[VideoSource, VideoSource] | None = None
         self._datasets: dict[str, ClipDataset] = {}
 
@@ -120,8 +121,41 @@ class ClipDataModule(ResumableDataModule):
             )
             self._check(split)
 
+    def test_dataset(self) -> ClipDataset:
+        """One clip a video, from its middle, of the attribute `test_split` ("train", "val" or "all").
+
+        At most `test_clips` of them, evenly spread over the videos; None for all.
+        """
+        train = self._datasets["train"]
+        windows = Windows(train.windows.frames, self.stride, self.hop, train.windows.clips)
+        source = self._source(self.test_split)
+        return ClipDataset(source, windows, train.resolution, seed=self.seed, max_samples=self.test_clips)
+
+    def test_dataloader(self) -> ClipLoader:
+        """The clips of `test_dataset`, in order, each once over all processes."""
+        dataset = self.test_dataset()
+        self._refuse_empty(self.test_split, dataset)
+        rank, world_size = self._rank_and_world_size()
+        sampler = EpochSampler(len(dataset), self.val_batch_size, rank=rank, world_size=world_size, seed=self.seed)
+        return self._loader(dataset, sampler, self._new_failures(dataset.source))
+
+    def reference_dataset(self, split: str = "train", frames: int | None = None) -> ClipDataset:
+        """Random single clips of the videos that are long enough for one.
+
+        Args:
+            split: "train", "val", or "all" for both together.
+            frames: Frames in a clip; None for as many as in training.
+        """
+        windows = Windows(frames or self._datasets["train"].windows.frames, self.stride)
+        resolution = self._datasets["train"].resolution
+        return ClipDataset(self._source(split), windows, resolution, random_start=True, seed=self.seed)
+
     def reference_dataloader(
-        self, split: str = "train", num_clips: int | None = 2048, frames: int | None = None
+        self,
+        split: str = "train",
+        num_clips: int | None = 2048,
+        frames: int | None = None,
+        batch_size: int | None = None,
     ) -> ClipLoader:
         """Real clips for FVD, drawn as StyleGAN-V does.
 
@@ -132,26 +166,23 @@ class ClipDataModule(ResumableDataModule):
             split: "train", "val", or "all" for both together.
             num_clips: How many clips, over all processes; None for one a video.
             frames: Frames in a clip; None for as many as in training.
+            batch_size: Clips in a batch, per process; None for as many as in validation.
 
         Raises:
             UserError: If no video has that many.
         """
-        windows = Windows(frames or self._datasets["train"].windows.frames, self.stride)
-        source = JoinedVideos(self._open()) if split == "all" else self._datasets[split].source
-        resolution = self._datasets["train"].resolution
-        dataset = ClipDataset(source, windows, resolution, random_start=True, seed=self.seed)
+        dataset = self.reference_dataset(split, frames)
         self._refuse_empty(split, dataset)
         rank, world_size = self._rank_and_world_size()
-        failures = Failures(len(source.problems), len(source.lengths), self.max_bad_fraction)
         sampler = ReferenceSampler(
             num_clips or len(dataset),
             len(dataset),
-            self.val_batch_size,
+            batch_size or self.val_batch_size,
             rank=rank,
             world_size=world_size,
             seed=self.seed,
         )
-        return self._loader(dataset, sampler, failures, stand_ins=True)
+        return self._loader(dataset, sampler, self._new_failures(dataset.source), stand_ins=True)
 
     def check(self, progress: bool = True) -> list[CheckedVideo]:
         """Look at every video of the set, training first; nothing has to be set up.
@@ -166,6 +197,12 @@ class ClipDataModule(ResumableDataModule):
         if self._sources is None:
             self._sources = self.open_sources()
         return self._sources
+
+    def _source(self, split: str) -> VideoSource:
+        return JoinedVideos(self._open()) if split == "all" else self._datasets[split].source
+
+    def _new_failures(self, source: VideoSource) -> Failures:
+        return Failures(len(source.problems), len(source.lengths), self.max_bad_fraction)
 
     def _from_model(self, flag: str, attribute: str) -> Any:
         """An attribute of the model that is being trained."""
@@ -194,7 +231,7 @@ class ClipDataModule(ResumableDataModule):
             logger.info(summarise_split(split, source, windows))
             for index, problem in source.problems.items():
                 logger.warning("%s cannot be read and is left out: %s", source.name(index), problem)
-        self._failures[split] = Failures(len(source.problems), len(source.lengths), self.max_bad_fraction)
+        self._failures[split] = self._new_failures(source)
         self._failures[split].check()
         self._refuse_empty(split, dataset)
 

@@ -1,0 +1,83 @@
+"""The published networks that an evaluation measures with: where their files are, and what goes without them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from pvdm_lightning.metrics import C3D_MMACTION, C3D_UCF101, LPIPS_VGG16, STYLEGAN_V_I3D, FrozenNetwork
+from pvdm_lightning.metrics.published_network import PublishedNetwork
+from pvdm_lightning.original import ORIGINAL_I3D
+
+
+class LeftOut(NamedTuple):
+    """A figure that was not measured."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class FoundNetworks:
+    """The networks that are there, opened.
+
+    Attributes:
+        i3d: Feature networks of FVD; each gives figures of its own.
+        c3d: Classifiers of the Inception Score, likewise.
+        lpips: Distance of LPIPS.
+        left_out: What cannot be measured for want of a file, with the line that says where it goes.
+    """
+
+    i3d: Sequence[FrozenNetwork] = ()
+    c3d: Sequence[FrozenNetwork] = ()
+    lpips: FrozenNetwork | None = None
+    left_out: Sequence[LeftOut] = ()
+
+
+@dataclass(frozen=True)
+class FeatureNetworks:
+    """Files of the networks that measure. A file left out is looked for in the cache folder; without it, its figures
+    are left out.
+
+    Args:
+        i3d: The original's I3D, i3d_pretrained_400.pt: FVD as PVDM reports it.
+        i3d_stylegan_v: StyleGAN-V's I3D, i3d_torchscript.pt: FVD as StyleGAN-V reports it. Opening it runs its code.
+        c3d: c3d_ucf101.pt: the Inception Score of the literature. Opening it runs its code.
+        c3d_mmaction: C3D of MMAction2, a plain state dict: an Inception Score under another name.
+        lpips: vgg16-397923af.pth, for LPIPS of reconstructions.
+    """
+
+    i3d: str | None = None
+    i3d_stylegan_v: str | None = None
+    c3d: str | None = None
+    c3d_mmaction: str | None = None
+    lpips: str | None = None
+
+    def find(self, fvd: str = "", inception_score: bool = False, lpips: bool = False) -> FoundNetworks:
+        """Open what the figures asked for need, before any long work.
+
+        Args:
+            fvd: Name of the Frechet distance ("FVD", "R-FVD"); "" for none.
+            inception_score: Whether it is asked for.
+            lpips: Whether it is asked for.
+
+        Raises:
+            UserError: A file given is missing or is not the network's.
+        """
+        left_out: list[LeftOut] = []
+
+        def found(name: str, *wanted: tuple[PublishedNetwork, str]) -> list[FrozenNetwork]:
+            networks = []
+            for published, option in wanted:
+                network = published.find(getattr(self, option), f"--metrics.{option}")
+                if network is None:
+                    left_out.append(LeftOut(f"{name} ({published.name})", published.remedy(f"--metrics.{option}")))
+                else:
+                    networks.append(network)
+            return networks
+
+        i3d = found(fvd, (ORIGINAL_I3D, "i3d"), (STYLEGAN_V_I3D, "i3d_stylegan_v")) if fvd else []
+        c3d = found("IS", (C3D_UCF101, "c3d"), (C3D_MMACTION, "c3d_mmaction")) if inception_score else []
+        distance = found("LPIPS", (LPIPS_VGG16, "lpips")) if lpips else []
+        return FoundNetworks(i3d, c3d, distance[0] if distance else None, left_out)

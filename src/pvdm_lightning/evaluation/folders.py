@@ -1,0 +1,161 @@
+"""Any model's videos, in a folder, against a folder of real ones: the same measures as of our own model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm  # type: ignore[import-untyped]
+
+from pvdm_lightning.data.clip_loader import ClipLoader, Failures, ReferenceSampler
+from pvdm_lightning.data.video_dataset import ClipDataset
+from pvdm_lightning.data.video_index import num_cores
+from pvdm_lightning.data.windows import Windows
+from pvdm_lightning.errors import UserError
+from pvdm_lightning.evaluation.distances import AT_ONCE, VideoDistances
+from pvdm_lightning.evaluation.feature_networks import FoundNetworks
+from pvdm_lightning.evaluation.lengths import choose_lengths
+from pvdm_lightning.evaluation.processes import Processes
+from pvdm_lightning.evaluation.protocol import clips_record, network_record, versions
+from pvdm_lightning.evaluation.report import Report
+from pvdm_lightning.evaluation.video_folder import FirstFrames, VideoFolder
+
+
+@dataclass(frozen=True)
+class FolderProtocol:
+    """How two folders are measured.
+
+    Attributes:
+        frames: Lengths of videos.
+        frame_step: Of the subsampled FVD.
+        resolution: (height, width); None for the generated videos' own.
+        num_videos: Videos a side; None for all.
+        real_start: Where a real clip starts in its video.
+        real_stride: Source frames from one frame of a real clip to the next.
+        inception_splits: 0 leaves the Inception Score out.
+        seed: Of the choice of videos and of random starts.
+        num_workers: Processes that read videos; None for as many as there are cores, at most 8.
+    """
+
+    frames: Sequence[int]
+    frame_step: int
+    resolution: tuple[int, int] | None
+    num_videos: int | None
+    real_start: Literal["random", "first"]
+    real_stride: int
+    inception_splits: int
+    seed: int
+    num_workers: int | None
+
+
+def measure_folders(
+    real: str, generated: str, protocol: FolderProtocol, networks: FoundNetworks, device: torch.device
+) -> Report:
+    """FVD and Inception Score of a folder of videos.
+
+    Args:
+        real: Folder of real videos.
+        generated: Folder of generated ones; their first frames are measured.
+        protocol: How.
+        networks: By which networks.
+        device: Where those run.
+
+    Raises:
+        UserError: A folder is missing or empty, or its videos are too few or too short.
+    """
+    folders = {"real": VideoFolder.open(real, "--real"), "generated": VideoFolder.open(generated, "--generated")}
+    resolution = protocol.resolution or _own_size(folders["generated"])
+    wants_score = bool(networks.c3d) and protocol.inception_splits > 0
+    lengths = choose_lengths(protocol.frames, protocol.frame_step, wants_score)
+    clips = {
+        (side, length): _clips(folder, length, resolution, protocol, first=is_first, stride=stride)
+        for (side, folder), is_first, stride in zip(
+            folders.items(), (protocol.real_start == "first", True), (protocol.real_stride, 1)
+        )
+        for length in sorted(set(protocol.frames))
+    }
+    records = {f"{side}_{length}": _record(dataset, protocol) for (side, length), dataset in clips.items()}
+    distances = VideoDistances(lengths, networks, protocol.inception_splits, device, Processes())
+    distances.add_real(
+        lambda length: (clip for clip, _ in _batches(clips["real", length], protocol, f"real, {length} frames")),
+        lambda length: records[f"real_{length}"],
+    )
+    for length in lengths.used:
+        dataset = clips["generated", length]
+        for clip, indices in _batches(dataset, protocol, f"generated, {length} frames"):
+            distances.add_generated(clip, torch.from_numpy(np.searchsorted(dataset.videos, indices)), length)
+    figures, impossible = distances.figures()
+    notes = [note for folder in folders.values() for note in folder.notes]
+    for (side, length), dataset in clips.items():
+        short = folders[side].too_short(dataset.windows.clip_span)
+        if short:
+            notes.append(f"--{side}: {len(short)} videos have fewer than {length} frames, such as {short[0]}.")
+    return Report(
+        title=f"Videos of {generated} against those of {real}",
+        protocol={
+            "real": str(real),
+            "generated": str(generated),
+            "clips": records,
+            "frame_step": protocol.frame_step,
+            "inception_splits": protocol.inception_splits if wants_score else None,
+            "networks": [network_record(network) for network in (*networks.i3d, *networks.c3d)],
+            "versions": versions(),
+        },
+        figures=figures,
+        left_out=[*networks.left_out, *lengths.left_out, *impossible],
+        notes=notes,
+    )
+
+
+def _own_size(folder: VideoFolder) -> tuple[int, int]:
+    if len(folder.sizes) > 1:
+        sizes = " and ".join(f"{height} x {width}" for height, width in (folder.sizes[0], folder.sizes[-1]))
+        problem = f"is not given, and the videos of {folder.flag} {folder.root} differ in size ({sizes})"
+        raise UserError("--resolution", None, problem, "Give the height and width to measure at.")
+    return folder.sizes[0]
+
+
+def _clips(
+    folder: VideoFolder, length: int, resolution: tuple[int, int], protocol: FolderProtocol, first: bool, stride: int
+) -> ClipDataset:
+    windows = Windows(length, stride)
+    source = FirstFrames(folder.source, windows.clip_span) if first else folder.source
+    dataset = ClipDataset(source, windows, resolution, random_start=True, seed=protocol.seed)
+    where, wanted = f"{folder.flag} {folder.root}", protocol.num_videos
+    if len(dataset) < 2:
+        longest = int(folder.source.lengths.max(initial=0))
+        problem = (
+            f"{where} has {len(dataset)} videos of {windows.clip_span} frames, and a covariance needs 2 or more "
+            f"(the longest video has {longest})"
+        )
+        raise UserError("--frames", list(protocol.frames), problem, f"Leave {length} out or give more videos.")
+    if wanted is not None and wanted > len(dataset):
+        problem = f"{where} has only {len(dataset):,} videos of {windows.clip_span} frames that can be read"
+        raise UserError("--num_videos", wanted, problem, "Give at most those, or leave it out for all.")
+    return dataset
+
+
+def _record(dataset: ClipDataset, protocol: FolderProtocol) -> dict[str, Any]:
+    first = {"start": "first frames"} if isinstance(dataset.source, FirstFrames) else {}
+    return {
+        **clips_record(dataset),
+        **first,
+        "count": protocol.num_videos or len(dataset),
+        "choice_seed": protocol.seed,
+    }
+
+
+def _batches(dataset: ClipDataset, protocol: FolderProtocol, name: str) -> Iterator[tuple[Tensor, np.ndarray]]:
+    """Clips uint8 [B 3 T H W] and the numbers of their videos in the source."""
+    count = protocol.num_videos or len(dataset)
+    sampler = ReferenceSampler(count, len(dataset), AT_ONCE, rank=0, world_size=1, seed=protocol.seed)
+    failures = Failures(known=0, total=len(dataset), max_fraction=1.0)
+    workers = min(8, num_cores()) if protocol.num_workers is None else protocol.num_workers
+    loader = ClipLoader(dataset, sampler, failures, num_workers=workers)
+    for batch in tqdm(loader, name, unit="batch"):
+        yield batch["clip"], batch["index"].numpy()
+    loader.close()

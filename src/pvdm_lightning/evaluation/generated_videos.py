@@ -1,0 +1,90 @@
+"""Generated videos on disk: an interrupted evaluation goes on with those that it has."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pvdm_lightning.errors import UserError
+from pvdm_lightning.evaluation.protocol import protocol_hash
+from pvdm_lightning.evaluation.report import write_json
+
+_NAME = re.compile(r"video_(\d+)\.npy")
+
+
+class GeneratedVideos:
+    """Videos by their numbers, losslessly, each in a file of its own: uint8 [T H W 3], as `pvdm predict` writes npy.
+
+    Args:
+        folder: Of all evaluations; these videos get a folder inside, by the hash of `protocol`.
+        protocol: All that shapes a video but its number: other models or samplers never share files.
+    """
+
+    def __init__(self, folder: Path, protocol: Mapping[str, Any]) -> None:
+        self.protocol = protocol
+        self.folder = folder / "generated" / protocol_hash(protocol)
+
+    def missing(self, count: int) -> list[int]:
+        """Which of the videos 0..count-1 are not there yet."""
+        names = (path.name for path in self.folder.iterdir()) if self.folder.is_dir() else ()
+        there = {int(match[1]) for match in map(_NAME.fullmatch, names) if match}
+        return [number for number in range(count) if number not in there]
+
+    def prepare(self, num_missing: int, shape: tuple[int, int, int]) -> None:
+        """Make the folder, before any video is generated.
+
+        Args:
+            num_missing: How many videos will be written.
+            shape: (frames, height, width) of one.
+
+        Raises:
+            UserError: The folder cannot be made, or the disk has no room for the videos.
+        """
+        flag, frames, height, width = "--evaluation.dir", *shape
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_json(self.protocol, self.folder / "protocol.json")
+        except OSError as error:
+            raise UserError(flag, self.folder, f"cannot be written ({error.strerror})", "Name another.") from None
+        needed, free = num_missing * frames * height * width * 3, shutil.disk_usage(self.folder).free
+        if needed > free:
+            problem = (
+                f"{num_missing:,} videos of {frames} x {height} x {width} need {needed / 2**30:.1f} GiB, "
+                f"{free / 2**30:.1f} GiB are free"
+            )
+            raise UserError(flag, self.folder, problem, "Name a folder on a larger disk, or ask for fewer videos.")
+
+    def write(self, number: int, video: Tensor) -> None:
+        """Keep a video uint8 [3 T H W]; a process that dies leaves no half file."""
+        path = self._path(number)
+        unfinished = path.with_name(f".{path.name}.partial-{os.getpid()}")
+        with unfinished.open("wb") as file:
+            np.save(file, video.permute(1, 2, 3, 0).contiguous().cpu().numpy())
+        unfinished.replace(path)
+
+    def read(self, number: int) -> Tensor:
+        """Video uint8 [3 T H W].
+
+        Raises:
+            UserError: Its file was damaged since.
+        """
+        path = self._path(number)
+        try:
+            video = np.load(path, allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            reason = str(error).splitlines()[0][:120]
+            raise UserError(
+                "--evaluation.dir", path, f"cannot be read ({reason})", "Remove the file and start again."
+            ) from None
+        return torch.from_numpy(video).permute(3, 0, 1, 2)
+
+    def _path(self, number: int) -> Path:
+        return self.folder / f"video_{number:05d}.npy"

@@ -1,0 +1,213 @@
+"""Stage two: how far generated videos are from real ones, at several lengths."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor
+from tqdm import tqdm  # type: ignore[import-untyped]
+
+from pvdm_lightning.errors import UserError
+from pvdm_lightning.evaluation.distances import AT_ONCE, VideoDistances
+from pvdm_lightning.evaluation.feature_networks import FoundNetworks, LeftOut
+from pvdm_lightning.evaluation.generated_videos import GeneratedVideos
+from pvdm_lightning.evaluation.lengths import Lengths, choose_lengths
+from pvdm_lightning.evaluation.options import SPLITS, USUAL_COUNT, Evaluation
+from pvdm_lightning.evaluation.processes import Processes
+from pvdm_lightning.evaluation.protocol import clips_record, network_record, versions
+from pvdm_lightning.evaluation.report import Figure, Report
+from pvdm_lightning.evaluation.trained_model import (
+    TrainedModel,
+    data_record,
+    publish,
+    refuse_what_cannot_be_shared,
+)
+from pvdm_lightning.training import LatentDiffusionModule, Sampling
+
+CLIPS_OF_A_LONG_VIDEO = 8  # 128 frames in the paper, whose clips have 16
+
+
+class GenerationEvaluation(Callback):
+    """Adds FVD and the Inception Score to `trainer.test` of a LatentDiffusionModule, and reports them.
+
+    Videos are generated once, at the longest length; their first frames are the shorter videos, which are the same
+    draws. They stay on disk, so an interrupted evaluation goes on, and so does one that asks for more videos.
+
+    Args:
+        evaluation: What is measured.
+        sampling: How videos are sampled; count and length follow `evaluation`.
+        networks: By which networks.
+        model: The checkpoint.
+    """
+
+    def __init__(
+        self, evaluation: Evaluation, sampling: Sampling, networks: FoundNetworks, model: TrainedModel
+    ) -> None:
+        self.evaluation, self.sampling, self.networks, self.model = evaluation, sampling, networks, model
+        self.left_out = list(networks.left_out)
+        self.count = evaluation.num_videos or USUAL_COUNT
+        self.split = evaluation.split or "train"
+        self.lengths = Lengths([], None, [])
+        self.videos: GeneratedVideos | None = None
+        self._notes: list[str] = []
+        self._progress = True
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        assert isinstance(pl_module, LatentDiffusionModule)
+        self._progress = trainer.progress_bar_callback is not None and trainer.is_global_zero
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        refuse_what_cannot_be_shared(trainer, len(data.test_dataset()))
+        self._choose_lengths(data, pl_module.clip_shape[0])
+        if not self.lengths.used:
+            return
+        self.sampling = replace(self.sampling, num_videos=self.count, num_frames=self.lengths.used[-1])
+        self.sampling.samplers(pl_module.schedule)
+        self.sampling.refuse_what_memory_cannot_hold(pl_module.clip_shape)
+        self.videos = GeneratedVideos(Path(self.evaluation.dir), self._generation(trainer, pl_module))
+        if trainer.is_global_zero:
+            _, height, width = pl_module.clip_shape
+            shape = (self.lengths.used[-1], height, width)
+            self.videos.prepare(len(self.videos.missing(self.count)), shape)
+
+    def _choose_lengths(self, data: Any, frames: int) -> None:
+        """Lengths asked for, or one clip and eight where real videos are that long."""
+        wanted = self.evaluation.frames or [frames, CLIPS_OF_A_LONG_VIDEO * frames]
+        measured = []
+        for length in sorted(set(wanted)):
+            dataset = data.reference_dataset(SPLITS[self.split], length)
+            usable, longest = len(dataset), int(dataset.source.lengths.max(initial=0))
+            if usable:
+                measured.append(length)
+                continue
+            problem = f"no {self.split} video has {dataset.windows.clip_span} frames, the longest one has {longest}"
+            if self.evaluation.frames is not None:
+                raise UserError("--evaluation.frames", wanted, problem, f"Leave {length} out.")
+            self.left_out.append(LeftOut(f"FVD {length}", f"{problem}."))
+        if measured and (self.networks.i3d or self.networks.c3d):
+            splits = self.evaluation.inception_splits
+            self.lengths = choose_lengths(measured, self.evaluation.frame_step, bool(self.networks.c3d and splits))
+            self.left_out += self.lengths.left_out
+            if not self.networks.i3d:
+                self.lengths = replace(self.lengths, selections=[])
+        if not self.lengths.used:
+            self._notes.append("no video was generated, as nothing could measure it.")
+
+    def _generation(self, trainer: Trainer, module: LatentDiffusionModule) -> dict[str, Any]:
+        """All that shapes a generated video but its number."""
+        sampling, (first, later) = self.sampling, self.sampling.steps(module.schedule)
+        return {
+            "model": self.model.record(),
+            "ema": {"decay": module.average.decay},
+            "sampler": sampling.sampler,
+            "steps_first_clip": first,
+            "steps_later_clips": later,
+            "eta": sampling.eta if sampling.sampler == "ddim" else None,
+            "guidance": sampling.guidance,
+            "seed": sampling.seed,
+            "frames": sampling.num_frames,
+            "precision": trainer.precision,
+        }
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        assert isinstance(pl_module, LatentDiffusionModule)
+        meaning = "error of the noise; lower is better, between checkpoints of one model"
+        figures = [
+            Figure(name, key, float(trainer.callback_metrics[f"test/{key}"]), meaning)
+            for name, key in (("loss", "loss"), ("loss, next clip", "loss_next_clip"))
+            if f"test/{key}" in trainer.callback_metrics
+        ]
+        processes = Processes.of(trainer)
+        if self.videos is not None:
+            with trainer.precision_plugin.test_step_context():
+                self._generate(self.videos, pl_module, processes)
+            figures = self._measure(self.videos, trainer, pl_module, processes) + figures
+        publish(self._report(figures, trainer, pl_module, processes), trainer, Path(self.evaluation.dir), self.model)
+
+    def _generate(self, videos: GeneratedVideos, module: LatentDiffusionModule, processes: Processes) -> None:
+        missing = processes.broadcast(videos.missing(self.count) if processes.is_first else None)
+        mine = processes.share(missing)
+        batches = [mine[i : i + self.sampling.batch_size] for i in range(0, len(mine), self.sampling.batch_size)]
+        first, later = self.sampling.steps(module.schedule)
+        steps = first + (self.sampling.num_clips(module.clip_shape[0]) - 1) * later
+        name = f"generating {len(missing):,} of {self.count:,} videos"
+        with tqdm(total=len(batches) * steps, desc=name, unit="step", disable=not self._progress) as bar:
+            module.on_denoise = bar.update
+            try:
+                for numbers in batches:
+                    for number, video in zip(numbers, module.generate(numbers, self.sampling)):
+                        videos.write(number, video)
+            finally:
+                module.on_denoise = None
+        processes.barrier()
+
+    def _measure(
+        self, videos: GeneratedVideos, trainer: Trainer, module: LatentDiffusionModule, processes: Processes
+    ) -> list[Figure]:
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        distances = VideoDistances(
+            self.lengths, self.networks, self.evaluation.inception_splits, module.device, processes
+        )
+
+        def clips(length: int) -> Iterator[Tensor]:
+            loader = data.reference_dataloader(SPLITS[self.split], self.count, length, AT_ONCE)
+            for batch in tqdm(loader, f"real videos of {length} frames", unit="batch", disable=not self._progress):
+                yield batch["clip"]
+            loader.close()
+
+        distances.add_real(clips, lambda length: self._clips(data, length, processes))
+        mine = torch.tensor(processes.share(list(range(self.count))), dtype=torch.int64)
+        for numbers in tqdm(mine.split(AT_ONCE), "generated videos", unit="batch", disable=not self._progress):
+            if len(numbers):
+                batch = torch.stack([videos.read(number) for number in numbers.tolist()])
+                for length in self.lengths.used:
+                    distances.add_generated(batch, numbers, length)
+        figures, impossible = distances.figures()
+        self.left_out += impossible
+        return figures
+
+    def _clips(self, data: Any, length: int, processes: Processes) -> dict[str, Any]:
+        """Which real clips of a length; the first process looks at them."""
+        if not processes.is_first:
+            return processes.broadcast(None)
+        clips = clips_record(data.reference_dataset(SPLITS[self.split], length))
+        return processes.broadcast({**clips, "count": self.count})
+
+    def _report(
+        self, figures: list[Figure], trainer: Trainer, module: LatentDiffusionModule, processes: Processes
+    ) -> Report:
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        clips = [self._clips(data, length, processes) for length in self.lengths.used]
+        for one in clips:
+            if one["usable_videos"] < self.count:
+                clips_of = f"{self.count:,} real clips of {one['frames']} frames"
+                self._notes.append(f"the {clips_of} come from {one['usable_videos']:,} videos.")
+        generation = self._generation(trainer, module) if self.videos is not None else {"model": self.model.record()}
+        if self.videos is not None:
+            generation["ema"]["updates"] = int(module.average.num_updates)
+        return Report(
+            title=f"Samples of {self.model.path.name}, step {self.model.global_step}, against "
+            f"{type(data).__name__} {self.split} split",
+            protocol={
+                "stage": "two",
+                "generation": generation,
+                "data": data_record(data, self.split),
+                "real_clips": clips,
+                "count": self.count if self.videos is not None else 0,
+                "measured": [
+                    {"frames": one.num_frames, "frame_step": one.frame_step, "of": one.length}
+                    for one in self.lengths.selections
+                ],
+                "inception_splits": self.evaluation.inception_splits if self.lengths.inception else None,
+                "networks": [network_record(network) for network in (*self.networks.i3d, *self.networks.c3d)],
+                "versions": versions(),
+            },
+            figures=figures,
+            left_out=self.left_out,
+            notes=self._notes,
+        )

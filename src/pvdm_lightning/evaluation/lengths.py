@@ -1,0 +1,79 @@
+"""Which frames of a video are measured, and what is left out because videos are too short."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pvdm_lightning.evaluation.feature_networks import LeftOut
+from pvdm_lightning.metrics.c3d import FRAMES as INCEPTION_FRAMES
+from pvdm_lightning.metrics.i3d import MIN_FRAMES
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Frames of a video that FVD looks at.
+
+    Attributes:
+        length: Of the video.
+        num_frames: Frames that are measured.
+        frame_step: From one of them to the next.
+    """
+
+    length: int
+    num_frames: int
+    frame_step: int = 1
+
+    @property
+    def name(self) -> str:
+        """``FVD 16``, or ``FVD 16 of 128`` where frames are skipped."""
+        return f"FVD {self.num_frames}" + (f" of {self.length}" if self.frame_step > 1 else "")
+
+    @property
+    def key(self) -> str:
+        """``fvd_16``, or ``fvd_16_of_128``."""
+        return self.name.lower().replace(" ", "_")
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """What is measured at which lengths.
+
+    Attributes:
+        selections: Of FVD.
+        inception: Length of the videos whose first 16 frames the Inception Score sees; None without one.
+        left_out: What was wanted, but is not possible.
+    """
+
+    selections: Sequence[Selection]
+    inception: int | None
+    left_out: Sequence[LeftOut]
+
+    @property
+    def used(self) -> list[int]:
+        """All lengths that something is measured at, sorted."""
+        return sorted({one.length for one in self.selections} | ({self.inception} if self.inception else set()))
+
+
+def choose_lengths(frames: Sequence[int], frame_step: int, inception_score: bool) -> Lengths:
+    """What can be measured on videos of these lengths.
+
+    Args:
+        frames: The lengths.
+        frame_step: Of the subsampled FVD, taken at the longest length if 9 frames or more remain; 1 for none.
+        inception_score: Whether one is wanted.
+    """
+    left_out = []
+    selections = []
+    for length in sorted(set(frames)):
+        if length >= MIN_FRAMES:
+            selections.append(Selection(length, length))
+        else:
+            left_out.append(LeftOut(f"FVD {length}", f"I3D needs {MIN_FRAMES} frames or more."))
+    longest = max(frames)
+    if frame_step > 1 and longest // frame_step >= MIN_FRAMES:
+        selections.append(Selection(longest, longest // frame_step, frame_step))
+    inception = min((length for length in frames if length >= INCEPTION_FRAMES), default=None)
+    if inception_score and inception is None:
+        left_out.append(LeftOut("IS", f"C3D needs {INCEPTION_FRAMES} frames, the longest videos have {longest}."))
+    return Lengths(selections, inception if inception_score else None, left_out)

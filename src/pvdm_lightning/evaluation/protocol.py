@@ -1,0 +1,86 @@
+"""The protocol: what a figure depends on, in plain values."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Mapping
+from importlib import metadata
+from typing import Any
+
+from pvdm_lightning.data.video_dataset import ClipDataset, IndexedVideos, JoinedVideos, VideoSource
+from pvdm_lightning.data.video_info import DecodeError
+from pvdm_lightning.evaluation.video_folder import FirstFrames
+from pvdm_lightning.metrics import FrozenNetwork
+
+CROP = "centre crop to the aspect of the resolution, then antialiased bilinear resize, in uint8"
+_PACKAGES = ("pvdm-lightning", "torch", "torchvision", "lightning", "torchmetrics", "lpips", "numpy", "av", "decord")
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of the packages that figures depend on."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = "absent"
+    return found
+
+
+def network_record(network: FrozenNetwork) -> dict[str, str | None]:
+    """Which weights measured."""
+    return {
+        "name": network.name,
+        "file": network.path.name if network.path else None,
+        "sha256": network.sha256,
+    }
+
+
+def protocol_hash(protocol: Mapping[str, Any]) -> str:
+    """12 hexadecimal digits; equal protocols give equal ones."""
+    return hashlib.sha256(json.dumps(protocol, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def clips_record(dataset: ClipDataset) -> dict[str, Any]:
+    """Which clips of which videos a data set gives, and how they are cut; all that shapes their pixels."""
+    windows = dataset.windows
+    return {
+        "frames": windows.frames,
+        "stride": windows.stride,
+        "resolution": list(dataset.resolution),
+        "crop": CROP,
+        "start": f"random, seed {dataset.seed}" if dataset.random_start else "centred",
+        "usable_videos": len(dataset),
+        "fingerprint": fingerprint(dataset),
+    }
+
+
+def fingerprint(dataset: ClipDataset) -> str:
+    """20 hexadecimal digits that change with the videos: their names, lengths, files and the pixels of one clip."""
+    digest = hashlib.sha256()
+    digest.update(dataset.videos.tobytes())
+    digest.update(dataset.source.lengths.tobytes())
+    for source in _parts(dataset.source):
+        digest.update(source.lengths.tobytes())
+        for index in range(len(source.lengths)):
+            digest.update(source.name(index).encode("utf-8", "surrogateescape"))
+        if isinstance(source, IndexedVideos):
+            for column in ("size", "mtime_ns"):
+                digest.update(source.index.lines[column].tobytes())
+    if len(dataset):
+        try:
+            # Also a decoder or a drawing that changed shows here.
+            digest.update(dataset[0, 0, 0]["clip"].numpy().tobytes())
+        except DecodeError as error:
+            digest.update(str(error).encode())
+    return digest.hexdigest()[:20]
+
+
+def _parts(source: VideoSource) -> list[VideoSource]:
+    if isinstance(source, FirstFrames):
+        return _parts(source.source)
+    if isinstance(source, JoinedVideos):
+        return [part for one in source.sources for part in _parts(one)]
+    return [source]

@@ -1,0 +1,140 @@
+"""Stage one: how close reconstructions are to their clips, and how far from them as a set."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor
+
+from pvdm_lightning.errors import UserError
+from pvdm_lightning.evaluation.distances import AT_ONCE
+from pvdm_lightning.evaluation.feature_networks import FoundNetworks, LeftOut
+from pvdm_lightning.evaluation.lengths import choose_lengths
+from pvdm_lightning.evaluation.options import SPLITS, Evaluation
+from pvdm_lightning.evaluation.processes import Processes
+from pvdm_lightning.evaluation.protocol import clips_record, network_record, versions
+from pvdm_lightning.evaluation.real_statistics import RealStatistics
+from pvdm_lightning.evaluation.report import Figure, Report
+from pvdm_lightning.evaluation.trained_model import (
+    TrainedModel,
+    data_record,
+    publish,
+    refuse_what_cannot_be_shared,
+)
+from pvdm_lightning.metrics import FrechetVideoDistance, MeanOverVideos, VideoLPIPS, VideoPSNR, VideoSSIM
+
+
+class ReconstructionEvaluation(Callback):
+    """Adds R-FVD, PSNR, SSIM and LPIPS to `trainer.test` of an AutoencoderModule, and reports them.
+
+    The module's test step gives the reconstructions; one clip a video, from its middle.
+
+    Args:
+        evaluation: What is measured.
+        networks: By which networks.
+        model: The checkpoint.
+    """
+
+    def __init__(self, evaluation: Evaluation, networks: FoundNetworks, model: TrainedModel) -> None:
+        self.evaluation, self.networks, self.model = evaluation, networks, model
+        self.left_out = list(networks.left_out)
+        self.means: list[tuple[str, str, MeanOverVideos]] = []
+        self.distances: list[tuple[RealStatistics, bool, FrechetVideoDistance]] = []
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        wanted, data = self.evaluation.num_videos, trainer.datamodule  # type: ignore[attr-defined]
+        data.test_split, data.test_clips = SPLITS[self.evaluation.split or "test"], None
+        usable = len(data.test_dataset())
+        if wanted is not None and wanted > usable:
+            problem = f"the {self.evaluation.split or 'test'} split has {usable:,} videos that are long enough"
+            raise UserError("--evaluation.num_videos", wanted, problem, "Give at most those, or leave it out for all.")
+        data.test_clips = wanted
+        refuse_what_cannot_be_shared(trainer, wanted or usable)
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        device, processes = pl_module.device, Processes.of(trainer)
+        self.means = [
+            ("PSNR", "dB, pixels in [0, 1], per video, then averaged; higher is better", VideoPSNR()),
+            ("SSIM", "per frame, then averaged; higher is better, 1 at most", VideoSSIM()),
+        ]
+        if self.networks.lpips is not None:
+            self.means.append(("LPIPS", "per frame, then averaged; lower is better", VideoLPIPS(self.networks.lpips)))
+        self.means = [(name, meaning, metric.to(device)) for name, meaning, metric in self.means]
+        clips = self._clips(trainer, processes)
+        lengths = choose_lengths([clips["frames"]], frame_step=1, inception_score=False)
+        if self.networks.i3d:
+            self.left_out += [LeftOut(f"R-{name}", reason) for name, reason in lengths.left_out]
+        for selection in lengths.selections:
+            for network in self.networks.i3d:
+                metric = FrechetVideoDistance(network, selection.num_frames).to(device)
+                kept = RealStatistics(clips, selection, network, processes)
+                self.distances.append((kept, kept.give_to(metric), metric))
+
+    def _clips(self, trainer: Trainer, processes: Processes) -> dict[str, Any]:
+        dataset = trainer.datamodule.test_dataset()  # type: ignore[attr-defined]
+        return processes.broadcast(clips_record(dataset) if processes.is_first else None)
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: dict[str, Tensor],
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        for ours, theirs in zip(outputs["reconstruction"].split(AT_ONCE), batch["clip"].split(AT_ONCE)):
+            for _, _, mean in self.means:
+                mean.update(ours, theirs)
+            for _, known, distance in self.distances:
+                distance.update(ours, real=False)
+                if not known:
+                    distance.update(theirs, real=True)
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        processes = Processes.of(trainer)
+        figures = []
+        for kept, known, distance in self.distances:
+            if not known:
+                kept.keep(distance)
+            real, generated = distance.real_statistics().count, distance.generated_statistics().count
+            network, name = distance.network, f"R-FVD {distance.num_frames}"
+            if min(real, generated) < 2:
+                reason = f"{generated} videos; a covariance needs 2 or more."
+                self.left_out.append(LeftOut(f"{name} ({network.name})", reason))
+                continue
+            value = distance.compute().item()
+            figure = Figure(
+                name, "r_fvd", value, "lower is better, 0 at best", real=real, generated=generated, network=network
+            )
+            figures.append(figure)
+        for name, meaning, mean in self.means:
+            with mean.sync_context():
+                count = int(mean.count)
+            figure = Figure(name, name.lower(), mean.compute().item(), meaning, real=count, generated=count)
+            figures.append(replace(figure, network=self.networks.lpips) if name == "LPIPS" else figure)
+        split, clips = self.evaluation.split or "test", self._clips(trainer, processes)
+        report = Report(
+            title=f"Reconstructions of {self.model.path.name}, step {self.model.global_step}, "
+            f"{type(trainer.datamodule).__name__} {split} split",  # type: ignore[attr-defined]
+            protocol={
+                "stage": "one",
+                "model": self.model.record(),
+                "data": data_record(trainer.datamodule, split),  # type: ignore[attr-defined]
+                "clips": clips,
+                "count": figures[-1].generated if figures else 0,
+                "precision": trainer.precision,
+                "networks": [
+                    network_record(network)
+                    for network in (*self.networks.i3d, *([self.networks.lpips] if self.networks.lpips else ()))
+                ],
+                "versions": versions(),
+            },
+            figures=figures,
+            left_out=self.left_out,
+        )
+        publish(report, trainer, Path(self.evaluation.dir), self.model)

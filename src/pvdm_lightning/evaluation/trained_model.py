@@ -1,0 +1,74 @@
+"""What both stages' evaluations say of the checkpoint, the data and the run; and where the report goes."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lightning import Trainer
+
+from pvdm_lightning.errors import UserError
+from pvdm_lightning.evaluation.report import Report
+from pvdm_lightning.metrics.published_network import file_sha256
+from pvdm_lightning.training.checkpoint import read_checkpoint
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A checkpoint that is evaluated.
+
+    Attributes:
+        path: Of the file.
+        global_step: Optimizer steps it was trained for.
+        sha256: Of the file, so that figures and videos of other weights are never taken for its own.
+    """
+
+    path: Path
+    global_step: int
+    sha256: str
+
+    @classmethod
+    def read(cls, path: str | Path) -> TrainedModel:
+        """Of a checkpoint of this project.
+
+        Raises:
+            UserError: The file is not one.
+        """
+        checkpoint = read_checkpoint(path, "--ckpt_path")
+        return cls(Path(path), int(checkpoint["global_step"]), file_sha256(Path(path)))
+
+    def record(self) -> dict[str, Any]:
+        """As plain values."""
+        return {"checkpoint": self.path.name, "sha256": self.sha256, "global_step": self.global_step}
+
+
+def data_record(datamodule: Any, split: str) -> dict[str, Any]:
+    """Which set and split, as plain values."""
+    root = getattr(datamodule, "root", None)
+    return {"data_set": type(datamodule).__name__, "split": split, **({"root": str(root)} if root else {})}
+
+
+def refuse_what_cannot_be_shared(trainer: Trainer, num_clips: int) -> None:
+    """Raise the `UserError` if a process would have no batch: Lightning lets it leave before the figures are joined."""
+    if trainer.limit_test_batches == 0:
+        raise UserError("--trainer.limit_test_batches", 0, "leaves nothing to test", "Leave it out.")
+    if trainer.world_size > num_clips:
+        problem = f"is more than the {num_clips} test clips, and each process needs one"
+        raise UserError("--trainer.devices", trainer.num_devices, problem, "Use fewer devices, or test on more clips.")
+
+
+def publish(report: Report, trainer: Trainer, folder: Path, model: TrainedModel) -> None:
+    """Put the report on the screen, into a JSON file and into the run's loggers; the first process does."""
+    if not trainer.is_global_zero:
+        return
+    path = report.write(folder, model.path.stem)
+    for run_logger in trainer.loggers:
+        run_logger.log_metrics(dict(report.scalars()), step=model.global_step)
+        run_logger.save()
+    sys.stdout.write(f"\n{report.table()}report: {path}\n")
+    sys.stdout.flush()

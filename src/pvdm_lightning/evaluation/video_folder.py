@@ -1,0 +1,114 @@
+"""A folder of videos of any kind: files, folders of frames, .npy arrays, mixed and nested as they come."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from pvdm_lightning.data import frame_folder, probing
+from pvdm_lightning.data.array_videos import ArrayVideos
+from pvdm_lightning.data.video_dataset import IndexedVideos, JoinedVideos, VideoSource
+from pvdm_lightning.data.video_index import load_or_build
+from pvdm_lightning.data.video_tree import find_arrays, find_frame_folders, find_videos
+from pvdm_lightning.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class VideoFolder:
+    """The videos of a folder.
+
+    Attributes:
+        root: The folder.
+        flag: The option that named it.
+        source: Its videos, broken ones included.
+        sizes: (height, width) of the videos that can be read, each once, sorted.
+        notes: What was left out, for the report.
+    """
+
+    root: Path
+    flag: str
+    source: VideoSource
+    sizes: Sequence[tuple[int, int]]
+    notes: Sequence[str]
+
+    @classmethod
+    def open(cls, root: str, flag: str) -> VideoFolder:
+        """Find and look at the videos below a folder.
+
+        A video that is there in several formats, as `pvdm predict` writes them, counts once: as .npy before frames
+        before a file. Broken videos are named in the log.
+
+        Raises:
+            UserError: There is no such folder, or no video in it that can be read.
+        """
+        path = Path(root)
+        if not path.is_dir():
+            raise UserError(flag, root, "there is no such folder", "Give a folder of videos.")
+        arrays, folders, files = find_arrays(path), find_frame_folders(path), find_videos(path)
+        kept: dict[str, tuple[int, str]] = {}
+        for kind, names in enumerate((arrays, folders, files)):
+            for name in names:
+                kept.setdefault(name if kind == 1 else name.rpartition(".")[0], (kind, name))
+        found = len(arrays) + len(folders) + len(files)
+        if not found:
+            problem = "there are no video files, folders of pictures or .npy videos in it"
+            raise UserError(flag, root, problem, "Give a folder of videos.")
+        of_kind = [[name for kind, name in kept.values() if kind == wanted] for wanted in range(3)]
+        sources: list[VideoSource] = [ArrayVideos(path, of_kind[0])] if of_kind[0] else []
+        sizes = set(sources[0].sizes) if sources else set()  # type: ignore[attr-defined]
+        for names, probe in ((of_kind[1], frame_folder.probe), (of_kind[2], probing.probe)):
+            if names:
+                indexed = IndexedVideos(load_or_build(path, names, probe))
+                sizes |= {(int(line["height"]), int(line["width"])) for line in indexed.index.lines}
+                sources.append(indexed)
+        source = JoinedVideos(sources)
+        for index, problem in source.problems.items():
+            logger.warning("%s cannot be read and is left out: %s", source.name(index), problem)
+        if len(source.problems) == len(source.lengths):
+            first = next(iter(source.problems))
+            problem = f"none of its {len(source.lengths)} videos can be read ({source.problems[first]})"
+            raise UserError(flag, root, problem, "Give a folder of videos.")
+        notes = []
+        if source.problems:
+            names = [Path(source.name(index)).name for index in source.problems]
+            notes.append(f"{flag}: {len(names)} broken videos are left out: {_some(names)}.")
+        if found > len(kept):
+            notes.append(f"{flag}: {found - len(kept)} copies of videos in other formats are not counted again.")
+        return cls(path, flag, source, sorted(sizes - {(0, 0)}), notes)
+
+    def too_short(self, span: int) -> list[str]:
+        """Names of the videos that can be read, but have fewer frames than `span`."""
+        lengths = self.source.lengths
+        return [Path(self.source.name(int(index))).name for index in np.flatnonzero((lengths > 0) & (lengths < span))]
+
+
+class FirstFrames:
+    """A source whose videos end after so many frames: a random clip of that length is then their first frames.
+
+    Args:
+        source: The videos.
+        frames: How many; shorter videos stay as they are.
+    """
+
+    def __init__(self, source: VideoSource, frames: int) -> None:
+        self.source, self.labels, self.problems = source, source.labels, source.problems
+        self.lengths = np.minimum(source.lengths, frames)
+
+    def name(self, index: int) -> str:
+        """As the source's."""
+        return self.source.name(index)
+
+    def read(self, index: int, frames: Sequence[int], resolution: tuple[int, int]) -> Tensor:
+        """As the source's."""
+        return self.source.read(index, frames, resolution)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} others" if len(names) > 3 else "")
