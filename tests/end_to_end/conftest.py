@@ -1,13 +1,16 @@
 """Tiny runs through the command line, as a user types them, in an empty folder."""
 
+import json
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
+from torch import nn
 
 from pvdm_lightning import cli
 
@@ -169,3 +172,65 @@ def error_of(capsys):
         return said[0]
 
     return call
+
+
+class RandomDetector(nn.Module):
+    """Called as StyleGAN-V's I3D is."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv3d(3, 400, (2, 4, 4), stride=(2, 4, 4), bias=False)
+        self.conv.weight.data.normal_(generator=torch.Generator().manual_seed(0))
+
+    def forward(self, x: torch.Tensor, rescale: bool = False, resize: bool = False, return_features: bool = False):
+        return torch.relu(self.conv(x.float() / 127.5 - 1)).mean(dim=[2, 3, 4])
+
+
+class RandomClassifier(nn.Module):
+    """Called as the C3D of the Inception Score is."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv3d(3, 101, (2, 4, 4), stride=(2, 4, 4), bias=False)
+        self.conv.weight.data.normal_(generator=torch.Generator().manual_seed(1)).mul_(0.1)
+
+    def forward(self, x: torch.Tensor):
+        return torch.relu(self.conv(x.float() / 127.5 - 1)).mean(dim=[2, 3, 4]).softmax(dim=1)
+
+
+def save_script(module, path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        torch.jit.script(module).save(str(path))
+    return path
+
+
+@pytest.fixture(scope="session")
+def networks(tmp_path_factory):
+    """Options of `pvdm test` and `pvdm evaluate`: seeded random networks in the published files' formats.
+
+    Their hashes are not the published ones, and so the names under which they measure say.
+    """
+    folder = tmp_path_factory.mktemp("networks")
+    detector = save_script(RandomDetector(), folder / "detector.pt")
+    classifier = save_script(RandomClassifier(), folder / "classifier.pt")
+    return ["--metrics.i3d_stylegan_v", detector, "--metrics.c3d", classifier]
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """No weights but those given, no statistics of another test."""
+    monkeypatch.setenv("PVDM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def report_in():
+    """The one report in a folder."""
+
+    def read(folder):
+        (path,) = Path(folder).glob("*.json")
+        return json.loads(path.read_text())
+
+    return read

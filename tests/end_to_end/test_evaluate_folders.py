@@ -1,0 +1,153 @@
+"""`pvdm evaluate`: folders of videos, as any model leaves them."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pvdm_lightning.callbacks.video_files import write_video
+from pvdm_lightning.metrics import I3D
+from pvdm_lightning.original.i3d import _original_name
+
+pytestmark = pytest.mark.usefixtures("cache")
+
+
+def videos(count, frames=9, seed=0, size=(16, 24)):
+    """uint8 [count 3 frames H W]: noise around a colour of each video."""
+    g = torch.Generator().manual_seed(seed)
+    colour = torch.randint(40, 216, (count, 3, 1, 1, 1), generator=g)
+    return (colour + torch.randint(-40, 40, (count, 3, frames, *size), generator=g)).to(torch.uint8)
+
+
+def write(folder, these, *formats):
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, video in enumerate(these):
+        for file_format in formats:
+            write_video(video, folder, f"video_{number:05d}", file_format, fps=8)
+
+
+@pytest.fixture
+def evaluate(pvdm, workdir, networks, report_in):
+    """`evaluate(*options)`: the report on the folders real/ and generated/ (or another one)."""
+
+    def call(*more, generated="generated", networks=networks):
+        folders = ["--real", "real", "--generated", generated, "--device", "cpu", "--num_workers", 0]
+        pvdm.run("evaluate", *folders, *networks, "--frames", "[9]", "--out", f"{generated}_out", *more)
+        return report_in(workdir / f"{generated}_out")
+
+    return call
+
+
+def value(report, name="FVD 9"):
+    (figure,) = (figure for figure in report["figures"] if figure["name"] == name)
+    return figure["value"]
+
+
+def test_any_format(workdir, evaluate, capsys):
+    write(workdir / "real", videos(5, seed=1), "npy")
+    for file_format in ("npy", "png", "gif", "mp4"):
+        write(workdir / file_format, videos(6), file_format)
+    lossless = value(evaluate(generated="npy"))
+    assert lossless > 0
+    assert value(evaluate(generated="png")) == pytest.approx(lossless, rel=1e-6)
+    for lossy in ("gif", "mp4"):
+        assert value(evaluate(generated=lossy)) == pytest.approx(lossless, rel=0.5)
+    assert "FVD of 5 videos: not comparable with FVD of 2,048." in capsys.readouterr().out
+
+
+def test_a_video_in_several_formats_counts_once(workdir, evaluate):
+    write(workdir / "real", videos(4, seed=1), "npy")
+    write(workdir / "generated", videos(4), "npy", "mp4", "png")
+    report = evaluate()
+    assert report["figures"][0]["generated_videos"] == 4
+    assert "--generated: 8 copies of videos in other formats are not counted again." in report["notes"]
+    write(workdir / "single", videos(4), "npy")
+    assert value(report) == pytest.approx(value(evaluate(generated="single")))
+
+
+def test_a_folder_against_itself(workdir, evaluate):
+    write(workdir / "real", videos(4), "npy")
+    report = evaluate(generated="real")
+    assert value(report) == pytest.approx(0, abs=1e-6)
+
+
+def test_the_original_i3d_by_path(workdir, evaluate):
+    """Random weights in the original's layout; the name says that the file is not a known one."""
+    write(workdir / "real", videos(2, seed=1), "npy")
+    write(workdir / "generated", videos(2), "npy")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        weights = {_original_name(key): tensor for key, tensor in I3D().state_dict().items()}
+    torch.save(weights, workdir / "random_i3d.pt")
+    report = evaluate(networks=["--metrics.i3d", "random_i3d.pt"])
+    assert value(report) >= 0
+    assert report["figures"][0]["network"]["name"].startswith("i3d-original (unverified file ")
+    assert report["figures"][0]["network"]["file"] == "random_i3d.pt"
+    assert "FVD (i3d-stylegan-v)" in {entry["name"] for entry in report["left_out"]}
+
+
+def test_broken_and_short_videos_are_named_and_counted(workdir, evaluate, caplog):
+    write(workdir / "real", videos(4, seed=1), "npy")
+    write(workdir / "generated", videos(3), "npy")
+    (workdir / "generated/broken.mp4").write_bytes(b"not a video")
+    (workdir / "generated/broken.npy").write_bytes(b"not an array")
+    np.save(workdir / "generated/floats.npy", np.zeros((9, 16, 24, 3)))
+    write_video(videos(1, frames=5)[0], workdir / "generated", "short", "npy", 8)
+    report = evaluate()
+    assert report["figures"][0]["generated_videos"] == 3
+    assert "--generated: 2 broken videos are left out: broken.npy, floats.npy." in report["notes"]
+    assert "--generated: 1 videos have fewer than 9 frames, such as short.npy." in report["notes"]
+    assert "floats.npy cannot be read and is left out: is float64 [9, 16, 24, 3], not uint8 [T H W 3]" in caplog.text
+
+
+def test_real_clips_start_anywhere_generated_ones_at_the_first_frame(workdir, evaluate):
+    longer = videos(4, frames=14)
+    write(workdir / "real", longer, "npy")
+    write(workdir / "generated", longer, "npy")
+    assert value(evaluate("--real_start", "first")) == pytest.approx(0, abs=1e-6)
+    assert value(evaluate("--real_start", "random", "--out", "random_out", generated="generated")) >= 0
+
+
+@pytest.fixture
+def folders(workdir):
+    write(workdir / "real", videos(4, frames=12, seed=1), "npy")
+    write(workdir / "generated", videos(3, frames=9), "npy")
+    write(workdir / "single", videos(1), "npy")
+    write(workdir / "mixed", videos(1), "npy")
+    write_video(videos(1, size=(24, 24))[0], workdir / "mixed", "other", "npy", 8)
+    (workdir / "empty").mkdir()
+    (workdir / "broken").mkdir()
+    (workdir / "broken/a.mp4").write_bytes(b"not a video")
+    Image.new("RGB", (4, 4)).save(workdir / "picture.png")
+    torch.save({"a": torch.zeros(1)}, workdir / "other.pt")
+
+
+@pytest.mark.parametrize(
+    ("args", "line"),
+    [
+        (["--real", "none"], "--real none: there is no such folder. Give a folder of videos."),
+        (["--real", "picture.png"], "--real picture.png: there is no such folder."),
+        (["--generated", "empty"], "--generated empty: there are no video files, folders of pictures or .npy videos"),
+        (["--generated", "broken"], "--generated broken: none of its 1 videos can be read ("),
+        (["--num_videos", 4], "--num_videos 4: --generated generated has only 3 videos of 9 frames that can be read."),
+        (["--num_videos", 1], "--num_videos 1: is too few: the covariance that FVD needs is not defined for a single"),
+        (
+            ["--generated", "single"],
+            "--frames [9]: --generated single has 1 videos of 9 frames, and a covariance",
+        ),
+        (["--frames", "[12]"], "--frames [12]: --generated generated has 0 videos of 12 frames, and a covariance"),
+        (
+            ["--generated", "mixed"],
+            "--resolution None: is not given, and the videos of --generated mixed differ",
+        ),
+        (["--metrics.i3d", "other.pt"], "--metrics.i3d other.pt: cannot be read as i3d_pretrained_400.pt: "),
+        (["--device", "abacus"], "--device abacus: cannot be used ("),
+        (["--resolution", 0], "--resolution 0: is less than 1. Give 1 or more."),
+        (["--real_stride", 0], "--real_stride 0: is less than 1. Give 1 or more."),
+    ],
+)
+def test_bad_input(workdir, folders, error_of, args, line):
+    options = {"--real": "real", "--generated": "generated", "--frames": "[9]", "--device": "cpu"}
+    options.update(zip(args[::2], args[1::2]))
+    assert line in error_of("evaluate", *(part for option in options.items() for part in option))
+    assert not (workdir / "evaluation").exists()

@@ -1,0 +1,228 @@
+"""`pvdm test` and `pvdm evaluate`, with seeded random networks in place of the published ones."""
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from pvdm_lightning.data import ClipDataModule
+from pvdm_lightning.evaluation.generated_videos import GeneratedVideos
+from pvdm_lightning.training import LatentDiffusionModule
+
+pytestmark = pytest.mark.usefixtures("cache")
+
+CPU = ["--trainer.accelerator", "cpu"]
+BAR = ["--trainer.enable_progress_bar", "false"]
+SAMPLING = ["--sampling.num_sampling_steps", 1, "--sampling.batch_size", 1]
+SIX = ["--evaluation.num_videos", 6, "--evaluation.frames", "[9]", "--evaluation.inception_splits", 2]
+LONGER = ["--evaluation.frames", "[10,16]"]
+
+
+def values(report):
+    return {figure["name"]: figure["value"] for figure in report["figures"]}
+
+
+@pytest.fixture
+def evaluate_two(pvdm, trained, networks):
+    """`pvdm test` of stage two."""
+
+    def call(*more):
+        pvdm.run("test", "--ckpt_path", trained["ldm"], *CPU, *BAR, *SAMPLING, *SIX, *networks, *more)
+
+    return call
+
+
+def refuse(*args, **kwargs):
+    raise AssertionError("this was done before")
+
+
+def test_stage_two(workdir, evaluate_two, trained, load, capsys, monkeypatch, cache, report_in):
+    evaluate_two(*LONGER)
+    report, said = report_in(workdir / "evaluation"), capsys.readouterr().out
+    assert [figure["name"] for figure in report["figures"]] == ["FVD 10", "FVD 16", "IS", "loss", "loss, next clip"]
+    measured = {figure["name"]: figure for figure in report["figures"]}
+    assert (measured["FVD 16"]["real_videos"], measured["FVD 16"]["generated_videos"]) == (6, 6)
+    assert measured["FVD 16"]["value"] > 0
+    assert 1 <= measured["IS"]["value"] <= 101
+    # Never under the published network's bare name.
+    assert measured["FVD 16"]["network"]["name"].startswith("i3d-stylegan-v (unrecognised file ")
+    assert measured["IS"]["network"]["name"].startswith("c3d-ucf101 (unverified file ")
+
+    protocol = report["protocol"]
+    assert protocol["data"] == {"data_set": "Synthetic", "split": "train"}
+    assert protocol["count"] == 6
+    generation = protocol["generation"]
+    assert generation["model"]["checkpoint"] == "last.ckpt"
+    assert generation["model"]["global_step"] == 4
+    expected = {"sampler": "ddim", "steps_first_clip": 1, "steps_later_clips": 1, "eta": 1.0, "guidance": 0.0}
+    assert generation["seed"] == 0
+    assert expected.items() <= generation.items()
+    assert generation["ema"] == {"decay": 0.9, "updates": 4}
+    assert [clips["frames"] for clips in protocol["real_clips"]] == [10, 16]
+    clips = protocol["real_clips"][1]
+    assert (clips["stride"], clips["resolution"], clips["start"]) == (1, [16, 24], "random, seed 0")
+    assert "centre crop" in clips["crop"]
+    assert len(protocol["networks"][0]["sha256"]) == 64
+    assert {"torch", "lightning", "torchmetrics", "pvdm-lightning"} <= protocol["versions"].keys()
+
+    lines = said.splitlines()
+    heads = next(line for line in lines if line.startswith("figure"))
+    row = next(line for line in lines if line.startswith("FVD 16"))
+    assert row.index("i3d-stylegan-v") == heads.index("network")
+    assert row.index("lower is better") == heads.index("meaning")
+    assert f"{measured['FVD 16']['value']:.2f}" in row
+    assert "note: FVD of 6 videos: not comparable with FVD of 2,048." in lines
+    assert any(line.startswith("left out: FVD (i3d-original): ") and f"into {cache}" in line for line in lines)
+
+    events = EventAccumulator(str(next((workdir / "runs").rglob("events.*")).parent)).Reload()
+    tag = next(tag for tag in events.Tags()["scalars"] if tag.startswith("test/fvd_16/i3d-stylegan-v_unrecognised"))
+    assert events.Scalars(tag)[0].value == pytest.approx(measured["FVD 16"]["value"])
+    assert events.Scalars(tag)[0].step == 4
+
+    # A second call finds the videos and the real side on disk, and says the same.
+    monkeypatch.setattr(LatentDiffusionModule, "generate", refuse)
+    monkeypatch.setattr(ClipDataModule, "reference_dataloader", refuse)
+    evaluate_two(*LONGER)
+    assert report_in(workdir / "evaluation")["figures"] == report["figures"]
+
+
+def test_an_interrupted_evaluation_goes_on(workdir, evaluate_two, monkeypatch, report_in):
+    evaluate_two("--evaluation.dir", "whole")
+    write, generate = GeneratedVideos.write, LatentDiffusionModule.generate
+    numbers = []
+
+    def write_three(self, number, video):
+        if number == 3:
+            raise RuntimeError("pulled the plug")
+        write(self, number, video)
+
+    def generate_and_note(self, wanted, sampling):
+        numbers.extend(wanted)
+        return generate(self, wanted, sampling)
+
+    monkeypatch.setattr(GeneratedVideos, "write", write_three)
+    with pytest.raises(RuntimeError, match="pulled the plug"):
+        evaluate_two()
+    monkeypatch.setattr(GeneratedVideos, "write", write)
+    monkeypatch.setattr(LatentDiffusionModule, "generate", generate_and_note)
+    evaluate_two()
+    assert numbers == [3, 4, 5]
+    assert values(report_in(workdir / "evaluation")) == pytest.approx(values(report_in(workdir / "whole")), rel=1e-9)
+    assert not list((workdir / "evaluation").rglob(".*partial*"))
+
+    # More videos of the same protocol: those that are there stay. Another seed shares none.
+    numbers.clear()
+    evaluate_two("--evaluation.num_videos", 7)
+    assert numbers == [6]
+    numbers.clear()
+    evaluate_two("--sampling.seed", 1, "--evaluation.num_videos", 2)
+    assert numbers == [0, 1]
+
+
+def test_the_subsampled_figure_is_of_every_so_many_th_frame(workdir, evaluate_two, report_in):
+    more = ["--evaluation.num_videos", 2, "--evaluation.frames", "[18]", "--evaluation.frame_step", 2]
+    evaluate_two("--data.video_frames", 32, *more)
+    report = report_in(workdir / "evaluation")
+    assert {"FVD 18", "FVD 9 of 18"} <= values(report).keys()
+    assert report["protocol"]["measured"][1] == {"frames": 9, "frame_step": 2, "of": 18}
+
+
+def test_two_processes_give_the_figures_of_one(pvdm, workdir, trained, networks, evaluate_two, report_in):
+    five = [*LONGER, "--evaluation.num_videos", 5]
+    evaluate_two(*five)
+    options = ["test", "--ckpt_path", trained["ldm"], *CPU, *SAMPLING, *SIX, *networks, *five]
+    two = ["--trainer.devices", 2, "--trainer.strategy", "ddp", "--evaluation.dir", "two"]
+    shutil.rmtree(workdir / "cache")  # the real side, too, is to be shared
+    said = pvdm.spawn(workdir, *options, *two)
+    one, both = report_in(workdir / "evaluation"), report_in(workdir / "two")
+    ours = {name: value for name, value in values(both).items() if "loss" not in name}
+    assert ours.keys() == {"FVD 10", "FVD 16", "IS"}
+    for name, value in ours.items():
+        assert value == pytest.approx(values(one)[name], rel=1e-6), name
+    assert said.count("report: two/") == 1  # the first process alone speaks
+
+
+def test_a_folder_is_measured_as_the_model_itself(pvdm, workdir, evaluate_two, networks, report_in):
+    videos = np.random.default_rng(0).integers(0, 256, (6, 16, 16, 24, 3), dtype=np.uint8)
+    for number, video in enumerate(videos):
+        folder = workdir / "real" / str(number)
+        folder.mkdir(parents=True)
+        for frame, picture in enumerate(video):
+            Image.fromarray(picture).save(folder / f"{frame}.png")
+    six = ["--data", "FrameFolder", "--data.root", "real", "--data.num_workers", 0, "--evaluation.split", "all"]
+    evaluate_two(*six, "--evaluation.frames", "[16]")
+    (generated,) = (workdir / "evaluation/generated").iterdir()
+    folders = ["--real", "real", "--generated", generated, "--inception_splits", 2, "--num_workers", 0]
+    pvdm.run("evaluate", *folders, *networks, "--out", "out", "--device", "cpu")
+    ours, theirs = values(report_in(workdir / "evaluation")), values(report_in(workdir / "out"))
+    assert theirs.keys() == {"FVD 16", "IS"}
+    for name, value in theirs.items():
+        assert value == pytest.approx(ours[name], rel=1e-6), name
+
+
+def test_without_weights_what_can_be_computed_is(pvdm, workdir, trained, capsys, report_in):
+    for stage, computed in (("ae", {"PSNR", "SSIM"}), ("ldm", {"loss", "loss, next clip"})):
+        pvdm.run("test", "--ckpt_path", trained[stage], *CPU, *BAR, "--evaluation.dir", stage)
+        report = report_in(workdir / stage)
+        assert values(report).keys() == computed
+        left_out = {entry["name"]: entry["reason"] for entry in report["left_out"]}
+        figure = {"ae": "R-FVD", "ldm": "FVD"}[stage]
+        remedy = left_out[f"{figure} (i3d-original)"]
+        assert "put i3d_pretrained_400.pt into" in remedy
+        assert remedy.endswith("or give its path with --metrics.i3d.")
+        assert f"{figure} (i3d-stylegan-v)" in left_out
+        assert ("LPIPS (lpips-vgg16)" in left_out) == (stage == "ae")
+        assert ("IS (c3d-ucf101)" in left_out) == (stage == "ldm")
+        assert remedy in capsys.readouterr().out
+    assert not (workdir / "ldm/generated").exists()
+    assert "no video was generated, as nothing could measure it." in report["notes"]
+
+
+def test_stage_one_on_either_split(pvdm, workdir, trained, capsys, report_in):
+    counts = {}
+    for split in ("train", "test"):
+        pvdm.run(
+            "test", "--ckpt_path", trained["ae"], *CPU, *BAR, "--evaluation.split", split, "--evaluation.dir", split
+        )
+        report = report_in(workdir / split)
+        assert report["protocol"]["clips"]["start"] == "centred"
+        counts[split] = report["figures"][0]["real_videos"]
+    assert counts == {"train": 16, "test": 4}
+    more = ["--evaluation.split", "train", "--evaluation.num_videos", 5, "--evaluation.dir", "five"]
+    pvdm.run("test", "--ckpt_path", trained["ae"], *CPU, *BAR, *more)
+    assert report_in(workdir / "five")["protocol"]["count"] == 5
+
+
+@pytest.mark.parametrize(
+    ("stage", "args", "line"),
+    [
+        ("ldm", ["--evaluation.num_videos", 1], "--evaluation.num_videos 1: is too few: the covariance that FVD needs"),
+        ("ldm", ["--evaluation.frames", "[0]"], "--evaluation.frames [0]: is no list of lengths"),
+        ("ldm", ["--evaluation.frame_step", 0], "--evaluation.frame_step 0: is less than 1"),
+        ("ldm", ["--evaluation.split", "val"], "evaluation.split"),
+        ("ldm", ["--sampling.num_frames", 16], "num_frames"),
+        (
+            "ldm",
+            ["--metrics.i3d", "no.pt"],
+            "--metrics.i3d no.pt: no such file. Give the path of i3d_pretrained_",
+        ),
+        ("ldm", ["--metrics.c3d", "tiny_ae.yaml"], "--metrics.c3d tiny_ae.yaml: cannot be read as c3d_ucf101.pt"),
+        ("ae", ["--metrics.lpips", "empty.pt"], "--metrics.lpips empty.pt: cannot be read as vgg16-397923af.pth: not"),
+        ("ae", ["--evaluation.num_videos", 5], "--evaluation.num_videos 5: the test split has 4 videos that are long"),
+        ("ae", ["--trainer.limit_test_batches", 0], "--trainer.limit_test_batches 0: leaves nothing to test."),
+    ],
+)
+def test_bad_options_of_test(workdir, trained, error_of, stage, args, line):
+    torch.save({}, workdir / "empty.pt")
+    assert line in error_of("test", "--ckpt_path", trained[stage], *CPU, *args)
+    assert not (workdir / "evaluation").exists()
+
+
+def test_lengths_that_no_real_video_has(workdir, trained, error_of, networks):
+    args = ["test", "--ckpt_path", trained["ldm"], *CPU, *networks, "--evaluation.frames", "[10,17]"]
+    expected = "--evaluation.frames [10, 17]: no train video has 17 frames, the longest one has 16. Leave 17 out."
+    assert expected in error_of(*args)
+    assert not (workdir / "evaluation").exists()
