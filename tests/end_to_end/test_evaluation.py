@@ -8,9 +8,12 @@ import torch
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from pvdm_lightning.autoencoder import VideoAutoencoder
+from pvdm_lightning.commands.import_original import _save as save_checkpoint
 from pvdm_lightning.data import ClipDataModule
 from pvdm_lightning.evaluation.generated_videos import GeneratedVideos
-from pvdm_lightning.training import LatentDiffusionModule
+from pvdm_lightning.metrics import FrechetVideoDistance
+from pvdm_lightning.training import AutoencoderModule, LatentDiffusionModule
 
 pytestmark = pytest.mark.usefixtures("cache")
 
@@ -90,12 +93,13 @@ def test_stage_two(workdir, evaluate_two, trained, load, capsys, monkeypatch, ca
 
 
 def test_an_interrupted_evaluation_goes_on(workdir, evaluate_two, monkeypatch, report_in):
-    evaluate_two("--evaluation.dir", "whole")
+    four = ["--evaluation.num_videos", 4]
+    evaluate_two(*four, "--evaluation.dir", "whole")
     write, generate = GeneratedVideos.write, LatentDiffusionModule.generate
     numbers = []
 
-    def write_three(self, number, video):
-        if number == 3:
+    def write_two(self, number, video):
+        if number == 2:
             raise RuntimeError("pulled the plug")
         write(self, number, video)
 
@@ -103,20 +107,20 @@ def test_an_interrupted_evaluation_goes_on(workdir, evaluate_two, monkeypatch, r
         numbers.extend(wanted)
         return generate(self, wanted, sampling)
 
-    monkeypatch.setattr(GeneratedVideos, "write", write_three)
+    monkeypatch.setattr(GeneratedVideos, "write", write_two)
     with pytest.raises(RuntimeError, match="pulled the plug"):
-        evaluate_two()
+        evaluate_two(*four)
     monkeypatch.setattr(GeneratedVideos, "write", write)
     monkeypatch.setattr(LatentDiffusionModule, "generate", generate_and_note)
-    evaluate_two()
-    assert numbers == [3, 4, 5]
+    evaluate_two(*four)
+    assert numbers == [2, 3]
     assert values(report_in(workdir / "evaluation")) == pytest.approx(values(report_in(workdir / "whole")), rel=1e-9)
     assert not list((workdir / "evaluation").rglob(".*partial*"))
 
     # More videos of the same protocol: those that are there stay. Another seed shares none.
     numbers.clear()
-    evaluate_two("--evaluation.num_videos", 7)
-    assert numbers == [6]
+    evaluate_two("--evaluation.num_videos", 5)
+    assert numbers == [4]
     numbers.clear()
     evaluate_two("--sampling.seed", 1, "--evaluation.num_videos", 2)
     assert numbers == [0, 1]
@@ -194,6 +198,48 @@ def test_stage_one_on_either_split(pvdm, workdir, trained, capsys, report_in):
     more = ["--evaluation.split", "train", "--evaluation.num_videos", 5, "--evaluation.dir", "five"]
     pvdm.run("test", "--ckpt_path", trained["ae"], *CPU, *BAR, *more)
     assert report_in(workdir / "five")["protocol"]["count"] == 5
+
+
+def random_vgg16():
+    """torchvision's layout of the convolutions that LPIPS reads, with seeded random weights."""
+    widths = {0: (3, 64), 2: (64, 64), 5: (64, 128), 7: (128, 128), 10: (128, 256), 12: (256, 256), 14: (256, 256)}
+    widths |= {17: (256, 512), **dict.fromkeys((19, 21, 24, 26, 28), (512, 512))}
+    g = torch.Generator().manual_seed(0)
+    weights = {}
+    for layer, (inputs, outputs) in widths.items():
+        weights[f"features.{layer}.weight"] = torch.randn(outputs, inputs, 3, 3, generator=g) / (9 * inputs) ** 0.5
+        weights[f"features.{layer}.bias"] = torch.zeros(outputs)
+    return weights
+
+
+def test_stage_one_with_networks(pvdm, workdir, networks, report_in, monkeypatch):
+    """R-FVD and LPIPS; an autoencoder fresh from its constructor, whose clips are long enough for I3D."""
+    shape = {"frames": 9, "resolution": [16, 24], "patch": 8, "dim": 32, "depth": 1, "heads": 2, "head_dim": 8}
+    shape |= {"projector_depth": 1, "projector_heads": 2, "projector_mlp_dim": 32}
+    save_checkpoint(AutoencoderModule(VideoAutoencoder(**shape)), workdir / "ae.ckpt")
+    torch.save(random_vgg16(), workdir / "vgg.pt")
+    data = ["--data", "Synthetic", "--data.num_videos", 8, "--data.num_val_videos", 5, "--data.num_workers", 0]
+    args = ["test", "--ckpt_path", "ae.ckpt", *CPU, *BAR, *data, *networks[:2], "--metrics.lpips", "vgg.pt"]
+    pvdm.run(*args)
+    report = report_in(workdir / "evaluation")
+    assert values(report).keys() == {"R-FVD 9", "PSNR", "SSIM", "LPIPS"}
+    assert all(value > 0 for value in values(report).values())
+    assert {figure["real_videos"] for figure in report["figures"]} == {5}
+    by_name = {figure["name"]: figure["network"] for figure in report["figures"]}
+    assert by_name["R-FVD 9"]["name"].startswith("i3d-stylegan-v (unrecognised file ")
+    assert by_name["LPIPS"]["name"].startswith("lpips-vgg16 (unrecognised file ")
+    assert "R-FVD of 5 videos: not comparable with R-FVD of 2,048." in report["notes"]
+
+    # The real side comes from the disk, whatever the batch size, and gives the same figures.
+    update = FrechetVideoDistance.update
+
+    def generated_only(self, videos, real):
+        assert not real
+        update(self, videos, real)
+
+    monkeypatch.setattr(FrechetVideoDistance, "update", generated_only)
+    pvdm.run(*args, "--data.val_batch_size", 2, "--evaluation.dir", "again")
+    assert values(report_in(workdir / "again")) == pytest.approx(values(report), rel=1e-6)
 
 
 @pytest.mark.parametrize(
