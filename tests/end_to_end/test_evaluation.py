@@ -219,8 +219,8 @@ def test_stage_one_with_networks(pvdm, workdir, networks, report_in, monkeypatch
     save_checkpoint(AutoencoderModule(VideoAutoencoder(**shape)), workdir / "ae.ckpt")
     torch.save(random_vgg16(), workdir / "vgg.pt")
     data = ["--data", "Synthetic", "--data.num_videos", 8, "--data.num_val_videos", 5, "--data.num_workers", 0]
-    args = ["test", "--ckpt_path", "ae.ckpt", *CPU, *BAR, *data, *networks[:2], "--metrics.lpips", "vgg.pt"]
-    pvdm.run(*args)
+    args = ["test", "--ckpt_path", "ae.ckpt", *CPU, *BAR, *data, *networks[:2]]
+    pvdm.run(*args, "--metrics.lpips", "vgg.pt")
     report = report_in(workdir / "evaluation")
     assert values(report).keys() == {"R-FVD 9", "PSNR", "SSIM", "LPIPS"}
     assert all(value > 0 for value in values(report).values())
@@ -239,7 +239,8 @@ def test_stage_one_with_networks(pvdm, workdir, networks, report_in, monkeypatch
 
     monkeypatch.setattr(FrechetVideoDistance, "update", generated_only)
     pvdm.run(*args, "--data.val_batch_size", 2, "--evaluation.dir", "again")
-    assert values(report_in(workdir / "again")) == pytest.approx(values(report), rel=1e-6)
+    again = values(report_in(workdir / "again"))
+    assert again == pytest.approx({name: values(report)[name] for name in ("R-FVD 9", "PSNR", "SSIM")}, rel=1e-6)
 
 
 @pytest.mark.parametrize(
