@@ -80,7 +80,7 @@ def test_a_name_that_is_nowhere():
     assert find_config("own.yaml") == "own.yaml"
 
 
-@pytest.mark.parametrize("command", ["fit", "validate", "test", "predict"])
+@pytest.mark.parametrize("command", ["fit", "validate", "test", "predict", "encode"])
 def test_help_explains(capsys, command):
     with pytest.raises(SystemExit) as ended:
         cli.main([command, "--help"])

@@ -189,6 +189,10 @@ def test_a_cache_of_another_autoencoder_is_refused(pvdm, workdir, trained, cache
     )
 
 
+def fewer_videos(init):
+    return lambda self, first, num_videos, *args: init(self, first, num_videos - 1, *args)
+
+
 def test_mistakes(pvdm, workdir, trained, cache, error_of, monkeypatch):
     def said(*args):
         return error_of("encode", "--ckpt_path", trained["ae"], *QUIET, *args)
@@ -204,6 +208,9 @@ def test_mistakes(pvdm, workdir, trained, cache, error_of, monkeypatch):
     assert "was begun with other settings (flips was True, and is False). Repeat the command as it was." in line
     line = said(*options, "--data.video_frames", 20)
     assert "was begun with other settings (data.init_args.video_frames was 16, and is 20)" in line
+    with monkeypatch.context() as changed:  # as if a video of the folder had been deleted
+        changed.setattr(SyntheticVideos, "__init__", fewer_videos(SyntheticVideos.__init__))
+        assert f"--output.dir {cache}: was begun when the data set had other videos. Repeat" in said(*options)
     data = ["--data", "CachedLatents", "--data.root", cache]
     assert "--data CachedLatents: encoding needs videos. Give their data set, as to fit." in said(*data)
     line = error_of("fit", "--config", "tiny_ae.yaml", *FROM_CACHE, cache)

@@ -158,12 +158,10 @@ def refuse_another(root: Path, there: Mapping[str, Any], now: Mapping[str, Any])
         raise UserError("--output.dir", root, "holds latents of another autoencoder", _ANOTHER)
     if differing:
         key = differing[0]
-        raise UserError(
-            "--output.dir",
-            root,
-            f"was begun with other settings ({key} was {before.get(key)}, and is {after.get(key)})",
-            f"Repeat the command as it was. {_ANOTHER}",
-        )
+        problem = f"was begun with other settings ({key} was {before.get(key)}, and is {after.get(key)})"
+        if key.startswith("splits."):
+            problem = "was begun when the data set had other videos"
+        raise UserError("--output.dir", root, problem, f"Repeat the command as it was. {_ANOTHER}")
 
 
 def _without_reading(description: Mapping[str, Any]) -> dict[str, Any]:
