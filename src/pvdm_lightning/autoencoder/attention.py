@@ -40,6 +40,16 @@ class SelfAttention(nn.Module):
         if rotation is not None:
             # Angles stay in float32; the products follow the dtype of autocast.
             q, k = (rotate(part.float(), *rotation).to(v.dtype) for part in (q, k))
+        return self._attend(q, k, v)
+
+    def at_first(self, x: Tensor) -> Tensor:
+        """The result at position 0 alone, without positions: x [B N D] -> [B 1 D]."""
+        to_q, to_kv = self.to_qkv.weight.split([self.to_qkv.out_features // 3, 2 * self.to_qkv.out_features // 3])
+        q = rearrange(F.linear(x[:, :1], to_q), "b n (h d) -> b h n d", h=self.heads)
+        k, v = rearrange(F.linear(x, to_kv), "b n (two h d) -> two b h n d", two=2, h=self.heads)
+        return self._attend(q, k, v)
+
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         return self.to_out(rearrange(F.scaled_dot_product_attention(q, k, v), "b h n d -> b n (h d)"))
 
 

@@ -23,7 +23,14 @@ class ProjectionBlock(nn.Module):
         self.to_out = start_at_zero(nn.Linear(mlp_dim, dim))
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x + self.attention(self.attention_norm(x))
+        """X [B N D] -> [B N D]."""
+        return self._feed_forward(x + self.attention(self.attention_norm(x)))
+
+    def at_first(self, x: Tensor) -> Tensor:
+        """The result at position 0 alone: x [B N D] -> [B 1 D]."""
+        return self._feed_forward(x[:, :1] + self.attention.at_first(self.attention_norm(x)))
+
+    def _feed_forward(self, x: Tensor) -> Tensor:
         return x + self.to_out(F.gelu(self.to_hidden(self.feed_forward_norm(x))))
 
 
@@ -61,8 +68,9 @@ class AxisProjector(nn.Module):
         batch, rows, columns = features.shape[:3]
         x = rearrange(features, "b r q n d -> (b r q) n d")
         x = torch.cat([x, self.token.expand(len(x), -1, -1)], dim=1) + self.positions
-        for block in self.blocks:
+        for block in self.blocks[:-1]:
             x = block(x)
+        x = self.blocks[-1].at_first(x)  # what is not read is not computed
         plane = rearrange(x[:, 0], "(b r q) d -> b d r q", b=batch, r=rows, q=columns)
         return torch.tanh(self.to_latent(plane))
 

@@ -38,6 +38,7 @@ def axial_angles(height: int, width: int, head_dim: int, device: torch.device, m
 
 def rotate(x: Tensor, sin: Tensor, cos: Tensor) -> Tensor:
     """Turn adjacent pairs of channels of x [... N D_head] by the angles whose sin and cos [N, D_head] are given."""
-    pairs = x.unflatten(-1, (-1, 2))
-    turned = torch.stack([-pairs[..., 1], pairs[..., 0]], dim=-1).flatten(-2)
-    return x * cos + turned * sin
+    even, odd = x.unflatten(-1, (-1, 2)).unbind(-1)
+    # The sign goes to the small table rather than through a pass over the large tensor.
+    signed_sin = torch.stack([-sin[:, 0::2], sin[:, 1::2]], dim=-1).flatten(-2)
+    return torch.addcmul(x * cos, torch.stack([odd, even], dim=-1).flatten(-2), signed_sin)

@@ -1,0 +1,121 @@
+"""What the benchmarks share: alternating runs, their medians, peak memory, and the machine's own rate."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+_KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**32)}
+say = sys.stdout.write
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """The options that all benchmarks of speed have."""
+    options = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--repeats", type=int, default=5, help="timed runs of each; the median counts")
+    options.add_argument("--threads", type=int, default=torch.get_num_threads())
+    options.add_argument("--quick", action="store_true", help="tiny sizes: shows that it runs, not how fast")
+    options.add_argument("--cpu-time", action="store_true", help="seconds of the process, not of the clock (one thread)")
+    return options
+
+
+def keep_memory() -> None:
+    """Start this process again with an allocator that keeps freed blocks: returning them costs a third of the time."""
+    if any(os.environ.get(name) != value for name, value in _KEEP_MEMORY.items()):
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **_KEEP_MEMORY})
+
+
+@dataclass
+class Timing:
+    """Seconds of repeated runs, and the largest resident memory during one, in GiB."""
+
+    seconds: list[float]
+    peak: float
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.seconds)
+
+    @property
+    def spread(self) -> float:
+        """(slowest - fastest) / median."""
+        return (max(self.seconds) - min(self.seconds)) / self.median
+
+
+def in_turn(runs: dict[str, Callable[[], Any]], repeats: int, cpu_time: bool = False) -> dict[str, Timing]:
+    """Time the runs A B A B ..., after one of each that does not count."""
+    clock = time.process_time if cpu_time else time.perf_counter
+    timings = {name: Timing([], 0.0) for name in runs}
+    for repeat in range(repeats + 1):
+        for name, run in runs.items():
+            _reset_peak()
+            started = clock()
+            run()
+            seconds = clock() - started
+            if repeat:
+                timings[name].seconds.append(seconds)
+                timings[name].peak = max(timings[name].peak, _peak())
+    return timings
+
+
+def _reset_peak() -> None:
+    path = Path("/proc/self/clear_refs")
+    if path.exists():
+        path.write_text("5")
+
+
+def _peak() -> float:
+    """Largest resident memory since the last reset, GiB; not a number where the system does not say."""
+    path = Path("/proc/self/status")
+    lines = path.read_text().splitlines() if path.exists() else []
+    return next((int(line.split()[1]) / 2**20 for line in lines if line.startswith("VmHWM")), float("nan"))
+
+
+def matmul_rate(size: int = 2048, repeats: int = 5, cpu_time: bool = False) -> float:
+    """The best float32 rate of this machine in GFLOP/s: of a matrix product and of a 1 x 1 convolution, the faster.
+
+    The two take different libraries on a CPU, and which is faster differs from processor to processor.
+    """
+    a, b = torch.randn(size, size), torch.randn(size, size)
+    image, kernel = a.view(1, size, -1, 64), b[:, :, None, None]
+    runs = {"product": lambda: a @ b, "convolution": lambda: torch.conv2d(image, kernel)}
+    timings = in_turn(runs, repeats, cpu_time)
+    return max(2 * size**3 / min(timing.seconds) / 1e9 for timing in timings.values())
+
+
+def gflop(build: Callable[[], Callable[[], Any]]) -> float:
+    """GFLOP of one run of what `build` returns; nothing is computed: tensors are fake."""
+    with FakeTensorMode(), sdpa_kernel(SDPBackend.MATH):
+        run = build()
+        with FlopCounterMode(display=False) as counter:
+            run()
+    return counter.get_total_flops() / 1e9
+
+
+def header(rate: float) -> None:
+    """What the table's columns are."""
+    say(f"float32 rate of this machine: {rate:.0f} GFLOP/s with {torch.get_num_threads()} threads\n\n")
+    say(f"{'':34s}{'seconds':>9s}{'spread':>8s}{'GiB':>7s}{'GFLOP':>9s}{'of rate':>9s}{'reference':>11s}{'ratio':>7s}\n")
+
+
+def line(what: str, timings: dict[str, Timing], work: float, rate: float) -> None:
+    """One row: ours, and the reference's seconds and the ratio where it was run."""
+    ours, reference = timings["ours"], timings.get("reference")
+    share = work / ours.median / rate
+    row = f"{what:34s}{ours.median:9.3f}{ours.spread:8.0%}{ours.peak:7.2f}{work:9.0f}{share:9.0%}"
+    if reference is not None:
+        row += f"{reference.median:11.3f}{reference.median / ours.median:6.2f}x"
+    say(row + "\n")
+    sys.stdout.flush()
