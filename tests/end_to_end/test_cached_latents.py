@@ -1,7 +1,9 @@
 """`pvdm encode`, and stage two from what it writes."""
 
 import json
+import os
 import shutil
+import signal
 
 import pytest
 import torch
@@ -94,6 +96,21 @@ def test_a_resumed_run_writes_the_rest_only(pvdm, workdir, trained, cache, monke
     assert contents(workdir / "latents") == contents(cache)
     after = {path.name: path.stat().st_mtime_ns for path in (workdir / "latents").iterdir()}
     assert all(after[name] == time for name, time in before.items() if "partial" not in name)
+
+
+def test_being_terminated_ends_the_run(pvdm, workdir, trained, monkeypatch):
+    from pvdm_lightning.callbacks import latent_cache_writer
+
+    def terminate(path, *args):
+        write(path, *args)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    write = latent_cache_writer.write_shard
+    monkeypatch.setattr(latent_cache_writer, "write_shard", terminate)
+    with pytest.raises(SystemExit) as ended:
+        encode(pvdm, trained["ae"], "latents", *OPTIONS)
+    assert ended.value.code == 143
+    assert {path.name for path in (workdir / "latents").iterdir()} == {"cache.json", "train-00000.safetensors"}
 
 
 def test_two_processes_write_the_same_bytes(pvdm, workdir, trained, cache):
