@@ -259,6 +259,7 @@ def test_stage_one_with_networks(pvdm, workdir, networks, report_in, monkeypatch
         ("ldm", ["--metrics.c3d", "tiny_ae.yaml"], "--metrics.c3d tiny_ae.yaml: cannot be read as c3d_ucf101.pt"),
         ("ae", ["--metrics.lpips", "empty.pt"], "--metrics.lpips empty.pt: cannot be read as vgg16-397923af.pth: not"),
         ("ae", ["--evaluation.num_videos", 5], "--evaluation.num_videos 5: the test split has 4 videos that are long"),
+        ("ldm", ["--data", "CachedLatents"], "--data CachedLatents: evaluation needs real videos. Give --data of the"),
         ("ae", ["--trainer.limit_test_batches", 0], "--trainer.limit_test_batches 0: leaves nothing to test."),
     ],
 )
