@@ -195,7 +195,7 @@ def main(args: Sequence[str] | None = None) -> None:
         if arguments and arguments[0] in COMMANDS:
             command = COMMANDS[arguments[0]]
             parser = command_parser(arguments[0], command)
-            options = parser.instantiate_classes(parser.parse_args(arguments[1:]))
+            options = parser.instantiate(parser.parse_args(arguments[1:]))
             command(**vars(options))
             return
         with tempfile.TemporaryDirectory() as folder:

@@ -68,9 +68,11 @@ class AxisProjector(nn.Module):
         batch, rows, columns = features.shape[:3]
         x = rearrange(features, "b r q n d -> (b r q) n d")
         x = torch.cat([x, self.token.expand(len(x), -1, -1)], dim=1) + self.positions
-        for block in self.blocks[:-1]:
+        *blocks, last = self.blocks
+        for block in blocks:
             x = block(x)
-        x = self.blocks[-1].at_first(x)  # what is not read is not computed
+        assert isinstance(last, ProjectionBlock)
+        x = last.at_first(x)  # what is not read is not computed
         plane = rearrange(x[:, 0], "(b r q) d -> b d r q", b=batch, r=rows, q=columns)
         return torch.tanh(self.to_latent(plane))
 
