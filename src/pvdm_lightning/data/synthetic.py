@@ -8,6 +8,7 @@ of motion. Lengths are in units of the picture's height: y runs from 0 to 1, x f
 import colorsys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -15,6 +16,8 @@ from torch import Tensor
 
 MOTIONS = ("bounce", "circle", "oscillate", "grow_and_turn")
 SHAPES = ("disc", "square", "triangle", "ring")
+Backgrounds = Literal["coloured", "dark"]
+DARKNESS = 0.2  # of dark backgrounds, as a share of a coloured one's light
 EDGE_PIXELS = 2.5  # width of an edge's ramp from 0 to 1: soft enough for an autoencoder to fit within minutes
 
 
@@ -39,10 +42,19 @@ class SyntheticVideos:
         video_frames: Frames in each.
         seed: Other seeds give other videos.
         max_shapes: Each video has 1 to so many shapes.
+        backgrounds: coloured, or dark: then nearly all there is to learn is the shapes.
     """
 
-    def __init__(self, first: int, num_videos: int, video_frames: int, seed: int, max_shapes: int = 2) -> None:
-        self.first, self.seed, self.max_shapes = first, seed, max_shapes
+    def __init__(
+        self,
+        first: int,
+        num_videos: int,
+        video_frames: int,
+        seed: int,
+        max_shapes: int = 2,
+        backgrounds: Backgrounds = "coloured",
+    ) -> None:
+        self.first, self.seed, self.max_shapes, self.backgrounds = first, seed, max_shapes, backgrounds
         self.lengths = np.full(num_videos, video_frames, dtype=np.int64)
         self.labels = (first + np.arange(num_videos)) % len(MOTIONS)
         self.problems: dict[int, str] = {}
@@ -68,6 +80,8 @@ class SyntheticVideos:
         x = ((np.arange(width, dtype=np.float32) + 0.5) / height)[None, :]
         time = np.asarray(frames, dtype=np.float32)
         background, hue = _draw_background(rng, y, x)
+        if self.backgrounds == "dark":
+            background = DARKNESS * background
         canvas = np.repeat(background[:, None], len(time), axis=1)
         for position in range(rng.integers(1, self.max_shapes + 1)):
             shape = _draw_shape(rng, hue + (position + 1) * 0.27)

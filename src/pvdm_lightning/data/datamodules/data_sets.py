@@ -6,7 +6,7 @@ from typing import Any
 
 from pvdm_lightning.data import frame_folder, probing, sky_timelapse, ucf101, video_tree
 from pvdm_lightning.data.datamodules.clip_datamodule import ClipDataModule
-from pvdm_lightning.data.synthetic import SyntheticVideos
+from pvdm_lightning.data.synthetic import Backgrounds, SyntheticVideos
 from pvdm_lightning.data.video_dataset import IndexedVideos, VideoSource
 from pvdm_lightning.data.video_index import load_or_build
 from pvdm_lightning.data.video_info import VideoInfo
@@ -43,6 +43,7 @@ class Synthetic(ClipDataModule):
         num_val_videos: Validation videos; none of them is a training video.
         video_frames: Frames in each video.
         max_shapes: Each video has 1 to so many moving shapes.
+        backgrounds: coloured, or dark: then nearly all there is to learn is the shapes.
         **kwargs: As in ClipDataModule.
     """
 
@@ -52,6 +53,7 @@ class Synthetic(ClipDataModule):
         num_val_videos: int = 64,
         video_frames: int = 64,
         max_shapes: int = 2,
+        backgrounds: Backgrounds = "coloured",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -64,14 +66,14 @@ class Synthetic(ClipDataModule):
             if value < 1:
                 raise UserError(f"--data.{flag}", value, "is less than 1", "Give 1 or more.")
         self.num_videos, self.num_val_videos = num_videos, num_val_videos
-        self.video_frames, self.max_shapes = video_frames, max_shapes
+        self.video_frames, self.max_shapes, self.backgrounds = video_frames, max_shapes, backgrounds
 
     def open_sources(self) -> tuple[VideoSource, VideoSource]:
-        return (
-            SyntheticVideos(0, self.num_videos, self.video_frames, self.seed, self.max_shapes),
-            # Validation starts far away: more training videos do not run into it.
-            SyntheticVideos(2**40, self.num_val_videos, self.video_frames, self.seed, self.max_shapes),
-        )
+        def videos(first: int, count: int) -> SyntheticVideos:
+            return SyntheticVideos(first, count, self.video_frames, self.seed, self.max_shapes, self.backgrounds)
+
+        # Validation starts far away: more training videos do not run into it.
+        return videos(0, self.num_videos), videos(2**40, self.num_val_videos)
 
 
 class UCF101(ClipDataModule):
