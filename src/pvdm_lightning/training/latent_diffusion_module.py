@@ -143,6 +143,13 @@ class LatentDiffusionModule(LightningModule):
         if self.autoencoder is None:
             self.attach_autoencoder(FrozenAutoencoder.from_config(checkpoint["autoencoder"]))
 
+    def compile_networks(self, **options: Any) -> None:
+        """Compile denoiser, its average and the autoencoder in place; `options` as of torch.compile."""
+        for network in (self.denoiser, self.average.network):
+            network.compile(**options)
+        if self.autoencoder is not None:
+            self.autoencoder.autoencoder.compile_parts(**options)
+
     def setup(self, stage: str) -> None:
         self.load_autoencoder()
         refuse_other_clips(self.trainer, self.clip_shape, "the autoencoder")
