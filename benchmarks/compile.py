@@ -20,7 +20,6 @@ from pvdm_lightning.autoencoder import VideoAutoencoder
 from pvdm_lightning.denoiser import TriplaneUNet
 from pvdm_lightning.triplane import TriplaneShape
 
-
 Piece = Callable[[], tuple[torch.nn.Module, Callable[[torch.nn.Module], Any]]]
 
 
