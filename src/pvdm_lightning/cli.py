@@ -95,7 +95,7 @@ class PvdmCLI(LightningCLI):
     def after_instantiate_classes(self) -> None:
         self._attach_what_the_model_lacks()
         if self._get(self.config_init, "compile"):
-            self.model.compile_networks()  # type: ignore[operator]
+            self.model.compile_networks()
 
     def _attach_what_the_model_lacks(self) -> None:
         path = self._get(self.config_init, "ckpt_path")

@@ -68,7 +68,9 @@ class AxisProjector(nn.Module):
         x = torch.cat([x, self.token.expand(len(x), -1, -1)], dim=1) + self.positions
         for block in self.blocks[:-1]:
             x = block(x)
-        x = self.blocks[-1].at_first(x)  # what is not read is not computed
+        last = self.blocks[-1]
+        assert isinstance(last, ProjectionBlock)
+        x = last.at_first(x)  # what is not read is not computed
         plane = rearrange(x[:, 0], "(b r q) d -> b d r q", b=batch, r=rows, q=columns)
         return torch.tanh(self.to_latent(plane))
 
