@@ -1,6 +1,7 @@
 # Two commands do everything on a fresh machine with Python 3.10-3.13:
 #   make demo   install, train both stages on generated videos, sample
 #   make test   install, ruff, mypy, tests
+# make benchmark prints what a step costs; with REFERENCE=checkout beside the original, in turn.
 PYTHON ?= python3
 BIN := .venv/bin
 RUN := runs/demo-$(shell date +%Y%m%d-%H%M%S)
@@ -10,7 +11,7 @@ DENOISER := $(RUN)/latent_diffusion/version_0/checkpoints/last.ckpt
 # Keeps glibc from handing freed blocks back to the system, which costs the U-Net a third of its time on a CPU.
 KEEP_MEMORY := MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=4294967296
 
-.PHONY: install demo test format clean
+.PHONY: install demo test benchmark format clean
 
 install: .venv/installed
 
@@ -39,6 +40,12 @@ test: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest
+
+benchmark: install
+	$(BIN)/python benchmarks/stage_two.py
+	$(BIN)/python benchmarks/stage_one.py --repeats 3 $(if $(REFERENCE),--depth 4)
+	$(BIN)/python benchmarks/compile.py
+	$(BIN)/python benchmarks/memory.py
 
 format: install
 	$(BIN)/ruff check --fix .

@@ -27,7 +27,9 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     options.add_argument("--repeats", type=int, default=5, help="timed runs of each; the median counts")
     options.add_argument("--threads", type=int, default=torch.get_num_threads())
     options.add_argument("--quick", action="store_true", help="tiny sizes: shows that it runs, not how fast")
-    options.add_argument("--cpu-time", action="store_true", help="seconds of the process, not of the clock (one thread)")
+    options.add_argument(
+        "--cpu-time", action="store_true", help="seconds of the process, not of the clock (one thread)"
+    )
     return options
 
 
@@ -107,7 +109,9 @@ def gflop(build: Callable[[], Callable[[], Any]]) -> float:
 def header(rate: float) -> None:
     """What the table's columns are."""
     say(f"float32 rate of this machine: {rate:.0f} GFLOP/s with {torch.get_num_threads()} threads\n\n")
-    say(f"{'':34s}{'seconds':>9s}{'spread':>8s}{'GiB':>7s}{'GFLOP':>9s}{'of rate':>9s}{'reference':>11s}{'ratio':>7s}\n")
+    say(
+        f"{'':34s}{'seconds':>9s}{'spread':>8s}{'GiB':>7s}{'GFLOP':>9s}{'of rate':>9s}{'reference':>11s}{'ratio':>7s}\n"
+    )
 
 
 def line(what: str, timings: dict[str, Timing], work: float, rate: float) -> None:

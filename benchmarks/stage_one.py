@@ -4,7 +4,7 @@
     REFERENCE=checkout python benchmarks/stage_one.py --batch-size 1 --repeats 3
 
 Without LPIPS, which is the same network on both sides. The original runs its discriminators from the first step on, at
-weight 0; so does its side here. It keeps all activations (23 GiB a clip): `--depth 4` times both with half their blocks.
+weight 0; so does its side here. It keeps all activations (23 GiB a clip): `--depth 4` times both with half the blocks.
 """
 
 from __future__ import annotations

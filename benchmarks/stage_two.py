@@ -9,7 +9,9 @@ of both models. benchmarks/memory.py sets them apart.
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable
+from typing import Any
 
 import reference
 import torch
@@ -21,11 +23,6 @@ from pvdm_lightning.diffusion import guided
 from pvdm_lightning.triplane import TriplaneShape
 
 SHAPE = TriplaneShape(16, 32, 32)
-
-
-def build(base_channels: int, shape: TriplaneShape) -> TriplaneUNet:
-    """Ours, none of its layers at zero."""
-    return awake(TriplaneUNet(shape, base_channels=base_channels))
 
 
 def awake(network: nn.Module) -> nn.Module:
@@ -53,8 +50,39 @@ def trainer(network: nn.Module, forward: Callable[[], Tensor], fused: bool) -> C
     return step
 
 
+def measure(name: str, base: int, shape: TriplaneShape, rate: float, args: argparse.Namespace) -> None:
+    """Print the lines of one model."""
+    ours, (z, t, c) = awake(TriplaneUNet(shape, base_channels=base)), inputs(args.batch_size, shape)
+    theirs = None if args.quick else reference.unet(base)
+    if theirs is not None:
+        awake(theirs)
+
+    def forward() -> Callable[[], Tensor]:
+        network, (z, t, c) = TriplaneUNet(shape, base_channels=base), inputs(args.batch_size, shape)
+        return lambda: network(z, t, c)
+
+    def step() -> Callable[[], None]:
+        run = forward()
+        return lambda: run().square().mean().backward()
+
+    def row(what: str, work: float, run: Callable[[], Any], original: Callable[[], Any] | None = None) -> None:
+        runs = {"ours": run, **({} if theirs is None or original is None else {"reference": original})}
+        line(f"{name} {what}", in_turn(runs, args.repeats, args.cpu_time), work, rate)
+
+    work = gflop(forward)
+    with torch.no_grad():
+        row("denoising step", work, lambda: ours(z, t, c), lambda: theirs(z, c, t))
+        strong, free = guided(ours, 1.0), guided(ours, 0.0)
+        # The original evaluates both halves whatever the weight.
+        row("guided step", 2 * work, lambda: strong(z, t, c), lambda: 2 * theirs(z, c, t) - theirs(z, None, t))
+        row("guidance of weight 0", work, lambda: free(z, t, c), lambda: theirs(z, c, t) - 0 * theirs(z, None, t))
+    # AdamW's default loop on a CPU, as the original leaves it.
+    original = None if theirs is None else trainer(theirs, lambda: theirs(z, c, t), fused=False)
+    row("training step", gflop(step), trainer(ours, lambda: ours(z, t, c), fused=True), original)
+
+
 def main() -> None:
-    """Print a line for each model and kind of step."""
+    """Print the lines of each model."""
     options = parser(__doc__)
     options.add_argument("--batch-size", type=int, default=1)
     args = options.parse_args()
@@ -64,37 +92,7 @@ def main() -> None:
     header(rate)
     shape = TriplaneShape(4, 8, 8) if args.quick else SHAPE
     for name, base in {"tiny": 32}.items() if args.quick else {"PVDM-S": 128, "PVDM-L": 256}.items():
-        ours, (z, t, c) = build(base, shape), inputs(args.batch_size, shape)
-        theirs = None if args.quick else reference.unet(base)
-        if theirs is not None:
-            awake(theirs)
-
-        def forward(base: int = base) -> Callable[[], Tensor]:
-            network, (z, t, c) = build(base, shape), inputs(args.batch_size, shape)
-            return lambda: network(z, t, c)
-
-        def step(base: int = base) -> Callable[[], Tensor]:
-            run = forward(base)
-            return lambda: run().square().mean().backward()
-
-        work = gflop(forward)
-        with torch.no_grad():
-            runs = {"ours": lambda: ours(z, t, c)}
-            if theirs is not None:
-                runs["reference"] = lambda: theirs(z, c, t)
-            line(f"{name} denoising step", in_turn(runs, args.repeats, args.cpu_time), work, rate)
-            with_guidance = guided(ours, 1.0)
-            runs = {"ours": lambda: with_guidance(z, t, c)}
-            if theirs is not None:
-                runs["reference"] = lambda: 2 * theirs(z, c, t) - theirs(z, None, t)
-            line(f"{name} guided step", in_turn(runs, args.repeats, args.cpu_time), 2 * work, rate)
-            free = guided(ours, 0.0)
-            line(f"{name} guidance of weight 0", in_turn({"ours": lambda: free(z, t, c)}, 1, args.cpu_time), work, rate)
-        runs = {"ours": trainer(ours, lambda: ours(z, t, c), fused=True)}
-        if theirs is not None:
-            # torch's default for AdamW on a CPU, as the original leaves it.
-            runs["reference"] = trainer(theirs, lambda: theirs(z, c, t), fused=False)
-        line(f"{name} training step", in_turn(runs, args.repeats, args.cpu_time), gflop(step), rate)
+        measure(name, base, shape, rate, args)
 
 
 if __name__ == "__main__":

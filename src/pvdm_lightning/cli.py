@@ -94,6 +94,12 @@ class PvdmCLI(LightningCLI):
         # For every command, so that one configuration serves them all.
         parser.add_lightning_class_args(Checkpoints, "checkpoint")
         parser.add_lightning_class_args(VideoLogger, "video_logger")
+        parser.add_argument(
+            "--compile",
+            type=bool,
+            default=False,
+            help="Compile the networks with torch.compile: slow first steps, faster later ones, the same checkpoints.",
+        )
         if self._adding == "encode":
             parser.add_class_arguments(CacheOptions, "output")
             parser.set_defaults({"trainer.logger": False})
@@ -121,6 +127,11 @@ class PvdmCLI(LightningCLI):
         """Nothing: Lightning's own lets the checkpoint's hyper-parameters override the command line's."""
 
     def after_instantiate_classes(self) -> None:
+        self._attach_what_the_model_lacks()
+        if self._get(self.config_init, "compile"):
+            self.model.compile_networks()
+
+    def _attach_what_the_model_lacks(self) -> None:
         path = self._get(self.config_init, "ckpt_path")
         if path is None:
             if self.subcommand in _FROM_CHECKPOINT:

@@ -14,6 +14,7 @@ from pvdm_lightning.diffusion import (
     sample_clips,
 )
 from pvdm_lightning.diffusion.draws import normal
+from pvdm_lightning.diffusion.samplers import dpm_solver
 
 SCHEDULE = NoiseSchedule()
 MEAN, STD = 0.1, 0.3  # the clamp at 1 is three deviations away
@@ -64,8 +65,9 @@ def test_impossible_numbers_of_steps(steps):
         DDIMSampler(SCHEDULE, 400, eta=1.0),
         DDPMSampler(SCHEDULE),
         DPMSolverSampler(SCHEDULE, 20),
+        DPMSolverSampler(SCHEDULE, 20, stochastic=True),
     ],
-    ids=["ddim-eta0", "ddim-eta1", "ddpm", "dpm-solver"],
+    ids=["ddim-eta0", "ddim-eta1", "ddpm", "dpm-solver", "dpm-solver-sde"],
 )
 def test_samplers_draw_the_gaussian_they_denoise(sampler):
     z = sampler(gaussian_denoise, (8, 4, 2048), generator=torch.Generator().manual_seed(0))
@@ -94,6 +96,20 @@ def test_the_solver_is_far_ahead_of_ddim():
     assert ten < five / 3
     assert forty < ten
     assert error_of(DPMSolverSampler(SCHEDULE, 20)) < error_of(DDIMSampler(SCHEDULE, 80, 0.0)) / 3
+
+
+def test_the_stochastic_solver_forgets_its_start(monkeypatch):
+    """Two starts, the same fresh noise: the ends of the deterministic solver stay apart, the stochastic ones' meet."""
+    apart = {}
+    for stochastic in (False, True):
+        ends = []
+        for start in (-1.0, 1.0):
+            fresh = torch.Generator().manual_seed(0)
+            draws = iter([torch.full((1, 2, 64), start), *(torch.randn(1, 2, 64, generator=fresh) for _ in range(30))])
+            monkeypatch.setattr(dpm_solver, "normal", lambda *_, draws=draws: next(draws))
+            ends.append(DPMSolverSampler(SCHEDULE, 30, stochastic)(gaussian_denoise, (1, 2, 64)))
+        apart[stochastic] = (ends[0] - ends[1]).abs().mean().item()
+    assert apart[True] < 0.1 * apart[False]
 
 
 @pytest.mark.parametrize("steps", [1, 2, 20, 400, 1000])

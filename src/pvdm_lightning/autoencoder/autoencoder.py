@@ -103,6 +103,11 @@ class VideoAutoencoder(nn.Module):
         if self.config["dim"] % 8:
             raise UserError(f"{_FLAG}.dim", self.config["dim"], "is not a multiple of 8", "Give one, such as 384.")
 
+    def compile_parts(self, **options: Any) -> None:
+        """Compile encoder, projector and decoder in place, which `encode` and `decode` run; as torch.compile."""
+        for part in (self.encoder, self.projector, self.decoder):
+            part.compile(**options)
+
     def encode(self, clip: Tensor) -> Triplane:
         """Clip [B 3 S H W] in [-1, 1] -> latent planes in [-1, 1].
 

@@ -130,6 +130,10 @@ class AutoencoderModule(LightningModule):
         """(frames, height, width) of the clips the module takes."""
         return self.autoencoder.clip_shape
 
+    def compile_networks(self, **options: Any) -> None:
+        """Compile the autoencoder in place, so that the keys of checkpoints stay; `options` as of torch.compile."""
+        self.autoencoder.compile_parts(**options)
+
     def setup(self, stage: str) -> None:
         refuse_latents(self.trainer)
         refuse_other_clips(self.trainer, self.clip_shape, "--model.autoencoder")

@@ -152,6 +152,13 @@ class LatentDiffusionModule(LightningModule):
             frozen.autoencoder.load_state_dict(part_of(checkpoint["state_dict"], "autoencoder.autoencoder."))
             self.attach_autoencoder(frozen)
 
+    def compile_networks(self, **options: Any) -> None:
+        """Compile denoiser, its average and the autoencoder in place; `options` as of torch.compile."""
+        for network in (self.denoiser, self.average.network):
+            network.compile(**options)
+        if self.autoencoder is not None:
+            self.autoencoder.autoencoder.compile_parts(**options)
+
     def setup(self, stage: str) -> None:
         refuse_other_latents(self.trainer, self.load_autoencoder())
         refuse_other_clips(self.trainer, self.clip_shape, "the autoencoder")

@@ -19,7 +19,8 @@ class Sampling:
         num_videos: How many videos.
         num_frames: Frames of each; beyond a clip's length, clips are drawn one after another, each given the one
             before it. Left out: one clip.
-        sampler: ddim (any eta), ddpm (ancestral, all training steps) or dpm_solver (DPM-Solver++ 2M, about 20 steps).
+        sampler: ddim (any eta), ddpm (ancestral, all training steps), dpm_solver (DPM-Solver++ 2M, about 20 steps) or
+            dpm_solver_sde (the same, with fresh noise in each step).
         num_sampling_steps: Steps for the first clip, N of the paper's N/M-s. Not used by ddpm.
         num_sampling_steps_later: Steps for each later clip, M. Left out: as the first.
         eta: Fresh noise in each step of ddim: 0 is deterministic, 1 as in the paper.
@@ -30,7 +31,7 @@ class Sampling:
 
     num_videos: int = 16
     num_frames: int | None = None
-    sampler: Literal["ddim", "ddpm", "dpm_solver"] = "ddim"
+    sampler: Literal["ddim", "ddpm", "dpm_solver", "dpm_solver_sde"] = "ddim"
     num_sampling_steps: int = 100
     num_sampling_steps_later: int | None = None
     eta: float = 1.0
@@ -75,8 +76,8 @@ class Sampling:
         def sampler(num_sampling_steps: int) -> Sampler:
             if self.sampler == "ddpm":
                 return DDPMSampler(schedule)
-            if self.sampler == "dpm_solver":
-                return DPMSolverSampler(schedule, num_sampling_steps)
+            if self.sampler in ("dpm_solver", "dpm_solver_sde"):
+                return DPMSolverSampler(schedule, num_sampling_steps, stochastic=self.sampler == "dpm_solver_sde")
             return DDIMSampler(schedule, num_sampling_steps, self.eta)
 
         first, later = self.steps(schedule)

@@ -1,4 +1,6 @@
-"""DPM-Solver++(2M) (Lu et al. 2022b, algorithm 2): a second-order multistep solver of the diffusion ODE."""
+"""DPM-Solver++(2M) (Lu et al. 2022b, algorithm 2): second-order multistep solvers of the diffusion ODE and SDE."""
+
+import math
 
 import torch
 from torch import Tensor
@@ -9,19 +11,24 @@ from pvdm_lightning.diffusion.noise_schedule import NoiseSchedule
 
 
 class DPMSolverSampler:
-    """Draws latents deterministically from the starting noise; about 20 steps do what DDIM does in 100.
+    """Draws latents, deterministically from the starting noise or with fresh noise in each step.
 
     With alpha = sqrt(abar), sigma = sqrt(1 - abar), lambda = log(alpha / sigma) and h the step in lambda:
     z_next = (sigma_next / sigma) z - alpha_next (e^{-h} - 1) D, where D extrapolates the last two predictions of
     z_0. Times are spaced evenly in lambda; the first step is of first order, and the last returns the prediction.
 
+    The stochastic solver (SDE-DPM-Solver++, the same paper, section 5) forgets more of z and draws what it forgets
+    anew: z_next = (sigma_next / sigma) e^{-h} z + alpha_next (1 - e^{-2h}) D + sigma_next sqrt(1 - e^{-2h}) noise.
+
     Args:
         schedule: The forward process the denoiser was trained with.
         num_sampling_steps: Visited times, 1..T.
+        stochastic: Solve the SDE rather than the ODE.
     """
 
-    def __init__(self, schedule: NoiseSchedule, num_sampling_steps: int = 20) -> None:
+    def __init__(self, schedule: NoiseSchedule, num_sampling_steps: int = 20, stochastic: bool = False) -> None:
         self.schedule = schedule
+        self.stochastic = stochastic
         self.times = schedule.log_snr_times(num_sampling_steps)
 
     @torch.no_grad()
@@ -49,8 +56,13 @@ class DPMSolverSampler:
             else:
                 last_z_0, last_step = previous
                 direction = z_0 + step / (2 * last_step) * (z_0 - last_z_0)
-            sigma_ratio = float(((1 - alpha_bar[t_next]) / (1 - alpha_bar[t])).sqrt())
-            gain = float(-alpha_bar[t_next].sqrt() * torch.expm1(torch.tensor(-step)))
-            z = sigma_ratio * z + gain * direction
+            alpha, sigma = (float(share.sqrt()) for share in (alpha_bar[t_next], 1 - alpha_bar[t_next]))
+            kept = sigma / float((1 - alpha_bar[t]).sqrt())
+            if self.stochastic:
+                variance = -math.expm1(-2 * step)
+                z = kept * math.exp(-step) * z + alpha * variance * direction
+                z = z + sigma * math.sqrt(variance) * normal(shape, generator, device)
+            else:
+                z = kept * z - alpha * math.expm1(-step) * direction
             previous = (z_0, step)
         raise AssertionError("a schedule of no step")

@@ -1,0 +1,73 @@
+"""How near the fast samplers come to 1000 ancestral steps, on a trained stage-two checkpoint.
+
+    python benchmarks/samplers.py runs/.../checkpoints/last.ckpt --videos 64
+
+Distances are of latents, so no pixel is decoded: the Frechet distance between the latents of the reference and of a
+sampler (each latent a vector of the means and deviations of every channel of every plane), and the largest difference
+of those means and deviations over planes. The line "reference again", other ancestral samples, is the least that the
+number of videos lets anything reach.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from pvdm_lightning.diffusion import DDIMSampler, DDPMSampler, DPMSolverSampler, Sampler
+from pvdm_lightning.metrics import FeatureStatistics, frechet_distance
+from pvdm_lightning.training import LatentDiffusionModule
+from pvdm_lightning.triplane import Triplane, TriplaneShape
+
+
+def features(latents: Tensor, shape: TriplaneShape) -> Tensor:
+    """[B C L] -> [B 6C], float64: means, then deviations, of every channel of every plane."""
+    planes = [plane.double().flatten(2) for plane in Triplane.from_sequence(latents, shape)]
+    return torch.cat([plane.mean(2) for plane in planes] + [plane.std(2) for plane in planes], dim=1)
+
+
+def main() -> None:
+    """Print a line for each sampler."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("checkpoint")
+    options.add_argument("--videos", type=int, default=64)
+    options.add_argument("--batch-size", type=int, default=16)
+    options.add_argument("--quick", action="store_true", help="few videos: shows that it runs")
+    args = options.parse_args()
+    count, batch = (8, 8) if args.quick else (args.videos, args.batch_size)
+    module = LatentDiffusionModule.load_from_checkpoint(args.checkpoint, map_location="cpu").eval()
+    network, schedule = module.average.network, module.schedule
+    shape = network.latent_shape
+    assert shape is not None
+
+    def draw(sampler: Sampler, name: str, seed: int = 0) -> tuple[Tensor, float]:
+        started, drawn = time.perf_counter(), []
+        for first in tqdm(range(0, count, batch), desc=name, leave=False):
+            size = (min(batch, count - first), network.latent_channels, shape.num_tokens)
+            drawn.append(sampler(network, size, generator=torch.Generator().manual_seed(1000 * seed + first)))
+        return features(torch.cat(drawn), shape), time.perf_counter() - started
+
+    reference, seconds = draw(DDPMSampler(schedule), "ancestral")
+    real = FeatureStatistics.of(reference)
+    say = sys.stdout.write
+    say(f"{count} videos; ancestral sampling took {seconds:.0f} s\n\n")
+    say(f"{'':28s}{'seconds':>9s}{'Frechet':>10s}{'mean off':>10s}{'std off':>10s}\n")
+    samplers: dict[str, Sampler] = {"reference again": DDPMSampler(schedule)}
+    samplers |= {f"DDIM {n}, eta {eta:.0f}": DDIMSampler(schedule, n, eta) for n in (100, 20) for eta in (0.0, 1.0)}
+    samplers |= {f"DPM-Solver++ {n}": DPMSolverSampler(schedule, n) for n in (10, 15, 20)}
+    samplers |= {f"SDE-DPM-Solver++ {n}": DPMSolverSampler(schedule, n, stochastic=True) for n in (10, 15, 20)}
+    for name, sampler in samplers.items():
+        drawn, seconds = draw(sampler, name, seed=1)
+        fake = FeatureStatistics.of(drawn)
+        distance = frechet_distance(real.mean(), real.covariance(), fake.mean(), fake.covariance()).item()
+        mean, deviation = (drawn.mean(0) - reference.mean(0)).abs().chunk(2)
+        say(f"{name:28s}{seconds:9.1f}{distance:10.4f}{mean.max():10.4f}{deviation.max():10.4f}\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
