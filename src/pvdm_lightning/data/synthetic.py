@@ -16,8 +16,8 @@ from torch import Tensor
 
 MOTIONS = ("bounce", "circle", "oscillate", "grow_and_turn")
 SHAPES = ("disc", "square", "triangle", "ring")
-Backgrounds = Literal["coloured", "dark"]
-DARKNESS = 0.2  # of dark backgrounds, as a share of a coloured one's light
+Backgrounds = Literal["coloured", "grey"]
+GREY_CONTRAST = 0.2  # of grey backgrounds, as a share of a coloured one's
 EDGE_PIXELS = 2.5  # width of an edge's ramp from 0 to 1: soft enough for an autoencoder to fit within minutes
 
 
@@ -42,7 +42,7 @@ class SyntheticVideos:
         video_frames: Frames in each.
         seed: Other seeds give other videos.
         max_shapes: Each video has 1 to so many shapes.
-        backgrounds: coloured, or dark: then nearly all there is to learn is the shapes.
+        backgrounds: coloured, or grey: then nearly all there is to learn is the shapes.
     """
 
     def __init__(
@@ -80,8 +80,8 @@ class SyntheticVideos:
         x = ((np.arange(width, dtype=np.float32) + 0.5) / height)[None, :]
         time = np.asarray(frames, dtype=np.float32)
         background, hue = _draw_background(rng, y, x)
-        if self.backgrounds == "dark":
-            background = DARKNESS * background
+        if self.backgrounds == "grey":
+            background = 0.5 + GREY_CONTRAST * (background - 0.5)
         canvas = np.repeat(background[:, None], len(time), axis=1)
         for position in range(rng.integers(1, self.max_shapes + 1)):
             shape = _draw_shape(rng, hue + (position + 1) * 0.27)
