@@ -16,9 +16,6 @@ class TriplaneDecoder(nn.Module):
         self.from_s = nn.Conv2d(latent_channels, dim, kernel_size=1)
         self.from_h = nn.Conv2d(latent_channels, dim, kernel_size=1)
         self.from_w = nn.Conv2d(latent_channels, dim, kernel_size=1)
-        with torch.no_grad():
-            for plane in (self.from_s, self.from_h, self.from_w):
-                plane.weight *= 3  # latents start small; so the sum of three starts at the size of features
         self.transformer = transformer
         self.to_pixels = nn.ConvTranspose2d(dim, 3, kernel_size=patch, stride=patch)
 

@@ -13,6 +13,7 @@ class VideoEncoder(nn.Module):
         super().__init__()
         self.patch = patch
         self.embed = nn.Linear(3 * patch * patch, dim)
+        nn.init.zeros_(self.embed.bias)
         self.transformer = transformer
 
     def forward(self, clip: Tensor) -> Tensor:

@@ -8,6 +8,8 @@ from torch.nn import functional as F
 from pvdm_lightning.autoencoder.attention import SelfAttention, start_at_zero
 from pvdm_lightning.triplane import Triplane, TriplaneShape
 
+LATENT_GAIN = 4.0
+
 
 class ProjectionBlock(nn.Module):
     """Pre-norm attention and a GELU feed-forward, each with a residual around it."""
@@ -18,6 +20,7 @@ class ProjectionBlock(nn.Module):
         self.attention = SelfAttention(dim, heads, head_dim)
         # Not from zero: the result is read at one position, which would see nothing of the rest of the axis.
         self.attention.to_out.reset_parameters()
+        nn.init.zeros_(self.attention.to_out.bias)
         self.feed_forward_norm = nn.LayerNorm(dim)
         self.to_hidden = nn.Linear(dim, mlp_dim)
         self.to_out = start_at_zero(nn.Linear(mlp_dim, dim))
@@ -60,8 +63,9 @@ class AxisProjector(nn.Module):
         self.to_latent = nn.Conv2d(dim, latent_channels, kernel_size=1)
         with torch.no_grad():
             # Features start small: without this the latents would fill a small part of [-1, 1], and stage two would
-            # have to remove noise far below the schedule's last step.
-            self.to_latent.weight *= 2
+            # have to remove noise far below the schedule's last step. What all clips have in common carries nothing.
+            self.to_latent.weight *= LATENT_GAIN
+            nn.init.zeros_(self.to_latent.bias)  # type: ignore[arg-type]
 
     def forward(self, features: Tensor) -> Tensor:
         """Features [B R Q n D] with the axis to project last -> plane [B C R Q] in [-1, 1]."""
