@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from pvdm_lightning.data import synthetic
 from pvdm_lightning.data.synthetic import MOTIONS, SyntheticVideos
 
 
@@ -44,3 +45,23 @@ def test_a_video_looks_the_same_at_every_resolution() -> None:
         small, large = videos.read(index, [3], (32, 32)).float(), videos.read(index, [3], (128, 128)).float()
         shrunk = torch.nn.functional.avg_pool2d(large[:, 0], 4)
         assert (small[:, 0] - shrunk).abs().mean() < 4
+
+
+def test_grey_backgrounds_are_the_coloured_ones_with_less_contrast() -> None:
+    coloured = SyntheticVideos(0, 8, 4, seed=0).read(3, [0], (32, 32)).float()
+    grey = SyntheticVideos(0, 8, 4, seed=0, backgrounds="grey").read(3, [0], (32, 32)).float()
+    corner = (slice(None), 0, 0, 0)
+    assert torch.allclose(grey[corner] - 127.5, 0.2 * (coloured[corner] - 127.5), atol=1)
+    assert grey.std() < coloured.std()
+
+
+@pytest.mark.parametrize("most", [1, 3])
+def test_max_shapes_bounds_the_shapes(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    painted: list[int] = []
+    monkeypatch.setattr(synthetic, "_paint", lambda *_: painted.append(1))
+    counts = set()
+    for index in range(30):
+        painted.clear()
+        SyntheticVideos(0, 30, 2, seed=0, max_shapes=most).read(index, [0], (8, 8))
+        counts.add(len(painted))
+    assert counts == set(range(1, most + 1))

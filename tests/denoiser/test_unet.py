@@ -102,6 +102,15 @@ def test_wrong_sizes_are_refused():
         TriplaneUNet(base_channels=32)(torch.zeros(1, 4, 8), torch.tensor([0]))
 
 
+def test_norm_groups_are_those_of_every_norm_and_travel_in_the_config():
+    model = TriplaneUNet(TriplaneShape(2, 4, 4), base_channels=32, channel_multipliers=(1, 2), heads=1, norm_groups=4)
+    norms = [module for module in model.modules() if isinstance(module, torch.nn.GroupNorm)]
+    assert {norm.num_groups for norm in norms} == {4}
+    assert model.config["norm_groups"] == 4 and TriplaneUNet(base_channels=64).config["norm_groups"] == 32
+    with pytest.raises(UserError, match=r"--model.denoiser.norm_groups 0: is not positive"):
+        TriplaneUNet(norm_groups=0)
+
+
 @pytest.mark.parametrize(("base_channels", "parameters"), [(128, 132e6), (256, 528e6)])
 def test_size_of_the_presets(base_channels, parameters):
     with torch.device("meta"):

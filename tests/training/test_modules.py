@@ -138,3 +138,13 @@ def test_sampling_counts():
     assert sampling.steps(module.schedule) == (100, 20)
     assert Sampling(num_sampling_steps=50).steps(module.schedule) == (50, 50)
     assert Sampling(sampler="ddpm").steps(module.schedule) == (1000, 1000)
+
+
+@pytest.mark.parametrize(("kind", "power"), [("l1", 1), ("l2", 2)])
+def test_the_pixel_loss_is_the_mean_distance(kind, power, monkeypatch):
+    module = AutoencoderModule(autoencoder(), pixel_loss=kind, pixel_weight=3.0)
+    for name in ("log", "log_dict"):
+        monkeypatch.setattr(module, name, lambda *args, **kwargs: None)
+    clip = torch.rand(1, 3, 4, 16, 16) * 2 - 1
+    loss = module._autoencoder_loss(clip, torch.tensor([0]))
+    assert loss.item() == pytest.approx(3 * (module.autoencoder(clip) - clip).abs().pow(power).mean().item(), rel=1e-5)
