@@ -141,8 +141,8 @@ def test_training_is_the_same_as_from_pixels(pvdm, workdir, trained, load, capsy
     assert {"val/real", "val/sample"} <= set(logs[1].Tags()["images"])
     # The checkpoint names its data, and brings its autoencoder.
     path = "runs/run/version_1/checkpoints/last.ckpt"
-    pvdm.run("test", "--ckpt_path", path, *QUIET)
-    assert "test/loss" in capsys.readouterr().out
+    pvdm.run("validate", "--ckpt_path", path, *QUIET)
+    assert "val/loss" in capsys.readouterr().out
     shutil.rmtree("latents")
     sampling = ["--sampling.num_videos", 1, "--sampling.num_sampling_steps", 2, "--output.formats", "[npy]"]
     pvdm.run("predict", "--ckpt_path", path, *QUIET, *sampling)
