@@ -97,6 +97,8 @@ def main() -> None:
 
     index = load_or_build(args.root, find_videos(args.root), probing.probe)
     index.lines["frames"][index.lines["frames"] < args.longer_than] = 0
+    if not (index.lines["frames"] >= args.frames).any():
+        sys.exit(f"--longer-than {args.longer_than}: no video of {args.root} is left. Give less, or longer videos.")
     routes = np.bincount(index.lines["route"][index.lines["frames"] > 0])
     by_route = ", ".join(
         f"{probing.Route(number).name.lower()} {count}" for number, count in enumerate(routes) if count
