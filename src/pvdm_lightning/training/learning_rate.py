@@ -20,9 +20,9 @@ def warmup_and_decay(step: int, warmup_steps: int, decay_steps: int, max_steps: 
     Args:
         step: Optimizer steps done.
         warmup_steps: Steps of the rise; 0 for none.
-        decay_steps: Steps of the fall, which ends at `max_steps`; 0 for none.
+        decay_steps: Steps of the fall, which ends at `max_steps`; 0 for none. A shorter run falls from its first step.
         max_steps: Steps of the run; not used without decay.
     """
     rise = min(1.0, (step + 1) / max(1, warmup_steps))
-    fall = min(1.0, max(0, max_steps - step) / decay_steps) if decay_steps else 1.0
+    fall = min(1.0, max(0, max_steps - step) / min(decay_steps, max_steps)) if decay_steps else 1.0
     return rise * fall
