@@ -24,5 +24,5 @@ def warmup_and_decay(step: int, warmup_steps: int, decay_steps: int, max_steps: 
         max_steps: Steps of the run; not used without decay.
     """
     rise = min(1.0, (step + 1) / max(1, warmup_steps))
-    fall = min(1.0, max(0, max_steps - step) / min(decay_steps, max_steps)) if decay_steps else 1.0
+    fall = min(1.0, max(0, max_steps - step) / max(1, min(decay_steps, max_steps))) if decay_steps else 1.0
     return rise * fall
