@@ -55,6 +55,7 @@ class GenerationEvaluation(Callback):
         self.split = evaluation.split or "train"
         self.lengths = Lengths([], None, [])
         self.videos: GeneratedVideos | None = None
+        self._clips: dict[int, dict[str, Any]] = {}
         self._notes: list[str] = []
         self._progress = True
 
@@ -127,7 +128,7 @@ class GenerationEvaluation(Callback):
             with trainer.precision_plugin.test_step_context():
                 self._generate(self.videos, pl_module, processes)
             figures = self._measure(self.videos, trainer, pl_module, processes) + figures
-        publish(self._report(figures, trainer, pl_module, processes), trainer, Path(self.evaluation.dir), self.model)
+        publish(self._report(figures, trainer, pl_module), trainer, Path(self.evaluation.dir), self.model)
 
     def _generate(self, videos: GeneratedVideos, module: LatentDiffusionModule, processes: Processes) -> None:
         missing = processes.broadcast(videos.missing(self.count) if processes.is_first else None)
@@ -160,7 +161,9 @@ class GenerationEvaluation(Callback):
                 yield batch["clip"]
             loader.close()
 
-        distances.add_real(clips, lambda length: self._clips(data, length, processes))
+        # Looked at once: the record reads every name and decodes a clip.
+        self._clips = {length: self._clips_of(data, length, processes) for length in self.lengths.used}
+        distances.add_real(clips, self._clips.__getitem__)
         mine = torch.tensor(processes.share(list(range(self.count))), dtype=torch.int64)
         for numbers in tqdm(mine.split(AT_ONCE), "generated videos", unit="batch", disable=not self._progress):
             if len(numbers):
@@ -171,19 +174,16 @@ class GenerationEvaluation(Callback):
         self.left_out += impossible
         return figures
 
-    def _clips(self, data: Any, length: int, processes: Processes) -> dict[str, Any]:
+    def _clips_of(self, data: Any, length: int, processes: Processes) -> dict[str, Any]:
         """Which real clips of a length; the first process looks at them."""
         if not processes.is_first:
             return processes.broadcast(None)
         clips = clips_record(data.reference_dataset(SPLITS[self.split], length))
         return processes.broadcast({**clips, "count": self.count})
 
-    def _report(
-        self, figures: list[Figure], trainer: Trainer, module: LatentDiffusionModule, processes: Processes
-    ) -> Report:
+    def _report(self, figures: list[Figure], trainer: Trainer, module: LatentDiffusionModule) -> Report:
         data = trainer.datamodule  # type: ignore[attr-defined]
-        clips = [self._clips(data, length, processes) for length in self.lengths.used]
-        for one in clips:
+        for one in self._clips.values():
             if one["usable_videos"] < self.count:
                 clips_of = f"{self.count:,} real clips of {one['frames']} frames"
                 self._notes.append(f"the {clips_of} come from {one['usable_videos']:,} videos.")
@@ -197,7 +197,7 @@ class GenerationEvaluation(Callback):
                 "stage": "two",
                 "generation": generation,
                 "data": data_record(data, self.split),
-                "real_clips": clips,
+                "real_clips": list(self._clips.values()),
                 "count": self.count if self.videos is not None else 0,
                 "measured": [
                     {"frames": one.num_frames, "frame_step": one.frame_step, "of": one.length}

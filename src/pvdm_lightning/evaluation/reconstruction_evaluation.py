@@ -42,6 +42,7 @@ class ReconstructionEvaluation(Callback):
     def __init__(self, evaluation: Evaluation, networks: FoundNetworks, model: TrainedModel) -> None:
         self.evaluation, self.networks, self.model = evaluation, networks, model
         self.left_out = list(networks.left_out)
+        self.clips: dict[str, Any] = {}
         self.means: list[tuple[str, str, MeanOverVideos]] = []
         self.distances: list[tuple[RealStatistics, bool, FrechetVideoDistance]] = []
 
@@ -64,19 +65,16 @@ class ReconstructionEvaluation(Callback):
         if self.networks.lpips is not None:
             self.means.append(("LPIPS", "per frame, then averaged; lower is better", VideoLPIPS(self.networks.lpips)))
         self.means = [(name, meaning, metric.to(device)) for name, meaning, metric in self.means]
-        clips = self._clips(trainer, processes)
-        lengths = choose_lengths([clips["frames"]], frame_step=1, inception_score=False)
+        dataset = trainer.datamodule.test_dataset()  # type: ignore[attr-defined]
+        self.clips = processes.broadcast(clips_record(dataset) if processes.is_first else None)
+        lengths = choose_lengths([self.clips["frames"]], frame_step=1, inception_score=False)
         if self.networks.i3d:
             self.left_out += [LeftOut(f"R-{name}", reason) for name, reason in lengths.left_out]
         for selection in lengths.selections:
             for network in self.networks.i3d:
                 metric = FrechetVideoDistance(network, selection.num_frames).to(device)
-                kept = RealStatistics(clips, selection, network, processes)
+                kept = RealStatistics(self.clips, selection, network, processes)
                 self.distances.append((kept, kept.give_to(metric), metric))
-
-    def _clips(self, trainer: Trainer, processes: Processes) -> dict[str, Any]:
-        dataset = trainer.datamodule.test_dataset()  # type: ignore[attr-defined]
-        return processes.broadcast(clips_record(dataset) if processes.is_first else None)
 
     def on_test_batch_end(
         self,
@@ -96,7 +94,6 @@ class ReconstructionEvaluation(Callback):
                     distance.update(theirs, real=True)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        processes = Processes.of(trainer)
         figures = []
         for kept, known, distance in self.distances:
             if not known:
@@ -117,7 +114,7 @@ class ReconstructionEvaluation(Callback):
                 count = int(mean.count)
             figure = Figure(name, name.lower(), mean.compute().item(), meaning, real=count, generated=count)
             figures.append(replace(figure, network=self.networks.lpips) if name == "LPIPS" else figure)
-        split, clips = self.evaluation.split or "test", self._clips(trainer, processes)
+        split = self.evaluation.split or "test"
         report = Report(
             title=f"Reconstructions of {self.model.path.name}, step {self.model.global_step}, "
             f"{type(trainer.datamodule).__name__} {split} split",  # type: ignore[attr-defined]
@@ -125,7 +122,7 @@ class ReconstructionEvaluation(Callback):
                 "stage": "one",
                 "model": self.model.record(),
                 "data": data_record(trainer.datamodule, split),  # type: ignore[attr-defined]
-                "clips": clips,
+                "clips": self.clips,
                 "count": figures[-1].generated if figures else 0,
                 "precision": trainer.precision,
                 "networks": [
