@@ -59,7 +59,7 @@ def discriminators() -> SimpleNamespace | None:
     """Its two discriminators; None without a checkout. Batch norm is the plain one: the synchronised needs a GPU."""
     if CHECKOUT is None:
         return None
-    losses = _import("losses.perceptual", utils={"make_pairs": None})
+    losses = _import("losses.perceptual", utils={"make_pairs": None}, requests={})
     return SimpleNamespace(
         frame=losses.NLayerDiscriminator(3, norm_layer=nn.BatchNorm2d),
         clip=losses.NLayerDiscriminator3D(3, norm_layer=nn.BatchNorm3d),

@@ -14,3 +14,9 @@ class UserError(Exception):
     def __init__(self, flag: str, value: object, problem: str, remedy: str) -> None:
         self.flag, self.value, self.problem, self.remedy = flag, value, problem, remedy
         super().__init__(" ".join(f"{flag} {value}: {problem}. {remedy}".split()))
+
+
+def refuse_less(flag: str, value: int | None, least: int) -> None:
+    """Raise the `UserError` if a number is given and is too small."""
+    if value is not None and value < least:
+        raise UserError(flag, value, f"is less than {least}", f"Give {least} or more.")

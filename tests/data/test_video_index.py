@@ -110,14 +110,14 @@ def test_a_damaged_index_is_built_anew(folder: Path, content: bytes, own_cache: 
 def test_the_index_of_a_read_only_folder_lies_in_the_cache(
     folder: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = video_index.tempfile.NamedTemporaryFile
+    real = video_index.whole_file
 
-    def read_only(dir: Path, **kwargs):  # type: ignore[no-untyped-def]
-        if Path(dir) == folder:
+    def read_only(path: Path):  # type: ignore[no-untyped-def]
+        if path.parent == folder:
             raise PermissionError("read-only")
-        return real(dir=dir, **kwargs)
+        return real(path)
 
-    monkeypatch.setattr(video_index.tempfile, "NamedTemporaryFile", read_only)
+    monkeypatch.setattr(video_index, "whole_file", read_only)
     load_or_build(folder, NAMES, Probe(), progress=False)
     assert not (folder / FILE_NAME).exists() and len(list(own_cache.glob("*.npz"))) == 1
     again = Probe()

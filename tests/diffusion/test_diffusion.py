@@ -11,6 +11,7 @@ from pvdm_lightning.diffusion import (
     denoising_loss,
     draw_conditional,
     guided,
+    predicting_noise,
     sample_clips,
 )
 from pvdm_lightning.diffusion.draws import normal
@@ -132,6 +133,43 @@ def test_the_best_prediction_has_the_least_loss():
         assert worse > best
     zero = denoising_loss(lambda z, t, c: torch.zeros_like(z), SCHEDULE, z_0, None, t, noise)
     assert torch.allclose(zero, noise.square().mean(dim=(1, 2)))
+
+
+def test_the_noise_of_a_velocity():
+    z_0, noise, t = torch.randn(3, 4, 6), torch.randn(3, 4, 6), torch.tensor([0, 300, 999])
+    z_t, velocity = SCHEDULE.add_noise(z_0, noise, t), SCHEDULE.velocity(z_0, noise, t)
+    assert torch.allclose(SCHEDULE.noise_of_velocity(z_t, velocity, t), noise, atol=1e-5)
+
+
+def test_samples_of_a_network_that_predicts_velocity_are_those_of_its_noise():
+    """v = (noise - sqrt(1 - abar_t) z_t) / sqrt(abar_t)."""
+
+    def velocity(z_t, t, condition=None):
+        alpha_bar = SCHEDULE.alpha_bar[t][:, None, None]
+        return (gaussian_denoise(z_t, t) - (1 - alpha_bar).sqrt() * z_t) / alpha_bar.sqrt()
+
+    def draw(denoise):
+        return DDIMSampler(SCHEDULE, 20, 1.0)(denoise, (2, 4, 6), generator=torch.Generator().manual_seed(0))
+
+    assert torch.allclose(draw(predicting_noise(velocity, SCHEDULE, "velocity")), draw(gaussian_denoise), atol=1e-4)
+    assert predicting_noise(velocity, SCHEDULE, "noise") is velocity
+
+
+def test_an_error_of_the_velocity_weighs_more_as_noise_grows():
+    """The same z_0 wrong by d: d^2 abar_t / (1 - abar_t) for noise, d^2 / (1 - abar_t) for velocity."""
+    z_0, noise, t = torch.zeros(2, 4, 6), torch.randn(2, 4, 6), torch.tensor([10, 900])
+    alpha_bar = SCHEDULE.alpha_bar[t]
+
+    def wrong(kind):
+        def network(z_t, t, condition=None):
+            ratio = SCHEDULE.alpha_bar[t].sqrt() / (1 - SCHEDULE.alpha_bar[t]).sqrt()
+            other = noise - ratio[:, None, None] * 0.1  # the noise if z_0 were 0.1
+            return other if kind == "noise" else SCHEDULE.velocity(z_0 + 0.1, other, t)
+
+        return denoising_loss(network, SCHEDULE, z_0, None, t, noise, kind)
+
+    assert torch.allclose(wrong("noise"), 0.01 * alpha_bar / (1 - alpha_bar), rtol=1e-3)
+    assert torch.allclose(wrong("velocity"), 0.01 / (1 - alpha_bar), rtol=1e-3)
 
 
 def test_conditional_share():

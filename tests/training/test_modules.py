@@ -1,5 +1,6 @@
 import pytest
 import torch
+from lightning import Trainer
 
 from pvdm_lightning.autoencoder import VideoAutoencoder
 from pvdm_lightning.denoiser import TriplaneUNet
@@ -113,8 +114,6 @@ def test_the_denoiser_takes_the_shape_of_its_autoencoder(diffusion):
 
 def test_modules_built_in_python_are_read_back(tmp_path, diffusion):
     """As those built by the command line; without running code from the file."""
-    from lightning import Trainer
-
     for module in (AutoencoderModule(autoencoder(), learning_rate=3e-4), diffusion):
         path = tmp_path / f"{type(module).__name__}.ckpt"
         trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
@@ -128,6 +127,30 @@ def test_modules_built_in_python_are_read_back(tmp_path, diffusion):
     assert frozen.autoencoder.clip_shape == (4, 16, 16)
     with pytest.raises(UserError, match=r"--flag .*LatentDiffusionModule.ckpt: is a stage-two"):
         FrozenAutoencoder.from_checkpoint(tmp_path / "LatentDiffusionModule.ckpt", "--flag")
+
+
+@pytest.mark.parametrize("prediction", ["noise", "velocity"])
+def test_samples_follow_what_the_network_predicts(prediction, tmp_path):
+    """A network that knows the latent of every video: samples are that latent, decoded; also from a checkpoint."""
+    unet = TriplaneUNet(base_channels=32, channel_multipliers=(1,), blocks_per_level=1, heads=2)
+    module = LatentDiffusionModule(unet, prediction=prediction)
+    module.attach_autoencoder(FrozenAutoencoder(autoencoder()))
+    z_0 = torch.rand(1, 4, module.denoiser.latent_shape.num_tokens, generator=generator_of(0)) - 0.5
+
+    def knowing(z_t, t, condition=None):
+        alpha_bar = module.schedule.alpha_bar[t][:, None, None]
+        noise = (z_t - alpha_bar.sqrt() * z_0) / (1 - alpha_bar).sqrt()
+        return noise if prediction == "noise" else module.schedule.velocity(z_0, noise, t)
+
+    path = tmp_path / "last.ckpt"
+    trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
+    trainer.strategy.connect(module)
+    trainer.save_checkpoint(path)
+    for one in (module, LatentDiffusionModule.load_from_checkpoint(path, map_location="cpu")):
+        one.average.network.forward = knowing
+        video = one.generate([0, 1], Sampling(num_frames=4, num_sampling_steps=5))
+        expected = one.autoencoder.decode(z_0)[0].int()
+        assert (video.int() - expected).abs().max() <= 1
 
 
 def test_sampling_counts():

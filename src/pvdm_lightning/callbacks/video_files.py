@@ -1,8 +1,6 @@
 """Videos uint8 [3 T H W] to files and back to nothing else: mp4, gif, png frames, npy."""
 
 import io
-import os
-import shutil
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -11,6 +9,8 @@ import av
 import numpy as np
 from PIL import Image
 from torch import Tensor
+
+from pvdm_lightning.whole_file import whole_file
 
 
 def gif_bytes(video: Tensor, fps: float) -> bytes:
@@ -65,11 +65,8 @@ def write_video(video: Tensor, folder: Path, name: str, file_format: str, fps: f
     """Write a video so that a reader, or a killed run, never sees half of it; returns its path."""
     suffix, write = WRITERS[file_format]
     final = folder / f"{name}{suffix}"
-    partial = folder / f".{name}{suffix}.partial-{os.getpid()}"
-    write(video, partial, fps)
-    if final.is_dir():
-        shutil.rmtree(final)
-    partial.replace(final)
+    with whole_file(final) as partial:
+        write(video, partial, fps)
     return final
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 import torch
 
-from pvdm_lightning.errors import UserError
+from pvdm_lightning.errors import UserError, refuse_less
 from pvdm_lightning.evaluation import FeatureNetworks, FolderProtocol, measure_folders
 from pvdm_lightning.evaluation.options import refuse_wrong_counts
 
@@ -57,10 +57,9 @@ def evaluate(
         ("--resolution", min(size) if size else 1, 1),
         ("--real_stride", real_stride, 1),
         ("--seed", seed, 0),
-        ("--num_workers", num_workers or 0, 0),
+        ("--num_workers", num_workers, 0),
     ):
-        if value < least:
-            raise UserError(flag, value, f"is less than {least}", f"Give {least} or more.")
+        refuse_less(flag, value, least)
     protocol = FolderProtocol(
         sorted(set(lengths)),
         frame_step,

@@ -1,7 +1,6 @@
 """`pvdm import-original`: released files of the original implementation -> checkpoints of this project."""
 
 import logging
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from torch import Tensor
 from pvdm_lightning.errors import UserError
 from pvdm_lightning.original import load_autoencoder, load_denoiser
 from pvdm_lightning.training import AutoencoderModule, FrozenAutoencoder, LatentDiffusionModule
+from pvdm_lightning.whole_file import whole_file
 
 logger = logging.getLogger(__name__)
 
@@ -82,10 +82,8 @@ def _save(module: LightningModule, path: Path) -> None:
     trainer.strategy.connect(module)
     module.trainer = trainer
     trainer.strategy.setup_optimizers(trainer)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
     # The state of a fit, not the bare weights: `_save` is what ModelCheckpoint calls, too.
     trainer.state.fn = "fit"  # type: ignore[assignment]
-    trainer.save_checkpoint(partial)
-    partial.replace(path)
+    with whole_file(path) as partial:
+        trainer.save_checkpoint(partial)
     logger.info("wrote %s", path)

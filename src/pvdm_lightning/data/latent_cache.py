@@ -6,9 +6,7 @@ int64 [N] (-1 unknown), ``index`` int64 [N] (the video's position in its split),
 which the sample's first window begins) and ``flipped`` bool [N]. Its metadata name the videos that could not be read.
 """
 
-import contextlib
 import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +17,8 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from pvdm_lightning.errors import UserError
+from pvdm_lightning.errors import UserError, refuse_less
+from pvdm_lightning.whole_file import PARTIAL, whole_file
 
 FORMAT = 1
 DESCRIPTION = "cache.json"
@@ -49,9 +48,8 @@ class CacheOptions:
     shard_size: int = 512
 
     def __post_init__(self) -> None:
-        for flag in ("windows_per_video", "shard_size"):
-            if getattr(self, flag) < 1:
-                raise UserError(f"--output.{flag}", getattr(self, flag), "is less than 1", "Give 1 or more.")
+        refuse_less("--output.windows_per_video", self.windows_per_video, 1)
+        refuse_less("--output.shard_size", self.shard_size, 1)
 
 
 def shard_path(root: Path, split: str, number: int) -> Path:
@@ -83,14 +81,10 @@ def write_description(root: Path, description: Mapping[str, Any]) -> None:
 
 
 def _write(path: Path, write: Callable[[Path], object]) -> None:
-    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(partial)
-        partial.replace(path)
+        with whole_file(path) as partial:
+            write(partial)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
         raise UserError(
             "--output.dir",
             path.parent,
@@ -101,7 +95,7 @@ def _write(path: Path, write: Callable[[Path], object]) -> None:
 
 def clear_partial_files(root: Path) -> None:
     """Delete what a killed run was writing; nobody else may be writing there."""
-    for partial in root.glob(".*.partial-*"):
+    for partial in root.glob(PARTIAL):
         partial.unlink()
 
 

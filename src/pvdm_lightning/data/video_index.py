@@ -8,7 +8,6 @@ import errno
 import hashlib
 import logging
 import os
-import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,6 +18,7 @@ import numpy as np
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from pvdm_lightning.data.video_info import Route, VideoInfo
+from pvdm_lightning.whole_file import whole_file
 
 logger = logging.getLogger(__name__)
 
@@ -279,24 +279,15 @@ def _save(index: VideoIndex) -> None:
     """Write an index so that readers see the old one or the new one, never half of it."""
     for place in _places(index.root):
         try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=place.parent, prefix=".pvdm_index", delete=False) as file:
-                temporary = Path(file.name)
-                try:
-                    np.savez(
-                        file,
-                        format=FORMAT,
-                        names=index.names.block,
-                        name_ends=index.names.ends,
-                        lines=index.lines,
-                        problems=np.frombuffer("\n".join(index.problems).encode(), dtype=np.uint8),
-                    )
-                    file.flush()
-                    temporary.chmod(0o644)
-                    temporary.replace(place)
-                except BaseException:
-                    temporary.unlink(missing_ok=True)
-                    raise
+            with whole_file(place) as partial, partial.open("wb") as file:
+                np.savez(
+                    file,
+                    format=FORMAT,
+                    names=index.names.block,
+                    name_ends=index.names.ends,
+                    lines=index.lines,
+                    problems=np.frombuffer("\n".join(index.problems).encode(), dtype=np.uint8),
+                )
             return
         except OSError as error:
             reason = error

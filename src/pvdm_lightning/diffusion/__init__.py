@@ -5,6 +5,7 @@ from pvdm_lightning.diffusion.guidance import guided
 from pvdm_lightning.diffusion.long_video import sample_clips
 from pvdm_lightning.diffusion.loss import denoising_loss, draw_conditional
 from pvdm_lightning.diffusion.noise_schedule import NoiseSchedule
+from pvdm_lightning.diffusion.prediction import Prediction, predicting_noise
 from pvdm_lightning.diffusion.samplers import DDIMSampler, DDPMSampler, DPMSolverSampler, Sampler
 
 __all__ = [
@@ -13,9 +14,11 @@ __all__ = [
     "DPMSolverSampler",
     "Denoise",
     "NoiseSchedule",
+    "Prediction",
     "Sampler",
     "denoising_loss",
     "draw_conditional",
     "guided",
+    "predicting_noise",
     "sample_clips",
 ]

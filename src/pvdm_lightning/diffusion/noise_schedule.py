@@ -33,6 +33,16 @@ class NoiseSchedule(nn.Module):
         alpha_bar = self.alpha_bar[t][:, None, None]
         return alpha_bar.sqrt() * z_0 + (1 - alpha_bar).sqrt() * noise
 
+    def velocity(self, z_0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+        """v_t = sqrt(abar_t) noise - sqrt(1 - abar_t) z_0 (Salimans and Ho 2022); as add_noise."""
+        alpha_bar = self.alpha_bar[t][:, None, None]
+        return alpha_bar.sqrt() * noise - (1 - alpha_bar).sqrt() * z_0
+
+    def noise_of_velocity(self, z_t: Tensor, velocity: Tensor, t: Tensor) -> Tensor:
+        """The noise in z_t [B C L] if its velocity is `velocity` [B C L]; t int64 [B]."""
+        alpha_bar = self.alpha_bar[t][:, None, None]
+        return alpha_bar.sqrt() * velocity + (1 - alpha_bar).sqrt() * z_t
+
     def predict_z_0(self, z_t: Tensor, noise: Tensor, t: int) -> Tensor:
         """The z_0 that z_t [B C L] came from if its noise was `noise`."""
         alpha_bar = self.alpha_bar[t]

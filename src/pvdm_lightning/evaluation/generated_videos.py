@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from torch import Tensor
 from pvdm_lightning.errors import UserError
 from pvdm_lightning.evaluation.protocol import protocol_hash
 from pvdm_lightning.evaluation.report import write_json
+from pvdm_lightning.whole_file import whole_file
 
 _NAME = re.compile(r"video_(\d+)\.npy")
 
@@ -64,11 +64,8 @@ class GeneratedVideos:
 
     def write(self, number: int, video: Tensor) -> None:
         """Keep a video uint8 [3 T H W]; a process that dies leaves no half file."""
-        path = self._path(number)
-        unfinished = path.with_name(f".{path.name}.partial-{os.getpid()}")
-        with unfinished.open("wb") as file:
+        with whole_file(self._path(number)) as partial, partial.open("wb") as file:
             np.save(file, video.permute(1, 2, 3, 0).contiguous().cpu().numpy())
-        unfinished.replace(path)
 
     def read(self, number: int) -> Tensor:
         """Video uint8 [3 T H W].

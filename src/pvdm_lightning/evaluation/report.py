@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from pvdm_lightning.evaluation.feature_networks import LeftOut
 from pvdm_lightning.evaluation.options import USUAL_COUNT
 from pvdm_lightning.evaluation.protocol import network_record, protocol_hash
 from pvdm_lightning.metrics import FrozenNetwork
+from pvdm_lightning.whole_file import whole_file
 
 
 @dataclass(frozen=True)
@@ -126,11 +126,9 @@ class Report:
 
 
 def write_json(content: object, path: Path) -> None:
-    """Write JSON under a temporary name, then rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.partial-{os.getpid()}")
-    unfinished.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    unfinished.replace(path)
+    """Write JSON, whole or not at all."""
+    with whole_file(path) as partial:
+        partial.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _count(count: int | None) -> str:

@@ -3,13 +3,14 @@
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
+
+from pvdm_lightning.whole_file import whole_file
 
 logger = logging.getLogger(__name__)
 
@@ -63,16 +64,14 @@ def statistics_path(folder: Path, protocol: Mapping[str, object]) -> Path:
 
 def save_statistics(statistics: FeatureStatistics, path: Path, protocol: Mapping[str, object]) -> None:
     """Write `statistics` and the protocol that gave them; a process that dies leaves no half file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     content = {
         "protocol": _canonical(protocol),
         "total": statistics.total.cpu(),
         "outer": statistics.outer.cpu(),
         "count": statistics.count,
     }
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}")
-    torch.save(content, unfinished)
-    unfinished.replace(path)
+    with whole_file(path) as partial:
+        torch.save(content, partial)
 
 
 def load_statistics(path: Path, protocol: Mapping[str, object]) -> FeatureStatistics | None:

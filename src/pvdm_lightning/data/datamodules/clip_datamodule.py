@@ -6,11 +6,11 @@ from typing import Any
 
 from pvdm_lightning.data.check import CheckedVideo, check_index
 from pvdm_lightning.data.clip_loader import ClipLoader, EpochSampler, Failures, ReferenceSampler
-from pvdm_lightning.data.datamodules.resumable_datamodule import ResumableDataModule, refuse_less
+from pvdm_lightning.data.datamodules.resumable_datamodule import ResumableDataModule
 from pvdm_lightning.data.split_summary import summarise_split
 from pvdm_lightning.data.video_dataset import ClipDataset, IndexedVideos, JoinedVideos, VideoSource
 from pvdm_lightning.data.windows import Windows
-from pvdm_lightning.errors import UserError
+from pvdm_lightning.errors import UserError, refuse_less
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class ClipDataModule(ResumableDataModule):
             ("hop", hop, 1),
             *(("resolution", side, 1) for side in sides),
         ):
-            refuse_less(flag, value, least)
+            refuse_less(f"--data.{flag}", value, least)
         if clips_per_sample not in (None, 1, 2):
             raise UserError(
                 "--data.clips_per_sample", clips_per_sample, "is neither 1 nor 2", "Give 1 for clips, 2 for pairs."

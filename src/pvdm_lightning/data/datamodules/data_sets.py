@@ -10,7 +10,7 @@ from pvdm_lightning.data.synthetic import Backgrounds, SyntheticVideos
 from pvdm_lightning.data.video_dataset import IndexedVideos, VideoSource
 from pvdm_lightning.data.video_index import load_or_build
 from pvdm_lightning.data.video_info import VideoInfo
-from pvdm_lightning.errors import UserError
+from pvdm_lightning.errors import UserError, refuse_less
 
 REMEDY = "See data/README.md for how to get it, or try --config demo_ae.yaml (or demo_ldm.yaml), which needs no data."
 
@@ -63,8 +63,7 @@ class Synthetic(ClipDataModule):
             ("video_frames", video_frames),
             ("max_shapes", max_shapes),
         ):
-            if value < 1:
-                raise UserError(f"--data.{flag}", value, "is less than 1", "Give 1 or more.")
+            refuse_less(f"--data.{flag}", value, 1)
         self.num_videos, self.num_val_videos = num_videos, num_val_videos
         self.video_frames, self.max_shapes, self.backgrounds = video_frames, max_shapes, backgrounds
 

@@ -9,7 +9,7 @@ from lightning import LightningDataModule
 
 from pvdm_lightning.data.clip_loader import ClipLoader, EpochSampler, Failures, Samples
 from pvdm_lightning.data.video_index import num_cores
-from pvdm_lightning.errors import UserError
+from pvdm_lightning.errors import refuse_less
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class ResumableDataModule(LightningDataModule):
             ("val_clips", val_clips, 1),
             ("seed", seed, 0),
         ):
-            refuse_less(flag, value, least)
+            refuse_less(f"--data.{flag}", value, least)
         self.batch_size, self.val_batch_size = batch_size, val_batch_size or batch_size
         self.num_workers, self.drop_last, self.val_clips, self.seed = num_workers, drop_last, val_clips, seed
         self._datasets: Mapping[str, Samples] = {}
@@ -165,9 +165,3 @@ class ResumableDataModule(LightningDataModule):
         )
         self._loaders.append(loader)
         return loader
-
-
-def refuse_less(flag: str, value: int | None, least: int) -> None:
-    """Raise the `UserError` if a number is given and is too small."""
-    if value is not None and value < least:
-        raise UserError(f"--data.{flag}", value, f"is less than {least}", f"Give {least} or more.")
