@@ -14,16 +14,24 @@ class NoiseSchedule(nn.Module):
         num_train_steps: T, steps of the forward process.
         beta_start: beta at t = 0.
         beta_end: beta at t = T - 1.
+        limit: Clean latents lie in [-limit, limit].
     """
 
     beta: Tensor
     alpha_bar: Tensor
 
-    def __init__(self, num_train_steps: int = 1000, beta_start: float = 0.0015, beta_end: float = 0.0195) -> None:
+    def __init__(
+        self,
+        num_train_steps: int = 1000,
+        beta_start: float = 0.0015,
+        beta_end: float = 0.0195,
+        limit: float = 1.0,
+    ) -> None:
         super().__init__()
         if num_train_steps < 1 or not 0 < beta_start <= beta_end < 1:
             raise ValueError("a noise schedule needs num_train_steps >= 1 and 0 < beta_start <= beta_end < 1")
         self.num_train_steps = num_train_steps
+        self.limit = limit
         beta = torch.linspace(beta_start**0.5, beta_end**0.5, num_train_steps, dtype=torch.float64) ** 2
         self.register_buffer("beta", beta.float(), persistent=False)
         self.register_buffer("alpha_bar", (1 - beta).cumprod(0).float(), persistent=False)
@@ -44,9 +52,10 @@ class NoiseSchedule(nn.Module):
         return alpha_bar.sqrt() * velocity + (1 - alpha_bar).sqrt() * z_t
 
     def predict_z_0(self, z_t: Tensor, noise: Tensor, t: int) -> Tensor:
-        """The z_0 that z_t [B C L] came from if its noise was `noise`."""
+        """The z_0 that z_t [B C L] came from if its noise was `noise`, clamped to the range of latents."""
         alpha_bar = self.alpha_bar[t]
-        return alpha_bar.rsqrt() * z_t - (1 / alpha_bar - 1).sqrt() * noise
+        z_0 = alpha_bar.rsqrt() * z_t - (1 / alpha_bar - 1).sqrt() * noise
+        return z_0.clamp(-self.limit, self.limit)
 
     def sampling_times(self, num_sampling_steps: int) -> list[int]:
         """The visited times, from T - 1 down: linspace(-1, T - 1, steps + 1) truncated, without the final -1.

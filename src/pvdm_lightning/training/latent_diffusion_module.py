@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -28,6 +29,7 @@ from pvdm_lightning.training.clip_size import refuse_other_clips
 from pvdm_lightning.training.draws import generator_of, run_seed
 from pvdm_lightning.training.ema import MovingAverage
 from pvdm_lightning.training.frozen_autoencoder import FrozenAutoencoder
+from pvdm_lightning.training.latent_normalization import LIMIT, LatentNormalization
 from pvdm_lightning.training.latent_source import refuse_other_latents
 from pvdm_lightning.training.learning_rate import refuse_decay_without_end, warmup_and_decay
 from pvdm_lightning.training.sampling import Sampling
@@ -46,6 +48,8 @@ class LatentDiffusionModule(LightningModule):
         autoencoder_checkpoint: Stage-one checkpoint; needed to start training, and not read again after that.
         conditional_probability: lambda, the share of samples trained with the clip before as condition
             (the authors: 0.3 on UCF-101, 0.2 on SkyTimelapse). Videos too short for a pair train without.
+        normalize_latents: Train on latents shifted and scaled to mean 0 and deviation 1, by channel and plane, as the
+            first batch has them; else on the autoencoder's own, as in the paper.
         prediction: What the network learns to predict: noise (the paper), or velocity, which a small network learns
             in fewer steps. Samples are drawn accordingly.
         learning_rate: Of AdamW, after the warm-up.
@@ -64,6 +68,7 @@ class LatentDiffusionModule(LightningModule):
         denoiser: TriplaneUNet,
         autoencoder_checkpoint: str | None = None,
         conditional_probability: float = 0.3,
+        normalize_latents: bool = False,
         prediction: Prediction = "noise",
         learning_rate: float = 1e-4,
         warmup_steps: int = 10_000,
@@ -87,6 +92,7 @@ class LatentDiffusionModule(LightningModule):
                 denoiser=denoiser,
                 autoencoder_checkpoint=autoencoder_checkpoint,
                 conditional_probability=conditional_probability,
+                normalize_latents=normalize_latents,
                 prediction=prediction,
                 learning_rate=learning_rate,
                 warmup_steps=warmup_steps,
@@ -99,7 +105,8 @@ class LatentDiffusionModule(LightningModule):
         )
         self.denoiser = denoiser
         self.average = MovingAverage(denoiser, ema_decay)
-        self.schedule = NoiseSchedule(num_train_steps, beta_start, beta_end)
+        self.schedule = NoiseSchedule(num_train_steps, beta_start, beta_end, LIMIT if normalize_latents else 1.0)
+        self.normalization = LatentNormalization(denoiser.latent_channels) if normalize_latents else None
         self.autoencoder: FrozenAutoencoder | None = None
         self.autoencoder_checkpoint = autoencoder_checkpoint
         self.conditional_probability = conditional_probability
@@ -196,6 +203,12 @@ class LatentDiffusionModule(LightningModule):
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
+    def on_train_batch_start(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        if self.normalization is not None and not self.normalization.measured:
+            frozen = self.load_autoencoder()
+            add_up = partial(self.trainer.strategy.reduce, reduce_op="sum")
+            self.normalization.measure(frozen.to_latent(batch["clip"]), frozen.autoencoder.latent_shape, add_up)
+
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         generator = generator_of(run_seed(), self.global_rank, self.global_step, batch_idx)
         z_0, condition = self._draw_latents(batch, generator)
@@ -206,19 +219,33 @@ class LatentDiffusionModule(LightningModule):
         self.log("train/learning_rate", optimizer.param_groups[0]["lr"])
         return loss
 
+    def _to_latent(self, clip: Tensor) -> Tensor:
+        """Clip uint8 [B 3 S H W], or its latent from a cache [B C L] -> latent [B C L] as the denoiser sees it."""
+        frozen = self.load_autoencoder()
+        latent = frozen.to_latent(clip)
+        if self.normalization is None:
+            return latent
+        return self.normalization(latent, frozen.autoencoder.latent_shape)
+
+    def _to_pixels(self, latent: Tensor) -> Tensor:
+        """Latent [B C L] as the denoiser sees it -> clip uint8 [B 3 S H W]."""
+        frozen = self.load_autoencoder()
+        if self.normalization is not None:
+            latent = self.normalization.inverse(latent, frozen.autoencoder.latent_shape)
+        return frozen.decode(latent)
+
     def _draw_latents(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Targets [B C L] and their conditions, zeros where a sample trains p(x^1)."""
-        to_latent = self.load_autoencoder().to_latent
         clip, has_previous = batch["clip"], batch["has_previous"].cpu()
         conditional = draw_conditional(has_previous, self.conditional_probability, generator)
         # Any clip is a first clip: where both of a pair may be one, either is taken.
         swap = (torch.rand(has_previous.shape, generator=generator) < 0.5) & has_previous & ~conditional
         target = torch.where(swap.to(clip.device).view(-1, *[1] * (clip.dim() - 1)), batch["previous"], clip)
-        z_0 = to_latent(target)
+        z_0 = self._to_latent(target)
         condition = torch.zeros_like(z_0)
         if conditional.any():
             chosen = conditional.to(clip.device)
-            condition[chosen] = to_latent(batch["previous"][chosen])
+            condition[chosen] = self._to_latent(batch["previous"][chosen])
         return z_0, condition
 
     def _draw_noise(self, z_0: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -242,14 +269,14 @@ class LatentDiffusionModule(LightningModule):
     def _evaluate(self, batch: dict[str, Tensor], batch_idx: int, prefix: str) -> None:
         """Losses of the averaged denoiser on draws that are the same at every evaluation."""
         generator = generator_of(0, self.global_rank, batch_idx)
-        frozen, count = self.load_autoencoder(), len(batch["clip"])
-        z_0 = frozen.to_latent(batch["clip"])
+        count = len(batch["clip"])
+        z_0 = self._to_latent(batch["clip"])
         t, noise = self._draw_noise(z_0, generator)
         loss = self._loss(self.average.network, z_0, None, t, noise)
         self.log(f"{prefix}/loss", loss.mean(), prog_bar=True, batch_size=count, sync_dist=True)
         chosen = batch["has_previous"]
         if chosen.any():
-            condition = frozen.to_latent(batch["previous"][chosen])
+            condition = self._to_latent(batch["previous"][chosen])
             draws = z_0[chosen], condition, t[chosen], noise[chosen]
             loss = self._loss(self.average.network, *draws)
             # Processes may differ in whether they have such a sample, so this one is not reduced over them.
@@ -269,15 +296,14 @@ class LatentDiffusionModule(LightningModule):
             numbers: Which videos.
             sampling: How.
         """
-        frozen = self.load_autoencoder()
-        network = frozen.autoencoder
+        network = self.load_autoencoder().autoencoder
         shape = (len(numbers), network.latent_channels, network.latent_shape.num_tokens)
         generators = [generator_of(sampling.seed, number) for number in numbers]
         first, later = sampling.samplers(self.schedule)
         denoise = predicting_noise(self._reporting(self.average.network), self.schedule, self.prediction)
         denoise = guided(denoise, sampling.guidance)
         latents = sample_clips(denoise, first, later, shape, sampling.num_clips(network.clip_shape[0]), generators)
-        video = torch.cat([frozen.decode(latent).cpu() for latent in latents], dim=2)
+        video = torch.cat([self._to_pixels(latent).cpu() for latent in latents], dim=2)
         return video[:, :, : sampling.num_frames]
 
     def _reporting(self, denoise: Denoise) -> Denoise:

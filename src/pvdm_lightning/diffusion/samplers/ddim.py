@@ -30,7 +30,7 @@ class DDIMSampler:
         condition: Tensor | None = None,
         generator: Generators = None,
     ) -> Tensor:
-        """Latents [B C L] in [-1, 1]; see `Sampler`."""
+        """Latents [B C L]; see `Sampler`."""
         device = self.schedule.alpha_bar.device
         z = normal(shape, generator, device)
         for t, t_next in zip(self.times, [*self.times[1:], -1], strict=True):
@@ -50,7 +50,7 @@ class DDIMSampler:
             t_next: The time to go to, below t.
             fresh: Standard normal draws for this step.
         """
-        z_0 = self.schedule.predict_z_0(z, noise, t).clamp(-1, 1)
+        z_0 = self.schedule.predict_z_0(z, noise, t)
         if t_next < 0:
             return z_0
         now, then = self.schedule.alpha_bar[t], self.schedule.alpha_bar[t_next]

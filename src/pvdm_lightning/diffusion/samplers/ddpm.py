@@ -26,13 +26,13 @@ class DDPMSampler:
         condition: Tensor | None = None,
         generator: Generators = None,
     ) -> Tensor:
-        """Latents [B C L] in [-1, 1]; see `Sampler`."""
+        """Latents [B C L]; see `Sampler`."""
         alpha_bar, beta = self.schedule.alpha_bar, self.schedule.beta
         device = alpha_bar.device
         z = normal(shape, generator, device)
         for t in reversed(range(self.schedule.num_train_steps)):
             noise = denoise(z, torch.full((shape[0],), t, device=device), condition)
-            z_0 = self.schedule.predict_z_0(z, noise, t).clamp(-1, 1)
+            z_0 = self.schedule.predict_z_0(z, noise, t)
             if t == 0:
                 return z_0
             previous = alpha_bar[t - 1]

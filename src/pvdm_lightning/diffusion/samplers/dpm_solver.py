@@ -39,7 +39,7 @@ class DPMSolverSampler:
         condition: Tensor | None = None,
         generator: Generators = None,
     ) -> Tensor:
-        """Latents [B C L] in [-1, 1]; see `Sampler`."""
+        """Latents [B C L]; see `Sampler`."""
         alpha_bar = self.schedule.alpha_bar.double()
         device = alpha_bar.device
         half_log_snr = self.schedule.half_log_snr()
@@ -47,7 +47,7 @@ class DPMSolverSampler:
         previous: tuple[Tensor, float] | None = None  # the last prediction of z_0, and the step that led from it
         for t, t_next in zip(self.times, [*self.times[1:], None], strict=True):
             noise = denoise(z, torch.full((shape[0],), t, device=device), condition)
-            z_0 = self.schedule.predict_z_0(z, noise, t).clamp(-1, 1)
+            z_0 = self.schedule.predict_z_0(z, noise, t)
             if t_next is None:
                 return z_0
             step = float(half_log_snr[t_next] - half_log_snr[t])

@@ -18,5 +18,5 @@ class Sampler(Protocol):
         condition: Tensor | None = None,
         generator: Generators = None,
     ) -> Tensor:
-        """Latents [B C L] in [-1, 1] of the given shape (B, C, L), given a condition [B C L] or None."""
+        """Latents [B C L] in the schedule's limits, of the given shape (B, C, L), given a condition [B C L] or None."""
         ...

@@ -1,0 +1,91 @@
+"""Latents that stage two trains on: around 0 with deviation 1, and back."""
+
+import pytest
+import torch
+from lightning import Trainer
+
+from pvdm_lightning.autoencoder import VideoAutoencoder
+from pvdm_lightning.data import Synthetic
+from pvdm_lightning.denoiser import TriplaneUNet
+from pvdm_lightning.training import FrozenAutoencoder, LatentDiffusionModule, Sampling
+from pvdm_lightning.training.draws import generator_of
+from pvdm_lightning.training.latent_normalization import LatentNormalization
+from pvdm_lightning.triplane import TriplaneShape
+
+SHAPE = TriplaneShape(4, 3, 5)
+
+
+def offset_latents(count):
+    """Another offset and scale for each channel and plane."""
+    noise = torch.randn(count, 2, SHAPE.num_tokens, generator=generator_of(0))
+    planes = noise.split(SHAPE.lengths, dim=2)
+    return torch.cat([(i + 1) * 0.1 * plane + i - 0.5 for i, plane in enumerate(planes)], dim=2)
+
+
+def test_each_channel_of_each_plane_lies_around_0():
+    latents, normalization = offset_latents(50), LatentNormalization(2)
+    assert torch.equal(normalization(latents, SHAPE), latents)
+    normalization.measure(latents, SHAPE)
+    normal = normalization(latents, SHAPE)
+    for plane in normal.split(SHAPE.lengths, dim=2):
+        assert plane.mean(dim=(0, 2)).abs().max() < 1e-4
+        assert torch.allclose(plane.std(dim=(0, 2)), torch.ones(2), atol=0.01)
+    assert torch.allclose(normalization.inverse(normal, SHAPE), latents, atol=1e-5)
+
+
+def test_processes_with_other_numbers_of_latents_measure_what_one_would():
+    latents = offset_latents(50)
+    whole, shared = LatentNormalization(2), LatentNormalization(2)
+    whole.measure(latents, SHAPE)
+    sums = []
+    LatentNormalization(2).measure(latents[:13], SHAPE, lambda x: sums.append(x) or x)
+    others = iter(sums)
+    shared.measure(latents[13:], SHAPE, lambda x: x + next(others))
+    assert torch.allclose(shared.mean, whole.mean, atol=1e-6)
+    assert torch.allclose(shared.deviation, whole.deviation, atol=1e-6)
+
+
+def test_a_channel_that_never_varies():
+    normalization = LatentNormalization(2)
+    latents = torch.full((3, 2, SHAPE.num_tokens), 0.3)
+    normalization.measure(latents, SHAPE)
+    assert normalization(latents, SHAPE).abs().max() < 1e-2
+
+
+@pytest.fixture
+def module():
+    torch.manual_seed(0)
+    unet = TriplaneUNet(base_channels=32, channel_multipliers=(1,), blocks_per_level=1, heads=2)
+    network = VideoAutoencoder(4, 16, 8, dim=32, depth=1, heads=2, head_dim=16, projector_depth=1, projector_mlp_dim=32)
+    module = LatentDiffusionModule(unet, normalize_latents=True, warmup_steps=1)
+    module.attach_autoencoder(FrozenAutoencoder(network))
+    return module
+
+
+def test_a_run_measures_once_and_its_samples_are_in_pixels_again(module, tmp_path):
+    data = Synthetic(num_videos=8, num_val_videos=2, video_frames=8, batch_size=4, resolution=16, frames=4)
+    quiet = {"accelerator": "cpu", "logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+    trainer = Trainer(max_steps=1, enable_checkpointing=False, limit_val_batches=0, **quiet)
+    trainer.fit(module, datamodule=data)
+    mean = module.normalization.mean.clone()
+    assert module.normalization.measured
+    assert mean.abs().max() > 0
+    path = tmp_path / "last.ckpt"
+    trainer.save_checkpoint(path)
+    again = LatentDiffusionModule.load_from_checkpoint(path, map_location="cpu")
+    assert torch.equal(again.normalization.mean, mean)
+
+    z_0 = module.autoencoder.to_latent(next(iter(data.train_dataloader()))["clip"][:1])
+    normal = module.normalization(z_0, module.denoiser.latent_shape)
+
+    def knowing(z_t, t, condition=None):
+        alpha_bar = module.schedule.alpha_bar[t][:, None, None]
+        return (z_t - alpha_bar.sqrt() * normal) / (1 - alpha_bar).sqrt()
+
+    again.average.network.forward = knowing
+    video = again.generate([0], Sampling(num_frames=4, num_sampling_steps=5))
+    assert (video.int() - module.autoencoder.decode(z_0).int()).abs().max() <= 1
+
+    trainer = Trainer(max_steps=3, enable_checkpointing=False, limit_val_batches=0, **quiet)
+    trainer.fit(again, datamodule=data, ckpt_path=path, weights_only=True)
+    assert torch.equal(again.normalization.mean, mean)
