@@ -2,10 +2,11 @@
 
     python benchmarks/samplers.py runs/.../checkpoints/last.ckpt --videos 64
 
-Distances are of latents, so no pixel is decoded: the Frechet distance between the latents of the reference and of a
-sampler (each latent a vector of the means and deviations of every channel of every plane), and the largest difference
-of those means and deviations over planes. The line "reference again", other ancestral samples, is the least that the
-number of videos lets anything reach.
+Frechet distances between samples of the reference and of a sampler. Latents: each a vector of the means and deviations
+of every channel of every plane; beside it the largest difference of those means and deviations. Pixels: each decoded
+video a vector of its colours' means and deviations and of its change from frame to frame and from pixel to pixel. No
+network judges, so neither is an FVD. The line "reference again", other ancestral samples, is the least that the number
+of videos lets anything reach.
 """
 
 from __future__ import annotations
@@ -24,10 +25,23 @@ from pvdm_lightning.training import LatentDiffusionModule
 from pvdm_lightning.triplane import Triplane, TriplaneShape
 
 
-def features(latents: Tensor, shape: TriplaneShape) -> Tensor:
+def latent_features(latents: Tensor, shape: TriplaneShape) -> Tensor:
     """[B C L] -> [B 6C], float64: means, then deviations, of every channel of every plane."""
     planes = [plane.double().flatten(2) for plane in Triplane.from_sequence(latents, shape)]
     return torch.cat([plane.mean(2) for plane in planes] + [plane.std(2) for plane in planes], dim=1)
+
+
+def pixel_features(video: Tensor) -> Tensor:
+    """Uint8 [B 3 T H W] -> [B 12], float64, of values in [0, 1]."""
+    video = video.double() / 255
+    changes = [video.diff(dim=axis).abs().mean(dim=(2, 3, 4)) for axis in (2, 3)]
+    return torch.cat([video.mean(dim=(2, 3, 4)), video.std(dim=(2, 3, 4)), *changes], dim=1)
+
+
+def distance(real: Tensor, made: Tensor) -> float:
+    """Frechet distance between two sets of features [B F]."""
+    one, other = FeatureStatistics.of(real), FeatureStatistics.of(made)
+    return frechet_distance(one.mean(), one.covariance(), other.mean(), other.covariance()).item()
 
 
 def main() -> None:
@@ -40,32 +54,32 @@ def main() -> None:
     args = options.parse_args()
     count, batch = (8, 8) if args.quick else (args.videos, args.batch_size)
     module = LatentDiffusionModule.load_from_checkpoint(args.checkpoint, map_location="cpu").eval()
-    network, schedule = module.average.network, module.schedule
+    network, schedule, denoise = module.average.network, module.schedule, module.denoise
     shape = network.latent_shape
     assert shape is not None
 
-    def draw(sampler: Sampler, name: str, seed: int = 0) -> tuple[Tensor, float]:
+    def draw(sampler: Sampler, name: str, seed: int = 0) -> tuple[Tensor, Tensor, float]:
         started, drawn = time.perf_counter(), []
         for first in tqdm(range(0, count, batch), desc=name, leave=False):
             size = (min(batch, count - first), network.latent_channels, shape.num_tokens)
-            drawn.append(sampler(network, size, generator=torch.Generator().manual_seed(1000 * seed + first)))
-        return features(torch.cat(drawn), shape), time.perf_counter() - started
+            drawn.append(sampler(denoise, size, generator=torch.Generator().manual_seed(1000 * seed + first)))
+        seconds = time.perf_counter() - started
+        pixels = torch.cat([pixel_features(module.to_pixels(latents)) for latents in drawn])
+        return latent_features(torch.cat(drawn), shape), pixels, seconds
 
-    reference, seconds = draw(DDPMSampler(schedule), "ancestral")
-    real = FeatureStatistics.of(reference)
+    reference, reference_pixels, seconds = draw(DDPMSampler(schedule), "ancestral")
     say = sys.stdout.write
     say(f"{count} videos; ancestral sampling took {seconds:.0f} s\n\n")
-    say(f"{'':28s}{'seconds':>9s}{'Frechet':>10s}{'mean off':>10s}{'std off':>10s}\n")
+    say(f"{'':28s}{'seconds':>9s}{'latents':>10s}{'mean off':>10s}{'std off':>10s}{'pixels':>10s}\n")
     samplers: dict[str, Sampler] = {"reference again": DDPMSampler(schedule)}
     samplers |= {f"DDIM {n}, eta {eta:.0f}": DDIMSampler(schedule, n, eta) for n in (100, 20) for eta in (0.0, 1.0)}
     samplers |= {f"DPM-Solver++ {n}": DPMSolverSampler(schedule, n) for n in (10, 15, 20)}
     samplers |= {f"SDE-DPM-Solver++ {n}": DPMSolverSampler(schedule, n, stochastic=True) for n in (10, 15, 20)}
     for name, sampler in samplers.items():
-        drawn, seconds = draw(sampler, name, seed=1)
-        fake = FeatureStatistics.of(drawn)
-        distance = frechet_distance(real.mean(), real.covariance(), fake.mean(), fake.covariance()).item()
+        drawn, pixels, seconds = draw(sampler, name, seed=1)
         mean, deviation = (drawn.mean(0) - reference.mean(0)).abs().chunk(2)
-        say(f"{name:28s}{seconds:9.1f}{distance:10.4f}{mean.max():10.4f}{deviation.max():10.4f}\n")
+        say(f"{name:28s}{seconds:9.1f}{distance(reference, drawn):10.4f}{mean.max():10.4f}{deviation.max():10.4f}")
+        say(f"{distance(reference_pixels, pixels):10.5f}\n")
         sys.stdout.flush()
 
 

@@ -227,7 +227,7 @@ class LatentDiffusionModule(LightningModule):
             return latent
         return self.normalization(latent, frozen.autoencoder.latent_shape)
 
-    def _to_pixels(self, latent: Tensor) -> Tensor:
+    def to_pixels(self, latent: Tensor) -> Tensor:
         """Latent [B C L] as the denoiser sees it -> clip uint8 [B 3 S H W]."""
         frozen = self.load_autoencoder()
         if self.normalization is not None:
@@ -300,20 +300,21 @@ class LatentDiffusionModule(LightningModule):
         shape = (len(numbers), network.latent_channels, network.latent_shape.num_tokens)
         generators = [generator_of(sampling.seed, number) for number in numbers]
         first, later = sampling.samplers(self.schedule)
-        denoise = predicting_noise(self._reporting(self.average.network), self.schedule, self.prediction)
-        denoise = guided(denoise, sampling.guidance)
+        denoise = guided(self.denoise, sampling.guidance)
         latents = sample_clips(denoise, first, later, shape, sampling.num_clips(network.clip_shape[0]), generators)
-        video = torch.cat([self._to_pixels(latent).cpu() for latent in latents], dim=2)
+        video = torch.cat([self.to_pixels(latent).cpu() for latent in latents], dim=2)
         return video[:, :, : sampling.num_frames]
 
-    def _reporting(self, denoise: Denoise) -> Denoise:
-        """`denoise`, telling the progress bar of each call."""
+    @property
+    def denoise(self) -> Denoise:
+        """The averaged denoiser as samplers take it; tells the progress bar of each call."""
+        network = predicting_noise(self.average.network, self.schedule, self.prediction)
         report = self.on_denoise
         if report is None:
-            return denoise
+            return network
 
         def reporting(z_t: Tensor, t: Tensor, condition: Tensor | None = None) -> Tensor:
-            noise = denoise(z_t, t, condition)
+            noise = network(z_t, t, condition)
             report()
             return noise
 

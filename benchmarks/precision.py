@@ -1,0 +1,85 @@
+"""bf16-mixed beside float32: one training run of the demo with each, the same draws, the losses side by side.
+
+    python benchmarks/precision.py --steps 300
+
+Both runs are `pvdm fit` with the demo's configuration and a schedule of so many steps, the adversarial phase in the
+last tenth. Prints means of the losses over tenths of the run, their relative difference, and what validation says at
+the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from pvdm_lightning.cli import main as pvdm
+
+say = sys.stdout.write
+STAGES = {
+    "stage one": ("demo_ae.yaml", "autoencoder", "train/l2", "val/psnr"),
+    "stage two": ("demo_ldm.yaml", "latent_diffusion", "train/loss", "val/loss"),
+}
+
+
+def fit(folder: Path, config: str, precision: str, steps: int, more: Sequence[str]) -> float:
+    """One training run; returns its seconds."""
+    started = time.perf_counter()
+    lengths = {"max_steps": steps, "val_check_interval": steps, "log_every_n_steps": 1, "enable_progress_bar": "false"}
+    options = [part for name, value in lengths.items() for part in (f"--trainer.{name}", str(value))]
+    schedule = ["--model.warmup_steps", str(steps // 10), "--model.decay_steps", str(steps // 2)]
+    saved = ["--trainer.logger.save_dir", str(folder), "--trainer.precision", precision]
+    pvdm(["fit", "--config", config, *options, *schedule, *saved, *more])
+    return time.perf_counter() - started
+
+
+def scalars(folder: Path, tag: str) -> list[float]:
+    """What a run logged under a name."""
+    events = EventAccumulator(str(folder), size_guidance={"scalars": 0}).Reload()
+    return [event.value for event in events.Scalars(tag)]
+
+
+def main() -> None:
+    """Print the losses of both stages."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--steps", type=int, default=300)
+    options.add_argument("--accelerator", default="cpu", help="cpu or cuda")
+    options.add_argument("--quick", action="store_true", help="20 steps: shows that it runs")
+    args = options.parse_args()
+    steps = 20 if args.quick else args.steps
+    machine = ["--trainer.accelerator", args.accelerator]
+    with tempfile.TemporaryDirectory() as folder:
+        for stage, (config, name, loss, validated) in STAGES.items():
+            runs, losses, figures, seconds = {}, {}, {}, {}
+            for precision in ("32-true", "bf16-mixed"):
+                runs[precision] = Path(folder) / precision
+                # Both precisions of stage two stand on the same autoencoder.
+                ae = Path(folder) / "32-true" / "autoencoder" / "version_0" / "checkpoints" / "last.ckpt"
+                one = ["--model.adversarial_start", str(steps * 9 // 10)]
+                given = ["--model.autoencoder_checkpoint", str(ae)] if stage == "stage two" else one
+                seconds[precision] = fit(runs[precision], config, precision, steps, [*machine, *given])
+                logged = runs[precision] / name / "version_0"
+                losses[precision], figures[precision] = scalars(logged, loss), scalars(logged, validated)[-1]
+            report(stage, loss, losses["32-true"], losses["bf16-mixed"])
+            say(f"  {validated:24s}{figures['32-true']:12.4f}{figures['bf16-mixed']:12.4f}\n")
+            say(f"  {'seconds':24s}{seconds['32-true']:12.1f}{seconds['bf16-mixed']:12.1f}\n\n")
+
+
+def report(stage: str, loss: str, exact: Sequence[float], mixed: Sequence[float]) -> None:
+    """Means over tenths of the run."""
+    say(f"{stage}, {loss}\n  {'steps':24s}{'float32':>12s}{'bf16-mixed':>12s}{'difference':>12s}\n")
+    tenth = max(1, len(exact) // 10)
+    for first in range(0, len(exact) - tenth + 1, tenth):
+        one, other = (statistics.fmean(run[first : first + tenth]) for run in (exact, mixed))
+        where = f"{first + 1}-{first + tenth}"
+        say(f"  {where:24s}{one:12.4f}{other:12.4f}{other / one - 1:12.1%}\n")
+
+
+if __name__ == "__main__":
+    main()
