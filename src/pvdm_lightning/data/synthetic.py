@@ -107,7 +107,7 @@ def _draw_shape(rng: np.random.Generator, hue: float) -> _Shape:
     return _Shape(
         kind=SHAPES[rng.integers(len(SHAPES))],
         colour=_colour(hue, rng.uniform(0.5, 0.8), rng.uniform(0.7, 0.95)),
-        size=rng.uniform(0.10, 0.19),
+        size=rng.uniform(0.14, 0.24),
         centre=rng.uniform(0.25, 0.75, 2),
         velocity=rng.uniform(0.008, 0.024) * np.array([np.sin(turn), np.cos(turn)]),
         radius=rng.uniform(0.12, 0.22),
