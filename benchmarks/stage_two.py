@@ -78,7 +78,25 @@ def measure(name: str, base: int, shape: TriplaneShape, rate: float, args: argpa
         row("guidance of weight 0", work, lambda: free(z, t, c), lambda: theirs(z, c, t) - 0 * theirs(z, None, t))
     # AdamW's default loop on a CPU, as the original leaves it.
     original = None if theirs is None else trainer(theirs, lambda: theirs(z, c, t), fused=False)
-    row("training step", gflop(step), trainer(ours, lambda: ours(z, t, c), fused=True), original)
+    own = trainer(ours, lambda: ours(z, t, c), fused=True)
+    row("training step", gflop(step), own, original)
+    row("iteration on cached latents", gflop(step), own, after_encoding(original, args.batch_size))
+
+
+def after_encoding(step: Callable[[], None] | None, batch: int) -> Callable[[], None] | None:
+    """The original's iteration starts from pixels: it encodes both clips of a pair, then makes its step."""
+    encoder = reference.autoencoder()
+    if step is None or encoder is None:
+        return None
+    clip = torch.rand(batch, 3, 16, 256, 256) * 2 - 1
+
+    def iteration() -> None:
+        with torch.no_grad():
+            encoder.extract(clip)
+            encoder.extract(clip)
+        step()
+
+    return iteration
 
 
 def main() -> None:

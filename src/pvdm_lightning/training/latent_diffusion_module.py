@@ -48,8 +48,8 @@ class LatentDiffusionModule(LightningModule):
         autoencoder_checkpoint: Stage-one checkpoint; needed to start training, and not read again after that.
         conditional_probability: lambda, the share of samples trained with the clip before as condition
             (the authors: 0.3 on UCF-101, 0.2 on SkyTimelapse). Videos too short for a pair train without.
-        normalize_latents: Train on latents shifted and scaled to mean 0 and deviation 1, by channel and plane, as the
-            first batch has them; else on the autoencoder's own, as in the paper.
+        normalize_latents: Train on latents shifted and scaled to mean 0 and deviation 1, as the first batch has them;
+            else on the autoencoder's own, as in the paper.
         prediction: What the network learns to predict: noise (the paper), or velocity, which a small network learns
             in fewer steps. Samples are drawn accordingly.
         learning_rate: Of AdamW, after the warm-up.
