@@ -26,7 +26,7 @@ from measure import keep_memory, matmul_rate, parser, say, short
 from step_times import Stopwatch
 from sweep import KINDS, OURS, PIXEL, Clip, Sweep
 
-FRAMES, SIDES, SIDE = (16, 32, 64, 128), (64, 128, 256, 512), 256
+PAPER = 256  # pixels a side of the paper's clips
 
 
 def over_theory(sweep: Sweep, clip: Clip) -> tuple[float, float, float]:
@@ -83,11 +83,18 @@ def options() -> argparse.Namespace:
     given = parser(__doc__)
     given.set_defaults(repeats=3)
     given.add_argument("--base-channels", type=int, default=128, help="width of both denoisers: 128 is S, 256 is L")
+    given.add_argument("--frames", type=int, nargs="+", default=[16, 32, 64, 128], help="at 256 x 256 pixels")
+    given.add_argument("--sides", type=int, nargs="+", default=[64, 128, 256, 512], help="at the least of --frames")
     given.add_argument("--limit", type=float, default=10.0, help="seconds; steps that take longer are only counted")
     given.add_argument("--plot", type=Path, help="draw the costs into this PNG file, too (needs matplotlib)")
     args = given.parse_args()
     if args.base_channels < 32 or args.base_channels % 32:
         given.error(f"--base-channels {args.base_channels}: is not a multiple of 32. Give 128 (S) or 256 (L).")
+    if min(args.frames) < 2:
+        given.error(f"--frames {min(args.frames)}: is too short for a clip. Give 2 or more.")
+    wrong = next((side for side in args.sides if side < 32 or side % 8), None)
+    if wrong is not None:
+        given.error(f"--sides {wrong}: is not a multiple of the patch, 8, of at least 32. Give one, such as 64.")
     if not args.limit >= 0:
         given.error(f"--limit {args.limit:g}: is not a time. Give seconds, or 0 to count alone.")
     if args.repeats < 1:
@@ -104,12 +111,15 @@ def main() -> None:
     keep_memory()
     torch.set_num_threads(args.threads)
     warnings.filterwarnings("ignore", category=FutureWarning, module="video_diffusion_pytorch")
-    sweep = Sweep(32, (4, 8), (32,), 32, (1, 1)) if args.quick else Sweep(args.base_channels, FRAMES, SIDES, SIDE)
+    if args.quick:
+        sweep = Sweep(32, (4, 8), (32,), 32, (1,))
+    else:
+        sweep = Sweep(args.base_channels, tuple(sorted(args.frames)), tuple(sorted(args.sides)), PAPER)
     rate = matmul_rate(512 if args.quick else 2048, cpu_time=args.cpu_time)
-    say(
-        f"float32, batch 1, {sweep.base_channels} base channels; float32 rate of this machine: {rate:.0f} GFLOP/s with "
-    )
-    say(f"{args.threads} threads\nGFLOP and GiB are counted; seconds are medians of {args.repeats}\n")
+    clock = "processor" if args.cpu_time else "clock"
+    say(f"float32, batch 1, {sweep.base_channels} base channels, {args.threads} threads; ")
+    say(f"float32 rate of this machine: {rate:.0f} GFLOP/s\n")
+    say(f"GFLOP and GiB are counted; seconds are of the {clock}, medians of {args.repeats} after a first run\n")
     say("\n" if pixel_unet.installed() else pixel_unet.MISSING + "\n\n")
     sys.stdout.flush()
     stopwatch = Stopwatch(args.limit, rate, args)

@@ -21,7 +21,7 @@ from pvdm_lightning.autoencoder import VideoAutoencoder
 from pvdm_lightning.triplane import Triplane
 
 CARD = 24 * 10**9 / 2**30  # a card's GB are 10^9 bytes, ours are GiB
-TINY = {"dim": 64, "depth": 1, "heads": 2}
+TINY = {"dim": 64, "depth": 1, "heads": 2, "projector_depth": 1}
 
 
 class _Encoding(nn.Module):
