@@ -29,7 +29,7 @@ def draw(sweep: Sweep, path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    figure, rows = plt.subplots(2, 3, figsize=(13, 8), sharex="row", layout="constrained")
+    figure, rows = plt.subplots(2, 3, figsize=(13, 8.5), sharex="row", layout="constrained")
     series = (
         (sweep.by_frames, sweep.frames, f"frames of {sweep.at} x {sweep.at} pixels"),
         (sweep.by_side, sweep.sides, f"side in pixels, {sweep.frames[0]} frames"),
@@ -44,7 +44,7 @@ def draw(sweep: Sweep, path: Path) -> None:
             panel.minorticks_off()
             panel.grid(True, alpha=0.3)
     for panel in rows[0]:  # what the lines are is the same in both rows
-        panel.legend(fontsize=8)
+        panel.legend(fontsize=8, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     figure.suptitle(f"One step at batch 1, float32, {sweep.base_channels} base channels")
     unfinished = path.with_suffix(".unfinished.png")
     figure.savefig(unfinished, dpi=80)

@@ -47,7 +47,7 @@ class Stopwatch:
         runs: dict[str, Callable[[], Any]] = {}
         held = 0.0
         for name, build in builds.items():
-            reason = self._reason((name, kind), gflop[name], held + gib[name])
+            reason = self._reason((name, kind), gflop[name], gib[name], held)
             if reason is None:
                 runs[name] = _step(kind, build)
                 held += gib[name]  # freed blocks stay with the allocator, so each one's peak adds to the next one's
@@ -59,8 +59,8 @@ class Stopwatch:
         self._reached |= {(name, kind): gflop[name] / seconds for name, seconds in medians.items()}
         return medians
 
-    def _reason(self, key: tuple[str, str], gflop: float, gib: float) -> str | None:
-        needed, free = RESIDENT * gib, 0.9 * free_memory()
+    def _reason(self, key: tuple[str, str], gflop: float, gib: float, held: float) -> str | None:
+        needed, free = RESIDENT * gib + held, 0.9 * free_memory()
         if needed > free:
             return f"about {needed:.0f} GiB with the libraries' copies, more than the {free:.0f} that are free"
         # Before the first run of its kind, hope for a third of the machine's rate.

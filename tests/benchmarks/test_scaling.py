@@ -73,7 +73,7 @@ def test_what_does_not_fit_is_left_out_with_its_reason(benchmarks, monkeypatch):
     assert seconds.keys() == {"small"} and seconds["small"] > 0
     assert stopwatch.left_out == [
         "slow, training, 4 x 32 x 32: about 6.0 s, more than --limit 5",
-        "large, training, 4 x 32 x 32: about 12 GiB with the libraries' copies, more than the 9 that are free",
+        "large, training, 4 x 32 x 32: about 11 GiB with the libraries' copies, more than the 9 that are free",
     ]
 
 
