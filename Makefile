@@ -50,6 +50,7 @@ benchmark: install
 	$(BIN)/python benchmarks/stage_one.py --repeats 3 $(if $(REFERENCE),--depth 4)
 	$(BIN)/python benchmarks/compile.py
 	$(BIN)/python benchmarks/memory.py
+	$(BIN)/python benchmarks/scaling.py --frames 16 64 --sides 64 256 --limit 4 --repeats 1
 
 format: install
 	$(BIN)/ruff check --fix .

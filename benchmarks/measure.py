@@ -80,9 +80,18 @@ def _reset_peak() -> None:
 
 def _peak() -> float:
     """Largest resident memory since the last reset, GiB; not a number where the system does not say."""
-    path = Path("/proc/self/status")
+    return _of_proc("self/status", "VmHWM")
+
+
+def free_memory() -> float:
+    """What the system could still give this process and what it holds, GiB; not a number where it does not say."""
+    return _of_proc("meminfo", "MemAvailable") + _of_proc("self/status", "VmRSS")
+
+
+def _of_proc(file: str, field: str) -> float:
+    path = Path("/proc") / file
     lines = path.read_text().splitlines() if path.exists() else []
-    return next((int(line.split()[1]) / 2**20 for line in lines if line.startswith("VmHWM")), float("nan"))
+    return next((int(line.split()[1]) / 2**20 for line in lines if line.startswith(field)), float("nan"))
 
 
 def matmul_rate(size: int = 2048, repeats: int = 5, cpu_time: bool = False) -> float:
@@ -97,13 +106,18 @@ def matmul_rate(size: int = 2048, repeats: int = 5, cpu_time: bool = False) -> f
     return max(2 * size**3 / min(timing.seconds) / 1e9 for timing in timings.values())
 
 
-def gflop(build: Callable[[], Callable[[], Any]]) -> float:
-    """GFLOP of one run of what `build` returns; nothing is computed: tensors are fake."""
+def flops(build: Callable[[], Callable[[], Any]]) -> dict[str, dict[Any, int]]:
+    """FLOP of one run of what `build` returns, by module ("Global": all) and operation; tensors are fake."""
     with FakeTensorMode(), sdpa_kernel(SDPBackend.MATH):
         run = build()
         with FlopCounterMode(display=False) as counter:
             run()
-    return counter.get_total_flops() / 1e9
+    return counter.get_flop_counts()
+
+
+def gflop(build: Callable[[], Callable[[], Any]]) -> float:
+    """GFLOP of one run of what `build` returns; nothing is computed."""
+    return sum(flops(build)["Global"].values()) / 1e9
 
 
 def header(rate: float) -> None:
@@ -123,3 +137,8 @@ def line(what: str, timings: dict[str, Timing], work: float, rate: float) -> Non
         row += f"{reference.median:11.3f}{reference.median / ours.median:6.2f}x"
     say(row + "\n")
     sys.stdout.flush()
+
+
+def short(number: float | None) -> str:
+    """Three digits or so; a dash for what was not measured."""
+    return "-" if number is None else f"{number:.{0 if number >= 100 else 1 if number >= 10 else 2}f}"
