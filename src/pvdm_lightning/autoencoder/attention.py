@@ -35,22 +35,26 @@ class SelfAttention(nn.Module):
         self.to_out = start_at_zero(nn.Linear(heads * head_dim, dim))
 
     def forward(self, x: Tensor, rotation: Rotation | None = None) -> Tensor:
-        """X [B N D] -> [B N D]; `rotation` is (sin, cos), each [N, D_head]."""
-        q, k, v = rearrange(self.to_qkv(x), "b n (three h d) -> three b h n d", three=3, h=self.heads)
+        """X [B N D] -> [B N D]; `rotation` is (sin, cos), each [N 1 D_head]."""
+        qk, v = self.to_qkv(x).unflatten(-1, (3 * self.heads, -1)).split([2 * self.heads, self.heads], dim=2)
         if rotation is not None:
             # Angles stay in float32; the products follow the dtype of autocast.
-            q, k = (rotate(part.float(), *rotation).to(v.dtype) for part in (q, k))
+            # Both at once and as they lie: passes over heads that are strided apart are slower.
+            qk = rotate(qk.float(), *rotation).to(v.dtype)
+        q, k = qk.chunk(2, dim=2)
         return self._attend(q, k, v)
 
     def at_first(self, x: Tensor) -> Tensor:
         """The result at position 0 alone, without positions: x [B N D] -> [B 1 D]."""
         to_q, to_kv = self.to_qkv.weight.split([self.to_qkv.out_features // 3, 2 * self.to_qkv.out_features // 3])
-        q = rearrange(F.linear(x[:, :1], to_q), "b n (h d) -> b h n d", h=self.heads)
-        k, v = rearrange(F.linear(x, to_kv), "b n (two h d) -> two b h n d", two=2, h=self.heads)
+        q = F.linear(x[:, :1], to_q).unflatten(-1, (self.heads, -1))
+        k, v = F.linear(x, to_kv).unflatten(-1, (2, self.heads, -1)).unbind(2)
         return self._attend(q, k, v)
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        return self.to_out(rearrange(F.scaled_dot_product_attention(q, k, v), "b h n d -> b n (h d)"))
+        """Queries, keys and values [B N H D_head] -> [B N D]."""
+        q, k, v = (part.transpose(1, 2) for part in (q, k, v))
+        return self.to_out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
 
 
 class GatedFeedForward(nn.Module):
@@ -112,8 +116,8 @@ class SpaceTimeTransformer(nn.Module):
         frames, height, width = volume.shape[2:]
         # Computed, not stored: a table is cheap, and so any size works with one set of weights.
         with torch.autocast(volume.device.type, enabled=False):
-            time_angles = temporal_angles(frames, self.head_dim, volume.device)
-            space_angles = axial_angles(height, width, self.head_dim, volume.device)
+            time_angles = temporal_angles(frames, self.head_dim, volume.device)[:, None]
+            space_angles = axial_angles(height, width, self.head_dim, volume.device)[:, None]
             time = (time_angles.sin(), time_angles.cos())
             space = (space_angles.sin(), space_angles.cos())
         x = rearrange(volume, "b d s h w -> b s (h w) d")

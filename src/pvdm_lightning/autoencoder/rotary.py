@@ -37,8 +37,9 @@ def axial_angles(height: int, width: int, head_dim: int, device: torch.device, m
 
 
 def rotate(x: Tensor, sin: Tensor, cos: Tensor) -> Tensor:
-    """Turn adjacent pairs of channels of x [... N D_head] by the angles whose sin and cos [N, D_head] are given."""
+    """Turn adjacent pairs of channels of x [B N H D_head] by the angles whose sin and cos [N 1 D_head] are given."""
     even, odd = x.unflatten(-1, (-1, 2)).unbind(-1)
     # The sign goes to the small table rather than through a pass over the large tensor.
-    signed_sin = torch.stack([-sin[:, 0::2], sin[:, 1::2]], dim=-1).flatten(-2)
-    return torch.addcmul(x * cos, torch.stack([odd, even], dim=-1).flatten(-2), signed_sin)
+    signed_sin = torch.stack([-sin[..., 0::2], sin[..., 1::2]], dim=-1).flatten(-2)
+    swapped = torch.stack([odd, even], dim=-1).flatten(-2)
+    return swapped.mul_(signed_sin).addcmul_(x, cos)
