@@ -23,6 +23,7 @@ from pvdm_lightning.diffusion import guided
 from pvdm_lightning.triplane import TriplaneShape
 
 SHAPE = TriplaneShape(16, 32, 32)
+MODELS = {"S": 128, "L": 256}  # base channels
 
 
 def awake(network: nn.Module) -> nn.Module:
@@ -67,7 +68,7 @@ def measure(name: str, base: int, shape: TriplaneShape, rate: float, args: argpa
 
     def row(what: str, work: float, run: Callable[[], Any], original: Callable[[], Any] | None = None) -> None:
         runs = {"ours": run, **({} if theirs is None or original is None else {"reference": original})}
-        line(f"{name} {what}", in_turn(runs, args.repeats, args.cpu_time), work, rate)
+        line(f"PVDM-{name} {what}", in_turn(runs, args.repeats, args.cpu_time), work, rate)
 
     work = gflop(forward)
     with torch.no_grad():
@@ -103,14 +104,16 @@ def main() -> None:
     """Print the lines of each model."""
     options = parser(__doc__)
     options.add_argument("--batch-size", type=int, default=1)
+    options.add_argument("--only", choices=MODELS, help="one of the two models")
     args = options.parse_args()
     keep_memory()
     torch.set_num_threads(args.threads)
     rate = matmul_rate(512 if args.quick else 2048, cpu_time=args.cpu_time)
     header(rate)
     shape = TriplaneShape(4, 8, 8) if args.quick else SHAPE
-    for name, base in {"tiny": 32}.items() if args.quick else {"PVDM-S": 128, "PVDM-L": 256}.items():
-        measure(name, base, shape, rate, args)
+    for name, base in {"tiny": 32}.items() if args.quick else MODELS.items():
+        if args.quick or args.only in (None, name):
+            measure(name, base, shape, rate, args)
 
 
 if __name__ == "__main__":

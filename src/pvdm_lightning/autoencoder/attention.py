@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from pvdm_lightning.autoencoder.linear import Linear
 from pvdm_lightning.autoencoder.rotary import axial_angles, rotate, temporal_angles
 
 Rotation = tuple[Tensor, Tensor]
@@ -31,8 +32,8 @@ class SelfAttention(nn.Module):
     def __init__(self, dim: int, heads: int, head_dim: int) -> None:
         super().__init__()
         self.heads = heads
-        self.to_qkv = nn.Linear(dim, 3 * heads * head_dim, bias=False)
-        self.to_out = start_at_zero(nn.Linear(heads * head_dim, dim))
+        self.to_qkv = Linear(dim, 3 * heads * head_dim, bias=False)
+        self.to_out = start_at_zero(Linear(heads * head_dim, dim))
 
     def forward(self, x: Tensor, rotation: Rotation | None = None) -> Tensor:
         """X [B N D] -> [B N D]; `rotation` is (sin, cos), each [N 1 D_head]."""
@@ -62,8 +63,8 @@ class GatedFeedForward(nn.Module):
 
     def __init__(self, dim: int, expansion: int = 4) -> None:
         super().__init__()
-        self.to_hidden = nn.Linear(dim, 2 * expansion * dim)
-        self.to_out = start_at_zero(nn.Linear(expansion * dim, dim))
+        self.to_hidden = Linear(dim, 2 * expansion * dim)
+        self.to_out = start_at_zero(Linear(expansion * dim, dim))
 
     def forward(self, x: Tensor) -> Tensor:
         value, gate = self.to_hidden(x).chunk(2, dim=-1)

@@ -4,6 +4,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from pvdm_lightning.autoencoder.attention import SpaceTimeTransformer
+from pvdm_lightning.autoencoder.linear import Linear
 
 
 class VideoEncoder(nn.Module):
@@ -12,7 +13,7 @@ class VideoEncoder(nn.Module):
     def __init__(self, patch: int, transformer: SpaceTimeTransformer, dim: int) -> None:
         super().__init__()
         self.patch = patch
-        self.embed = nn.Linear(3 * patch * patch, dim)
+        self.embed = Linear(3 * patch * patch, dim)
         nn.init.zeros_(self.embed.bias)
         self.transformer = transformer
 
