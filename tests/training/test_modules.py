@@ -153,6 +153,15 @@ def test_samples_follow_what_the_network_predicts(prediction, tmp_path):
         assert (video.int() - expected).abs().max() <= 1
 
 
+def test_a_checkpoint_that_learned_another_prediction_is_refused(diffusion):
+    checkpoint = {"state_dict": diffusion.state_dict(), "hyper_parameters": {"prediction": "velocity"}}
+    checkpoint["autoencoder"] = diffusion.autoencoder.autoencoder.config
+    with pytest.raises(UserError, match=r"--model.prediction noise: .* predict velocity. Give velocity, or start"):
+        diffusion.on_load_checkpoint(checkpoint)
+    checkpoint["hyper_parameters"] = {}  # of before there was a choice
+    diffusion.on_load_checkpoint(checkpoint)
+
+
 def test_sampling_counts():
     sampling = Sampling(num_frames=33, num_sampling_steps=100, num_sampling_steps_later=20)
     assert sampling.num_clips(16) == 3

@@ -192,6 +192,10 @@ class LatentDiffusionModule(LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.attach_carried_autoencoder(checkpoint)
         refuse_other_shapes(self.state_dict(), checkpoint["state_dict"], getattr(self._trainer, "ckpt_path", "it"))
+        learned = checkpoint["hyper_parameters"].get("prediction", "noise")
+        if learned != self.prediction:
+            problem = f"the checkpoint's network learned to predict {learned}"
+            raise UserError("--model.prediction", self.prediction, problem, f"Give {learned}, or start afresh.")
 
     # Training
 
