@@ -208,7 +208,8 @@ class LatentDiffusionModule(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_train_batch_start(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        if self.normalization is not None and not self.normalization.measured:
+        # Asked in the first step alone: a GPU would have to be waited for.
+        if self.normalization is not None and self.global_step == 0 and not self.normalization.measured:
             frozen = self.load_autoencoder()
             add_up = partial(self.trainer.strategy.reduce, reduce_op="sum")
             self.normalization.measure(frozen.to_latent(batch["clip"]), frozen.autoencoder.latent_shape, add_up)

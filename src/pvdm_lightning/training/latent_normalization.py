@@ -62,5 +62,6 @@ class LatentNormalization(nn.Module):
 
     def _spread(self, shape: TriplaneShape) -> Tensor:
         """The means [C 3] -> [C L], one for each token."""
-        lengths = torch.tensor(shape.lengths, device=self.mean.device)
-        return self.mean.repeat_interleave(lengths, dim=1, output_size=shape.num_tokens)
+        return torch.cat(
+            [self.mean[:, plane, None].expand(-1, length) for plane, length in enumerate(shape.lengths)], dim=1
+        )
