@@ -6,8 +6,7 @@
 Both train the same denoiser, with the validation left out; the runs take turns, and the median of each counts. From
 pixels, a step waits for its clips, encodes them and then does what a step from the cache does. The autoencoder is
 untrained: its cost does not depend on its weights. Where other programs share the machine, the processor's seconds tell
-more than the clock's. The networks are those of the demo, or the paper's S or L with its
-autoencoder at 256 x 256.
+more than the clock's. The networks are those of the demo, or the paper's S or L with its autoencoder at 256 x 256.
 """
 
 import argparse
@@ -20,6 +19,7 @@ import warnings
 from typing import Any
 
 import torch
+import yaml
 from lightning import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
@@ -28,18 +28,19 @@ from pvdm_lightning.commands import encode
 from pvdm_lightning.data import CachedLatents, ClipDataModule, Synthetic, VideoFolder
 from pvdm_lightning.data.latent_cache import CacheOptions
 from pvdm_lightning.denoiser import TriplaneUNet
+from pvdm_lightning.shipped_configs import config_folder
 from pvdm_lightning.training import FrozenAutoencoder, LatentDiffusionModule, LatentEncoder
 
-DEMO_AUTOENCODER = {
-    **{"resolution": 32, "patch": 4, "latent_channels": 8, "dim": 128, "depth": 1, "heads": 4, "head_dim": 32},
-    **{"projector_depth": 1, "projector_mlp_dim": 256},
-}
-DEMO_DENOISER = {
-    **{"base_channels": 32, "channel_multipliers": (1, 2, 2), "blocks_per_level": 1},
-    **{"attention_levels": (1, 2), "heads": 4},
-}
+
+def of_demo(stage: str, network: str) -> dict[str, Any]:
+    """The arguments of a network in a configuration of the demo."""
+    model = yaml.safe_load((config_folder() / f"demo_{stage}.yaml").read_text(encoding="utf-8"))["model"]
+    arguments: dict[str, Any] = model["init_args"][network]["init_args"]
+    return arguments
+
+
 SIZES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "demo": (DEMO_AUTOENCODER, DEMO_DENOISER),
+    "demo": (of_demo("ae", "autoencoder"), of_demo("ldm", "denoiser")),
     "S": ({}, {"base_channels": 128}),
     "L": ({}, {"base_channels": 256}),
 }
@@ -78,7 +79,7 @@ def trainer_of(args: argparse.Namespace, steps: int = 0, *callbacks: Callback) -
 def measure(network: VideoAutoencoder, data: LightningDataModule, args: argparse.Namespace) -> tuple[float, float]:
     """Steps a second, and seconds of the processor a step, of a fresh run without its first steps."""
     torch.manual_seed(0)
-    module = LatentDiffusionModule(TriplaneUNet(latent_channels=network.latent_channels, **SIZES[args.size][1]))
+    module = LatentDiffusionModule(TriplaneUNet(**SIZES[args.size][1]))
     module.attach_autoencoder(FrozenAutoencoder(network))
     times = StepTimes()
     trainer_of(args, args.warmup + args.steps, times).fit(module, data)
