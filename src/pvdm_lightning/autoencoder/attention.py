@@ -6,8 +6,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from pvdm_lightning.autoencoder.linear import Linear
 from pvdm_lightning.autoencoder.rotary import axial_angles, rotate, temporal_angles
+from pvdm_lightning.products import Linear, attend, linear
 
 Rotation = tuple[Tensor, Tensor]
 
@@ -26,7 +26,7 @@ def start_at_zero(layer: nn.Linear) -> nn.Linear:
 class SelfAttention(nn.Module):
     """Multi-head self-attention over the second last axis; q, k, v without bias, optional rotary positions.
 
-    Attention is computed by scaled_dot_product_attention, so its matrix is never stored.
+    The attention matrix is never stored.
     """
 
     def __init__(self, dim: int, heads: int, head_dim: int) -> None:
@@ -48,14 +48,14 @@ class SelfAttention(nn.Module):
     def at_first(self, x: Tensor) -> Tensor:
         """The result at position 0 alone, without positions: x [B N D] -> [B 1 D]."""
         to_q, to_kv = self.to_qkv.weight.split([self.to_qkv.out_features // 3, 2 * self.to_qkv.out_features // 3])
-        q = F.linear(x[:, :1], to_q).unflatten(-1, (self.heads, -1))
-        k, v = F.linear(x, to_kv).unflatten(-1, (2, self.heads, -1)).unbind(2)
+        q = linear(x[:, :1], to_q).unflatten(-1, (self.heads, -1))
+        k, v = linear(x, to_kv).unflatten(-1, (2, self.heads, -1)).unbind(2)
         return self._attend(q, k, v)
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Queries, keys and values [B N H D_head] -> [B N D]."""
         q, k, v = (part.transpose(1, 2) for part in (q, k, v))
-        return self.to_out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+        return self.to_out(attend(q, k, v).transpose(1, 2).flatten(2))
 
 
 class GatedFeedForward(nn.Module):

@@ -4,7 +4,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from pvdm_lightning.autoencoder.attention import SpaceTimeTransformer
-from pvdm_lightning.autoencoder.linear import Linear
+from pvdm_lightning.products import Linear
 
 
 class VideoEncoder(nn.Module):

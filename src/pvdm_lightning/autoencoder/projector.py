@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pvdm_lightning.autoencoder.attention import SelfAttention, start_at_zero
-from pvdm_lightning.autoencoder.linear import Linear
+from pvdm_lightning.products import Linear
 from pvdm_lightning.triplane import Triplane, TriplaneShape
 
 LATENT_GAIN = 4.0

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from pvdm_lightning.denoiser.plane_convolution import on_each_plane
+from pvdm_lightning.products import attend
 from pvdm_lightning.triplane import Triplane, TriplaneShape
 
 
@@ -32,7 +32,7 @@ class TokenAttention(nn.Module):
         # The released weights order the output channels of to_qkv as (head, q k v, channel of the head).
         # The fused kernels want the channels of a head side by side; else the whole matrix would be stored.
         q, k, v = qkv.flatten(2).unflatten(1, (self.heads, 3, -1)).permute(2, 0, 1, 4, 3).contiguous()
-        attended = F.scaled_dot_product_attention(q, k, v)
+        attended = attend(q, k, v)
         return attended.transpose(2, 3).flatten(1, 2).unflatten(2, qkv.shape[2:])
 
 

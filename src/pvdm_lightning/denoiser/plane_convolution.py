@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pvdm_lightning.products import multiply_add
 from pvdm_lightning.triplane import Triplane
 
 
@@ -34,7 +35,7 @@ def as_product(conv: nn.Conv2d, planes: Triplane) -> Triplane:
     batch, shape = planes.z_s.shape[0], planes.shape
     patches = torch.cat([F.unfold(plane, kernel_size=3, padding=1) for plane in planes], dim=2)
     assert conv.bias is not None
-    product = torch.addmm(conv.bias[:, None], conv.weight.flatten(1), patches.transpose(0, 1).flatten(1))
+    product = multiply_add(conv.weight.flatten(1), patches.transpose(0, 1).flatten(1), conv.bias[:, None])
     return Triplane.from_sequence(product.unflatten(1, (batch, -1)).transpose(0, 1), shape)
 
 

@@ -1,0 +1,65 @@
+"""Which of a CPU's two libraries multiplies float32 matrices: PyTorch's BLAS, or oneDNN, which convolves.
+
+On some processors the BLAS has no code for their widest instructions and reaches half of oneDNN's rate. PyTorch hands
+products to oneDNN where it is told that they may be rounded to bfloat16. On a processor that multiplies bfloat16 no
+faster oneDNN then computes in float32 all the same; whether this one does is measured, not assumed.
+"""
+
+import functools
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+CLEARLY = 1.4  # so that a disturbed race does not send the processes of a run along different routes
+_SIDE = 1024
+
+
+@contextmanager
+def through_onednn() -> Iterator[None]:
+    """Hand float32 products inside to oneDNN; only where `onednn_is_better`."""
+    matmul = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
+    before = matmul.fp32_precision
+    matmul.fp32_precision = "bf16"
+    try:
+        yield
+    finally:
+        matmul.fp32_precision = before
+
+
+def may_choose(*tensors: Tensor) -> bool:
+    """Whether the choice is ours: float32 of a CPU, neither cast nor compiled nor a stand-in without contents."""
+    return (
+        all(type(x).__module__ != "torch._subclasses.fake_tensor" for x in tensors)
+        and all(x.device.type == "cpu" and x.dtype == torch.float32 for x in tensors)
+        and not torch.is_autocast_enabled("cpu")
+        and not torch.compiler.is_compiling()
+        and onednn_is_better(torch.get_num_threads())
+    )
+
+
+@functools.cache
+def onednn_is_better(threads: int) -> bool:
+    """Whether oneDNN is clearly faster and as exact, found out once for a number of threads; about 50 ms."""
+    if not hasattr(getattr(torch.backends.mkldnn, "matmul", None), "fp32_precision"):
+        return False  # an older PyTorch
+    draws = torch.Generator().manual_seed(0)
+    a, b = (torch.randn(_SIDE, _SIDE, generator=draws) for _ in range(2))
+
+    def other() -> Tensor:
+        with through_onednn():
+            return a @ b
+
+    with torch.no_grad():
+        seconds, other_seconds = (min(_seconds(run) for _ in range(6)) for run in (lambda: a @ b, other))
+        exact = a.double() @ b.double()
+        error, other_error = ((run() - exact).abs().max() for run in (lambda: a @ b, other))
+    return seconds > CLEARLY * other_seconds and bool(other_error < 4 * error)
+
+
+def _seconds(run: Callable[[], Tensor]) -> float:
+    started = time.perf_counter()
+    run()
+    return time.perf_counter() - started
