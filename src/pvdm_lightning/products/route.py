@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 CLEARLY = 1.4  # so that a disturbed race does not send the processes of a run along different routes
 _SIDE = 1024
@@ -32,7 +32,7 @@ def through_onednn() -> Iterator[None]:
 def may_choose(*tensors: Tensor) -> bool:
     """Whether the choice is ours: float32 of a CPU, neither cast nor compiled nor a stand-in without contents."""
     return (
-        all(type(x).__module__ != "torch._subclasses.fake_tensor" for x in tensors)
+        all(type(x) in (Tensor, nn.Parameter) for x in tensors)
         and all(x.device.type == "cpu" and x.dtype == torch.float32 for x in tensors)
         and not torch.is_autocast_enabled("cpu")
         and not torch.compiler.is_compiling()
