@@ -16,7 +16,7 @@ def attention(kind):
 
 def against_the_formula(module: TokenAttention, x):
     """x + W_o softmax(q k / sqrt(d)) v, each head by itself, the matrix written out."""
-    heads = module.to_qkv(module.norm(x)).chunk(module.heads, dim=1)
+    heads = module.to_qkv(module.norm(x).mT).mT.chunk(module.heads, dim=1)
     attended = []
     for head in heads:
         q, k, v = head.chunk(3, dim=1)

@@ -6,7 +6,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from pvdm_lightning.products import Linear, attend, attention, matrix, multiply_add, route
+from pvdm_lightning.products import Linear, PointwiseLinear, attend, attention, matrix, multiply_add, route
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_linear_layer(other_route, shape, bias):
     layer, x = Linear(6, 11, bias=bias), torch.randn(*shape, 6, requires_grad=True)
     out = layer(x)
     same_values_and_gradients(out, F.linear(x, layer.weight, layer.bias), [x, *layer.parameters()])
-    assert len(other_route) == 2  # forward and backward
+    assert len(other_route) == 3  # one forward, two backward
 
 
 @exact
@@ -77,6 +77,30 @@ def test_recomputed_activations_give_the_same_gradients(other_route):
     layer, x = Linear(6, 11), torch.randn(4, 6, requires_grad=True)
     recomputed = checkpoint(layer, x, use_reentrant=False)
     same_values_and_gradients(recomputed, layer(x), [x, *layer.parameters()])
+
+
+@exact
+@pytest.mark.parametrize("batch", [1, 3])
+def test_layer_of_the_channels(other_route, batch):
+    torch.manual_seed(0)
+    layer, x = PointwiseLinear(6, 11), torch.randn(batch, 6, 4, 5, requires_grad=True)
+    convolved = F.conv2d(x, layer.weight[:, :, None, None], layer.bias)
+    same_values_and_gradients(layer(x), convolved, [x, *layer.parameters()])
+    assert other_route
+
+
+@exact
+def test_compiled_the_route_is_the_same(other_route):
+    """In one graph, forward and backward."""
+    torch.manual_seed(0)
+    layer, x = Linear(8, 24), torch.randn(2, 5, 8, requires_grad=True)
+
+    def attended(x):
+        return attend(*layer(x).unflatten(2, (2, 3, 4)).permute(3, 0, 2, 1, 4))
+
+    compiled = torch.compile(attended, backend="aot_eager", fullgraph=True)(x)
+    assert len(other_route) == 2
+    same_values_and_gradients(compiled, attended(x), [x, *layer.parameters()])
 
 
 def test_what_is_not_float32_work_of_a_cpu_goes_the_plain_way(other_route, monkeypatch):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
-from pvdm_lightning.denoiser.plane_convolution import on_each_plane
-from pvdm_lightning.products import attend
+from pvdm_lightning.products import Linear, PointwiseLinear, attend
 from pvdm_lightning.triplane import Triplane, TriplaneShape
 
 
@@ -22,18 +22,25 @@ class TokenAttention(nn.Module):
         super().__init__()
         self.heads = heads
         self.norm = nn.GroupNorm(norm_groups, channels)
-        self.to_qkv = nn.Conv1d(channels, 3 * channels, kernel_size=1)
-        self.to_out = nn.Conv1d(channels, channels, kernel_size=1)
+        self.to_qkv = Linear(channels, 3 * channels)
+        self.to_out = PointwiseLinear(channels, channels)
         nn.init.zeros_(self.to_out.weight)
-        nn.init.zeros_(self.to_out.bias)  # type: ignore[arg-type]
+        nn.init.zeros_(self.to_out.bias)
+
+    def qkv(self, normed: Tensor) -> Tensor:
+        """Queries, keys and values [B N 3C] of normed features [B C N]."""
+        # A linear layer on the tokens puts the channels of a head side by side, as the fused kernels want them.
+        return self.to_qkv(normed.transpose(1, 2))
 
     def attend(self, qkv: Tensor) -> Tensor:
-        """Queries, keys and values [B 3C ...] of tokens that see each other -> [B C ...]."""
+        """Queries, keys and values [B N 3C] of tokens that see each other -> [B N C]."""
         # The released weights order the output channels of to_qkv as (head, q k v, channel of the head).
-        # The fused kernels want the channels of a head side by side; else the whole matrix would be stored.
-        q, k, v = qkv.flatten(2).unflatten(1, (self.heads, 3, -1)).permute(2, 0, 1, 4, 3).contiguous()
-        attended = attend(q, k, v)
-        return attended.transpose(2, 3).flatten(1, 2).unflatten(2, qkv.shape[2:])
+        q, k, v = qkv.unflatten(2, (self.heads, 3, -1)).permute(3, 0, 2, 1, 4)
+        return attend(q, k, v).transpose(1, 2).flatten(2)
+
+    def out(self, attended: Tensor) -> Tensor:
+        """[B N C] -> [B C N]."""
+        return self.to_out(attended.transpose(1, 2))
 
 
 class PlaneSelfAttention(nn.Module):
@@ -46,9 +53,17 @@ class PlaneSelfAttention(nn.Module):
     def forward(self, x: Tensor, shape: TriplaneShape) -> Tensor:
         """X [B C L] of planes `shape` -> [B C L]."""
         attention = self.attention
-        normed = Triplane.from_sequence(x, shape).map(attention.norm).to_sequence()
-        qkv = Triplane.from_sequence(attention.to_qkv(normed), shape)
-        return x + attention.to_out(on_each_plane(attention.attend, qkv).to_sequence())
+        qkv = attention.qkv(Triplane.from_sequence(x, shape).map(attention.norm).to_sequence())
+        return x + attention.out(self._attend(qkv, shape))
+
+    def _attend(self, qkv: Tensor, shape: TriplaneShape) -> Tensor:
+        s, h, w = shape.lengths
+        attend = self.attention.attend
+        if h != w:
+            return torch.cat([attend(plane) for plane in qkv.split([s, h, w], dim=1)], dim=1)
+        z_s, both = qkv.split([s, h + w], dim=1)
+        both = attend(both.unflatten(1, (2, h)).flatten(0, 1))  # z^h and z^w in one call
+        return torch.cat([attend(z_s), both.unflatten(0, (-1, 2)).flatten(1, 2)], dim=1)
 
 
 class TriplaneAttention(nn.Module):
@@ -61,4 +76,4 @@ class TriplaneAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """X [B C L] -> [B C L]."""
         attention = self.attention
-        return x + attention.to_out(attention.attend(attention.to_qkv(attention.norm(x))))
+        return x + attention.out(attention.attend(attention.qkv(attention.norm(x))))

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pvdm_lightning.denoiser.plane_convolution import convolve_planes
+from pvdm_lightning.products import PointwiseLinear
 from pvdm_lightning.triplane import Triplane, TriplaneShape
 
 
@@ -62,7 +63,7 @@ class ResidualBlock(nn.Module):
         self.out_conv = nn.Conv2d(out_channels, out_channels, kernel_size=3, padding=1)
         nn.init.zeros_(self.out_conv.weight)
         nn.init.zeros_(self.out_conv.bias)  # type: ignore[arg-type]
-        self.skip = nn.Identity() if in_channels == out_channels else nn.Conv2d(in_channels, out_channels, 1)
+        self.skip = nn.Identity() if in_channels == out_channels else PointwiseLinear(in_channels, out_channels)
 
     def forward(self, x: Tensor, time: Tensor, shape: TriplaneShape, out_shape: TriplaneShape | None = None) -> Tensor:
         """Features x [B C L] of planes `shape`, time [B T] -> [B C' L'] of planes `out_shape`.
@@ -86,4 +87,4 @@ class ResidualBlock(nn.Module):
         h = convolve_planes(self.in_conv, h)
         h = h.map(lambda plane: F.silu(torch.addcmul(shift, self.out_norm(plane), 1 + scale)))
         h = convolve_planes(self.out_conv, h)
-        return self.skip(x[:, :, None]).squeeze(2) + h.to_sequence()
+        return self.skip(x) + h.to_sequence()

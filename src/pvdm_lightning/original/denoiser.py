@@ -13,6 +13,8 @@ _ANCHOR = "time_embed.0.weight"
 _MULTIPLIERS = (1, 2, 4, 4)
 _BLOCKS_PER_LEVEL = 2
 _ATTENTION_LEVELS = (0, 1, 2)
+# Its convolutions with a kernel of one position are linear layers of ours.
+_POINTWISE = ("qkv.weight", "proj_out.weight", "skip_connection.weight")
 
 
 def load_denoiser(state_dict: Mapping[str, Tensor], latent_shape: TriplaneShape, num_heads: int = 8) -> TriplaneUNet:
@@ -26,7 +28,10 @@ def load_denoiser(state_dict: Mapping[str, Tensor], latent_shape: TriplaneShape,
     Raises:
         ValueError: A key is missing, left over or misshapen; it is named.
     """
-    weights = strip_prefix(state_dict, _ANCHOR)
+    weights = {
+        key: weight.flatten(1) if key.endswith(_POINTWISE) else weight
+        for key, weight in strip_prefix(state_dict, _ANCHOR).items()
+    }
     if "out.2.weight" not in weights:
         raise ValueError("the state dict does not fit; keys missing: out.2.weight")
     model = TriplaneUNet(

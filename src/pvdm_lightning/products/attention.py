@@ -19,21 +19,42 @@ def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """softmax(q k^T / sqrt(D)) v of queries, keys and values [B H N D] with a last stride of 1."""
     if min(q.shape[2], k.shape[2]) < LEAST_TOKENS or not may_choose(q, k, v):
         return F.scaled_dot_product_attention(q, k, v)
-    return _Attention.apply(q, k, v)
+    return _attention(q, k, v)[0]
 
 
-class _Attention(torch.autograd.Function):
-    """The kernel that F.scaled_dot_product_attention takes on a CPU, its products through oneDNN."""
+@torch.library.custom_op("pvdm_lightning::attention", mutates_args=())
+def _attention(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    """The kernel that F.scaled_dot_product_attention takes on a CPU: attended values, log of the sums [B N H]."""
+    with through_onednn():
+        return _flash(q, k, v)
 
-    @staticmethod
-    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        with through_onednn():
-            attended, log_sums = _flash(q, k, v)
-        ctx.save_for_backward(q, k, v, attended, log_sums)
-        return attended
 
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        q, k, v, attended, log_sums = ctx.saved_tensors
-        with through_onednn():
-            return _flash_backward(grad, q, k, v, attended, log_sums, 0.0, False)
+@torch.library.custom_op("pvdm_lightning::attention_backward", mutates_args=())
+def _attention_backward(
+    grad: Tensor, q: Tensor, k: Tensor, v: Tensor, attended: Tensor, log_sums: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    with through_onednn():
+        return _flash_backward(grad, q, k, v, attended, log_sums, 0.0, False)
+
+
+@_attention.register_fake
+def _(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    return _flash(q, k, v)
+
+
+@_attention_backward.register_fake
+def _(
+    grad: Tensor, q: Tensor, k: Tensor, v: Tensor, attended: Tensor, log_sums: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    return _flash_backward(grad, q, k, v, attended, log_sums, 0.0, False)
+
+
+def _keep(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: tuple[Tensor, Tensor]) -> None:
+    ctx.save_for_backward(*inputs, *output)
+
+
+def _gradients(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    return _attention_backward(grad, *ctx.saved_tensors)
+
+
+_attention.register_autograd(_gradients, setup_context=_keep)

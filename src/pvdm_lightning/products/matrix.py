@@ -1,7 +1,5 @@
 """Matrix products and linear layers by the chosen route, their gradients too."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch
@@ -21,36 +19,60 @@ class Linear(nn.Linear):
         return linear(x, self.weight, self.bias)
 
 
+class PointwiseLinear(nn.Linear):
+    """A linear layer of the channels, x [B D ...] -> [B D' ...]: a convolution whose kernel is one position."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        # One product for the batch; as W x, not x W, which reads the large weights of few positions as they lie.
+        columns = x.flatten(2).transpose(0, 1).flatten(1)
+        product = multiply_add(self.weight, columns, self.bias[:, None])
+        return product.unflatten(1, (len(x), *x.shape[2:])).transpose(0, 1)
+
+
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """As F.linear: x [... D], weight [D' D], bias [D'] -> [... D']."""
     if x.numel() * len(weight) < LEAST_WORK or not may_choose(x, weight):
         return F.linear(x, weight, bias)
-    return _Product.apply(x.flatten(0, -2), weight.t(), bias).unflatten(0, x.shape[:-1])
+    return _product(x.flatten(0, -2), weight.t(), bias).unflatten(0, x.shape[:-1])
 
 
 def multiply_add(a: Tensor, b: Tensor, bias: Tensor) -> Tensor:
     """A [M K] times b [K N] plus a bias that broadcasts to [M N]."""
     if a.numel() * b.shape[1] < LEAST_WORK or not may_choose(a, b):
         return torch.addmm(bias, a, b)
-    return _Product.apply(a, b, bias)
+    return _product(a, b, bias)
 
 
-class _Product(torch.autograd.Function):
-    """a b + bias, through oneDNN forward and backward."""
+@torch.library.custom_op("pvdm_lightning::product", mutates_args=())
+def _product(a: Tensor, b: Tensor, bias: Tensor | None) -> Tensor:
+    """A b + bias through oneDNN; an operator of PyTorch, so that torch.compile takes it as it is."""
+    with through_onednn():
+        return a @ b if bias is None else torch.addmm(bias, a, b)
 
-    @staticmethod
-    def forward(ctx: Any, a: Tensor, b: Tensor, bias: Tensor | None) -> Tensor:
-        ctx.save_for_backward(a, b)
-        ctx.bias_shape = None if bias is None else bias.shape
-        with through_onednn():
-            return a @ b if bias is None else torch.addmm(bias, a, b)
 
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-        a, b = ctx.saved_tensors
-        for_a, for_b, for_bias = ctx.needs_input_grad
-        with through_onednn():
-            grad_a = grad @ b.t() if for_a else None
-            # In the memory order of b, which for a linear layer is a transposed weight.
-            grad_b = None if not for_b else a.t() @ grad if b.is_contiguous() else (grad.t() @ a).t()
-        return grad_a, grad_b, grad.sum_to_size(ctx.bias_shape) if for_bias else None
+@_product.register_fake
+def _(a: Tensor, b: Tensor, bias: Tensor | None) -> Tensor:
+    return a.new_empty(len(a), b.shape[1])
+
+
+def _keep(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor | None], output: Tensor) -> None:
+    a, b, bias = inputs
+    ctx.save_for_backward(a, b)
+    ctx.bias_shape = None if bias is None else bias.shape
+
+
+def _gradients(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    a, b = ctx.saved_tensors
+    for_a, for_b, for_bias = ctx.needs_input_grad
+    # In the memory order of a and b, which may be transposed views, as the weight of a linear layer.
+    grad_a = None if not for_a else _like(a, grad, b.t())
+    grad_b = None if not for_b else _like(b, a.t(), grad)
+    return grad_a, grad_b, grad.sum_to_size(ctx.bias_shape) if for_bias else None
+
+
+def _like(x: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """A b, transposed in memory if x is."""
+    return _product(a, b, None) if x.is_contiguous() else _product(b.t(), a.t(), None).t()
+
+
+_product.register_autograd(_gradients, setup_context=_keep)

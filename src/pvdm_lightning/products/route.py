@@ -30,14 +30,18 @@ def through_onednn() -> Iterator[None]:
 
 
 def may_choose(*tensors: Tensor) -> bool:
-    """Whether the choice is ours: float32 of a CPU, neither cast nor compiled nor a stand-in without contents."""
+    """Whether oneDNN may take them and is better: float32 of a CPU, neither cast nor stand-ins without contents."""
     return (
         all(type(x) in (Tensor, nn.Parameter) for x in tensors)
         and all(x.device.type == "cpu" and x.dtype == torch.float32 for x in tensors)
         and not torch.is_autocast_enabled("cpu")
-        and not torch.compiler.is_compiling()
-        and onednn_is_better(torch.get_num_threads())
+        and _chosen()
     )
+
+
+@torch.compiler.assume_constant_result
+def _chosen() -> bool:
+    return onednn_is_better(torch.get_num_threads())
 
 
 @functools.cache
