@@ -21,9 +21,6 @@ install: .venv/installed
 # Small networks keep two cores busier as two processes than as two threads.
 TWO := $(shell nvidia-smi -L > /dev/null 2>&1 || echo --trainer.accelerator cpu --trainer.devices 2 --trainer.strategy ddp)
 
-# Keeps glibc from handing freed blocks back to the system, which costs the U-Net a third of its time on a CPU.
-demo: export MALLOC_MMAP_THRESHOLD_ = 1073741824
-demo: export MALLOC_TRIM_THRESHOLD_ = 4294967296
 demo: install
 	$(BIN)/pvdm fit --config demo_ae.yaml --trainer.logger.save_dir $(RUN)
 	$(BIN)/pvdm encode $(TWO) --ckpt_path $(AUTOENCODER) --output.dir $(RUN)/latents

@@ -15,6 +15,7 @@ ALLOWED = {
     "pretrained": {"errors"},
     "lpips_vgg": set(),
     "whole_file": set(),
+    "cpu_memory": set(),
     "shipped_configs": {"errors"},
     "products": set(),
     "autoencoder": {"errors", "products", "triplane"},
@@ -28,7 +29,8 @@ ALLOWED = {
     "evaluation": {"errors", "pretrained", "whole_file", "data", "metrics", "original", "training"},
     "callbacks": {"errors", "whole_file", "data", "training"},
     "commands": {"errors", "whole_file", "data", "metrics", "original", "training", "evaluation", "callbacks"},
-    "cli": {"errors", "data", "training", "evaluation", "callbacks", "commands", "shipped_configs"},
+    "cli": {"errors", "cpu_memory", "data", "training", "evaluation", "callbacks", "commands", "shipped_configs"},
+    "__main__": {"cpu_memory", "cli"},
 }
 WITH_LIGHTNING = {"training", "evaluation", "callbacks", "commands", "cli"}
 

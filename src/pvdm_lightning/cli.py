@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader
 
 from pvdm_lightning import commands
 from pvdm_lightning.callbacks import Checkpoints, PredictionWriter, RunRecord, SamplingProgress, Throughput, VideoLogger
+from pvdm_lightning.cpu_memory import keep_freed_memory
 from pvdm_lightning.data import ClipDataModule
 from pvdm_lightning.data.latent_cache import CacheOptions
 from pvdm_lightning.errors import UserError
@@ -127,6 +128,8 @@ class PvdmCLI(LightningCLI):
         """Nothing: Lightning's own lets the checkpoint's hyper-parameters override the command line's."""
 
     def after_instantiate_classes(self) -> None:
+        if self.trainer.strategy.root_device.type == "cpu":
+            keep_freed_memory()
         self._attach_what_the_model_lacks()
         if self._get(self.config_init, "compile"):
             self.model.compile_networks()

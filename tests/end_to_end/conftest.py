@@ -81,7 +81,7 @@ def run(*args):
 
 def spawn(folder, *args):
     """`pvdm ARGS` in a process of its own (several, for ddp); returns what it printed."""
-    return spawn_command(folder, [sys.executable, "-m", "pvdm_lightning.cli", *map(str, args)])
+    return spawn_command(folder, [sys.executable, "-m", "pvdm_lightning", *map(str, args)])
 
 
 def spawn_file(folder, *args):

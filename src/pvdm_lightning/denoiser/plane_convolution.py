@@ -27,7 +27,7 @@ def few_positions(planes: Triplane) -> bool:
     The bound is where the two met, in float32 for 256 to 1024 channels, forward and backward.
     """
     batch, channels = planes.z_s.shape[:2]
-    return 2 * batch * planes.shape.num_tokens <= channels
+    return batch * planes.shape.num_tokens <= channels
 
 
 def as_product(conv: nn.Conv2d, planes: Triplane) -> Triplane:

@@ -1,0 +1,15 @@
+"""The command `pvdm`, also as `python -m pvdm_lightning`."""
+
+from pvdm_lightning.cpu_memory import use_large_pages
+
+
+def main() -> None:
+    """Settings that come before PyTorch, then the command."""
+    use_large_pages()
+    from pvdm_lightning import cli
+
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()
