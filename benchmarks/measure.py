@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ctypes
 import os
 import statistics
 import sys
@@ -60,6 +61,7 @@ class Timing:
 def in_turn(runs: dict[str, Callable[[], Any]], repeats: int, cpu_time: bool = False) -> dict[str, Timing]:
     """Time the runs A B A B ..., after one of each that does not count."""
     clock = time.process_time if cpu_time else time.perf_counter
+    _release()
     timings = {name: Timing([], 0.0) for name in runs}
     for repeat in range(repeats + 1):
         for name, run in runs.items():
@@ -71,6 +73,13 @@ def in_turn(runs: dict[str, Callable[[], Any]], repeats: int, cpu_time: bool = F
                 timings[name].seconds.append(seconds)
                 timings[name].peak = max(timings[name].peak, _peak())
     return timings
+
+
+def _release() -> None:
+    """Give back what earlier runs left in the allocator, so that it does not add to the memory of these."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
+    if trim is not None:
+        trim(0)
 
 
 def _reset_peak() -> None:
