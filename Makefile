@@ -1,7 +1,7 @@
 # Two commands do everything on a fresh machine with Python 3.10-3.13:
 #   make demo   install, train both stages on generated videos, sample
 #   make test   install, ruff, mypy, tests
-# make benchmark prints what a step costs; with REFERENCE=checkout beside the original, in turn.
+# make benchmark prints what a step costs, on the GPU if there is one; with REFERENCE=checkout beside the original, in turn.
 PYTHON ?= python3
 BIN := .venv/bin
 RUN := runs/demo-$(shell date +%Y%m%d-%H%M%S)
@@ -18,8 +18,9 @@ install: .venv/installed
 	$(BIN)/python -m pip install --editable ".[dev]"
 	touch $@
 
+GPU := $(shell nvidia-smi -L > /dev/null 2>&1 && echo --device cuda --precision bf16-mixed)
 # Small networks keep two cores busier as two processes than as two threads.
-TWO := $(shell nvidia-smi -L > /dev/null 2>&1 || echo --trainer.accelerator cpu --trainer.devices 2 --trainer.strategy ddp)
+TWO := $(if $(GPU),,--trainer.accelerator cpu --trainer.devices 2 --trainer.strategy ddp)
 
 demo: install
 	$(BIN)/pvdm fit --config demo_ae.yaml --trainer.logger.save_dir $(RUN)
@@ -43,9 +44,9 @@ test: install
 	$(BIN)/pytest
 
 benchmark: install
-	$(BIN)/python benchmarks/stage_two.py
-	$(BIN)/python benchmarks/stage_one.py --repeats 3 $(if $(REFERENCE),--depth 4)
-	$(BIN)/python benchmarks/compile.py
+	$(BIN)/python benchmarks/stage_two.py $(if $(GPU),$(GPU) --compile --batch-size 16)
+	$(BIN)/python benchmarks/stage_one.py --repeats 3 $(if $(GPU),$(GPU) --compile --batch-size 8,$(if $(REFERENCE),--depth 4))
+	$(BIN)/python benchmarks/compile.py $(GPU)
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/scaling.py --frames 16 64 --sides 64 256 --limit 4 --repeats 1
 

@@ -1,6 +1,7 @@
 """torch.compile: what the first step costs, and what every later one gains.
 
     python benchmarks/compile.py
+    python benchmarks/compile.py --device cuda --precision bf16-mixed
 
 Needs a C++ compiler on a CPU. Prints seconds of the denoiser's forward and training step, and of encoding.
 """
@@ -13,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from measure import in_turn, keep_memory, parser, say
+from measure import add_device_options, cast, in_turn, keep_memory, parser, say
 from stage_two import SHAPE, awake, inputs
 
 from pvdm_lightning.autoencoder import VideoAutoencoder
@@ -32,33 +33,38 @@ def measure(name: str, make: Piece, args: argparse.Namespace) -> None:
         compiled.compile()
     started = time.perf_counter()
     run(compiled)
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
     first = time.perf_counter() - started
     timings = in_turn({"plain": lambda: run(plain), "compiled": lambda: run(compiled)}, args.repeats, args.cpu_time)
     before, after = timings["plain"].median, timings["compiled"].median
-    say(f"{name:34s}{first:9.1f}{before:9.3f}{after:10.3f}{before / after:6.2f}x\n")
+    say(f"{name:38s}{first:9.1f}{before:9.3f}{after:10.3f}{before / after:6.2f}x\n")
 
 
 def main() -> None:
     """Print a line for each piece."""
-    args = parser(__doc__).parse_args()
+    options = parser(__doc__)
+    add_device_options(options)
+    args = options.parse_args()
     keep_memory()
     torch.set_num_threads(args.threads)
     shape = TriplaneShape(4, 8, 8) if args.quick else SHAPE
-    z, t, c = inputs(1, shape)
+    z, t, c = inputs(1, shape, args.device)
     sizes: dict[str, Any] = {"resolution": 32, "dim": 64, "depth": 1, "heads": 2} if args.quick else {}
 
     def denoise() -> tuple[torch.nn.Module, Callable[[torch.nn.Module], Any]]:
-        return awake(TriplaneUNet(shape, base_channels=32 if args.quick else 128)), lambda network: network(z, t, c)
+        network = awake(TriplaneUNet(shape, base_channels=32 if args.quick else 128)).to(args.device)
+        return network, lambda network: cast(network, args)(z, t, c)
 
     def train() -> tuple[torch.nn.Module, Callable[[torch.nn.Module], Any]]:
-        return denoise()[0], lambda network: network(z, t, c).square().mean().backward()
+        return denoise()[0], lambda network: cast(network, args)(z, t, c).square().mean().backward()
 
     def encode() -> tuple[torch.nn.Module, Callable[[torch.nn.Module], Any]]:
-        network = VideoAutoencoder(**sizes)
-        clip = torch.rand(1, 3, *network.clip_shape)
-        return network, lambda network: network.encode(clip)
+        network = VideoAutoencoder(**sizes).to(args.device)
+        clip = torch.rand(1, 3, *network.clip_shape, device=args.device)
+        return network, lambda network: cast(network.encode, args)(clip)
 
-    say(f"{'':34s}{'first':>9s}{'plain':>9s}{'compiled':>10s}{'gain':>7s}\n")
+    say(f"{'':38s}{'first':>9s}{'plain':>9s}{'compiled':>10s}{'gain':>7s}\n")
     for name, make, gradients in (
         ("PVDM-S denoising step", denoise, False),
         ("PVDM-S forward and backward", train, True),

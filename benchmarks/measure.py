@@ -35,6 +35,21 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     return options
 
 
+def add_device_options(options: argparse.ArgumentParser) -> None:
+    """Where both sides run, and how ours does; the original runs as published, in float32 and as written."""
+    options.add_argument("--device", default="cpu", help="cpu, cuda or cuda:1; on a GPU the memory is that of the GPU")
+    options.add_argument("--precision", choices=("32-true", "bf16-mixed"), default="32-true", help="of our side")
+
+
+def cast(function: Callable[..., Any], args: argparse.Namespace) -> Callable[..., Any]:
+    """Our side's `function` in --precision."""
+    return torch.autocast(torch.device(args.device).type, torch.bfloat16, enabled=_mixed(args))(function)
+
+
+def _mixed(args: argparse.Namespace) -> bool:
+    return bool(args.precision == "bf16-mixed")
+
+
 def keep_memory() -> None:
     """Start this process again so that it keeps freed blocks and takes large pages: a third of the time goes there."""
     if any(os.environ.get(name) != value for name, value in _MEMORY.items()):
@@ -68,6 +83,8 @@ def in_turn(runs: dict[str, Callable[[], Any]], repeats: int, cpu_time: bool = F
             _reset_peak()
             started = clock()
             run()
+            if torch.cuda.is_initialized():
+                torch.cuda.synchronize()
             seconds = clock() - started
             if repeat:
                 timings[name].seconds.append(seconds)
@@ -83,13 +100,17 @@ def _release() -> None:
 
 
 def _reset_peak() -> None:
+    if torch.cuda.is_initialized():
+        torch.cuda.reset_peak_memory_stats()
     path = Path("/proc/self/clear_refs")
     if path.exists():
         path.write_text("5")
 
 
 def _peak() -> float:
-    """Largest resident memory since the last reset, GiB; not a number where the system does not say."""
+    """Largest memory since the last reset, GiB: of the GPU in use, or resident; not a number if nobody says."""
+    if torch.cuda.is_initialized():
+        return torch.cuda.max_memory_allocated() / 2**30
     return _of_proc("self/status", "VmHWM")
 
 
@@ -104,15 +125,18 @@ def _of_proc(file: str, field: str) -> float:
     return next((int(line.split()[1]) / 2**20 for line in lines if line.startswith(field)), float("nan"))
 
 
-def matmul_rate(size: int = 2048, repeats: int = 5, cpu_time: bool = False) -> float:
-    """The best float32 rate of this machine in GFLOP/s: of a matrix product and of a 1 x 1 convolution, the faster.
+def matmul_rate(
+    args: argparse.Namespace, device: str = "cpu", dtype: torch.dtype = torch.float32, repeats: int = 5
+) -> float:
+    """The best rate of this machine in GFLOP/s: of a matrix product and of a 1 x 1 convolution, the faster.
 
     The two take different libraries on a CPU, and which is faster differs from processor to processor.
     """
-    a, b = torch.randn(size, size), torch.randn(size, size)
+    size = 512 if args.quick else 2048 if device == "cpu" else 8192
+    a, b = torch.randn(2, size, size, device=device, dtype=dtype)
     image, kernel = a.view(1, size, -1, 64), b[:, :, None, None]
     runs = {"product": lambda: a @ b, "convolution": lambda: torch.conv2d(image, kernel)}
-    timings = in_turn(runs, repeats, cpu_time)
+    timings = in_turn(runs, repeats, args.cpu_time)
     return max(2 * size**3 / min(timing.seconds) / 1e9 for timing in timings.values())
 
 
@@ -130,19 +154,23 @@ def gflop(build: Callable[[], Callable[[], Any]]) -> float:
     return sum(flops(build)["Global"].values()) / 1e9
 
 
-def header(rate: float) -> None:
-    """What the table's columns are."""
-    say(f"float32 rate of this machine: {rate:.0f} GFLOP/s with {torch.get_num_threads()} threads\n\n")
+def header(args: argparse.Namespace) -> float:
+    """What the table's columns are, under the rate that is returned, GFLOP/s."""
+    rate = matmul_rate(args, args.device, torch.bfloat16 if _mixed(args) else torch.float32)
+    of = f"{torch.get_num_threads()} threads" if args.device == "cpu" else torch.cuda.get_device_name(args.device)
+    how = f"ours in {args.precision}{', compiled' if args.compile else ''}, batch {args.batch_size}"
+    say(f"{'bfloat16' if _mixed(args) else 'float32'} rate of this machine: {rate:.0f} GFLOP/s, {of}; {how}\n\n")
     say(
-        f"{'':34s}{'seconds':>9s}{'spread':>8s}{'GiB':>7s}{'GFLOP':>9s}{'of rate':>9s}{'reference':>11s}{'ratio':>7s}\n"
+        f"{'':38s}{'seconds':>9s}{'spread':>8s}{'GiB':>7s}{'GFLOP':>9s}{'of rate':>9s}{'reference':>11s}{'ratio':>7s}\n"
     )
+    return rate
 
 
 def line(what: str, timings: dict[str, Timing], work: float, rate: float) -> None:
     """One row: ours, and the reference's seconds and the ratio where it was run."""
     ours, reference = timings["ours"], timings.get("reference")
     share = work / ours.median / rate
-    row = f"{what:34s}{ours.median:9.3f}{ours.spread:8.0%}{ours.peak:7.2f}{work:9.0f}{share:9.0%}"
+    row = f"{what:38s}{ours.median:9.3f}{ours.spread:8.0%}{ours.peak:7.2f}{work:9.0f}{share:9.0%}"
     if reference is not None:
         row += f"{reference.median:11.3f}{reference.median / ours.median:6.2f}x"
     say(row + "\n")

@@ -115,7 +115,7 @@ def main() -> None:
         sweep = Sweep(32, (4, 8), (32,), 32, (1,))
     else:
         sweep = Sweep(args.base_channels, tuple(sorted(args.frames)), tuple(sorted(args.sides)), PAPER)
-    rate = matmul_rate(512 if args.quick else 2048, cpu_time=args.cpu_time)
+    rate = matmul_rate(args)
     clock = "processor" if args.cpu_time else "clock"
     say(f"float32, batch 1, {sweep.base_channels} base channels, {args.threads} threads; ")
     say(f"float32 rate of this machine: {rate:.0f} GFLOP/s\n")

@@ -2,6 +2,7 @@
 
     python benchmarks/stage_one.py
     REFERENCE=checkout python benchmarks/stage_one.py --batch-size 1 --repeats 3
+    python benchmarks/stage_one.py --device cuda --precision bf16-mixed --compile --batch-size 8
 
 Without LPIPS, which is the same network on both sides. The original runs its discriminators from the first step on, at
 weight 0; so does its side here. It keeps all activations (23 GiB a clip): `--depth 4` times both with half the blocks.
@@ -9,39 +10,41 @@ weight 0; so does its side here. It keeps all activations (23 GiB a clip): `--de
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable
 from typing import Any
 
 import reference
 import torch
-from measure import gflop, header, in_turn, keep_memory, line, matmul_rate, parser
+from measure import add_device_options, cast, gflop, header, in_turn, keep_memory, line, parser, say
 from torch import Tensor, nn
 
 from pvdm_lightning.adversarial import PatchDiscriminator, feature_matching, generator_hinge
 from pvdm_lightning.autoencoder import VideoAutoencoder
 
 
-def reconstruction_step(network: nn.Module, clip: Tensor, fused: bool = True) -> Callable[[], None]:
+def reconstruction_step(network: nn.Module, clip: Tensor, args: argparse.Namespace) -> Callable[[], None]:
     """Forward, L1, backward, AdamW: a step before the adversarial phase."""
-    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-6, fused=fused)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-6, fused=True)
+    forward = cast(network, args)
 
     def step() -> None:
-        (network(clip) - clip).abs().mean().backward()
+        (forward(clip).float() - clip).abs().mean().backward()
         optimizer.step()
         optimizer.zero_grad()
 
     return step
 
 
-def adversarial_step(network: nn.Module, clip: Tensor) -> Callable[[], None]:
+def adversarial_step(network: nn.Module, clip: Tensor, args: argparse.Namespace) -> Callable[[], None]:
     """The autoencoder's turn of the adversarial phase."""
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-6, fused=True)
     views: list[tuple[nn.Module, Callable[[Tensor], Tensor]]] = [
-        (PatchDiscriminator(2).requires_grad_(False), lambda x: x[:, :, 0]),
-        (PatchDiscriminator(3).requires_grad_(False), lambda x: x),
+        (PatchDiscriminator(2).requires_grad_(False).to(args.device), lambda x: x[:, :, 0]),
+        (PatchDiscriminator(3).requires_grad_(False).to(args.device), lambda x: x),
     ]
 
-    def step() -> None:
+    def losses() -> Tensor:
         made = network(clip)
         loss = (made - clip).abs().mean()
         for discriminator, view in views:
@@ -49,7 +52,12 @@ def adversarial_step(network: nn.Module, clip: Tensor) -> Callable[[], None]:
             with torch.no_grad():
                 real = discriminator(view(clip))[1]
             loss = loss + generator_hinge(logits) + feature_matching(real, features)
-        loss.backward()
+        return loss
+
+    forward = cast(losses, args)
+
+    def step() -> None:
+        forward().backward()
         optimizer.step()
         optimizer.zero_grad()
 
@@ -80,22 +88,31 @@ def original_step(network: Any, judges: Any, clip: Tensor, weight: float) -> Cal
 def main() -> None:
     """Print a line for each piece."""
     options = parser(__doc__)
+    add_device_options(options)
+    options.add_argument("--compile", action="store_true", help="compile our side; the runs that compile do not count")
     options.add_argument("--batch-size", type=int, default=1)
     options.add_argument("--depth", type=int, default=8, help="blocks of the encoder and of the decoder")
     options.add_argument("--no-training", action="store_true", help="encode and decode alone")
     args = options.parse_args()
     keep_memory()
     torch.set_num_threads(args.threads)
-    rate = matmul_rate(512 if args.quick else 2048, cpu_time=args.cpu_time)
-    header(rate)
+    rate = header(args)
     sizes: dict[str, Any] = {"resolution": 32, "dim": 64, "depth": 1, "heads": 2} if args.quick else {}
     sizes = {"depth": args.depth, **sizes}
-    ours = VideoAutoencoder(**sizes)
-    clip = torch.rand(args.batch_size, 3, *ours.clip_shape) * 2 - 1
+
+    def own(**options: Any) -> VideoAutoencoder:
+        network = VideoAutoencoder(**sizes, **options).to(args.device)
+        if args.compile:
+            network.compile_parts()
+        return network
+
+    ours = own()
+    clip = torch.rand(args.batch_size, 3, *ours.clip_shape, device=args.device) * 2 - 1
     theirs: Any = None if args.quick else reference.autoencoder()
     if theirs is not None:
         for transformer in (theirs.encoder, theirs.decoder):
             transformer.layers = transformer.layers[: args.depth]
+        theirs.to(args.device)
 
     def fake(piece: Callable[[VideoAutoencoder, Tensor], Any]) -> float:
         return gflop(lambda: piece_of(piece))
@@ -106,25 +123,30 @@ def main() -> None:
 
     def row(what: str, work: float, run: Callable[[], Any], original: Callable[[], Any] | None) -> None:
         runs = {"ours": run, **({} if theirs is None or original is None else {"reference": original})}
-        line(what, in_turn(runs, args.repeats, args.cpu_time), work, rate)
+        try:
+            line(what, in_turn(runs, args.repeats, args.cpu_time), work, rate)
+        except torch.OutOfMemoryError:
+            say(f"{what:38s} does not fit into the memory of the GPU\n")
 
     with torch.no_grad():
-        latent = ours.encode(clip)
+        encode, decode = cast(ours.encode, args), cast(ours.decode, args)
+        latent = encode(clip)
         work = fake(lambda network, x: network.encode(x))
-        row("encode", work, lambda: ours.encode(clip), lambda: theirs.extract(clip))
+        row("encode", work, lambda: encode(clip), lambda: theirs.extract(clip))
         sequence = latent.to_sequence()
         whole = fake(lambda network, x: network(x))
-        row("decode", whole - work, lambda: ours.decode(latent), lambda: theirs.decode_from_sample(sequence))
+        row("decode", whole - work, lambda: decode(latent), lambda: theirs.decode_from_sample(sequence))
     if args.no_training:
         return
     work = fake(lambda network, x: network(x).mean().backward())
     judges = reference.discriminators() if theirs is not None else None
+    for judge in (judges.frame, judges.clip) if judges is not None else ():
+        judge.to(args.device)
     original = None if theirs is None else original_step(theirs, judges, clip, 0.0)
-    row("training step", work, reconstruction_step(ours, clip), original)
+    row("training step", work, reconstruction_step(ours, clip, args), original)
     original = None if theirs is None else original_step(theirs, judges, clip, 1.0)
-    row("training step, adversarial", work, adversarial_step(ours, clip), original)
-    recomputing = VideoAutoencoder(**sizes, checkpointing=True)
-    row("training step, checkpointing", work, reconstruction_step(recomputing, clip), None)
+    row("training step, adversarial", work, adversarial_step(ours, clip, args), original)
+    row("training step, checkpointing", work, reconstruction_step(own(checkpointing=True), clip, args), None)
 
 
 if __name__ == "__main__":
