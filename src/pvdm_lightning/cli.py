@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
+from threading import current_thread, main_thread
 from typing import Any
 
 import torch
@@ -130,6 +132,9 @@ class PvdmCLI(LightningCLI):
     def after_instantiate_classes(self) -> None:
         if self.trainer.strategy.root_device.type == "cpu":
             keep_freed_memory()
+        if self.subcommand in ("validate", "test", "predict") and current_thread() is main_thread():
+            # Lightning only takes note of it, for the end of a step of training; here a step may be a long video.
+            signal.signal(signal.SIGTERM, _end)
         self._attach_what_the_model_lacks()
         if self._get(self.config_init, "compile"):
             self.model.compile_networks()
@@ -300,6 +305,10 @@ def _quieten() -> None:
         ".*ShardLoader. across ranks is zero.*",
     ):
         warnings.filterwarnings("ignore", message=message)
+
+
+def _end(signum: int, _: object) -> None:
+    raise SystemExit(128 + signum)
 
 
 def _fail(message: str) -> None:

@@ -1,9 +1,14 @@
 """`pvdm predict`: videos in files."""
 
+import os
+import signal
+
 import av
 import numpy as np
 import pytest
 from PIL import Image
+
+from pvdm_lightning.denoiser import TriplaneUNet
 
 
 def sample(pvdm, trained, folder, *more, formats="[npy]"):
@@ -42,6 +47,24 @@ def test_formats_and_length(pvdm, workdir, trained):
     gif = Image.open("out/video_00001.gif")
     assert gif.n_frames == 10
     assert gif.info["duration"] == 200
+
+
+def test_being_terminated_ends_the_run_at_once(pvdm, workdir, trained, monkeypatch):
+    forward, before, calls = TriplaneUNet.forward, signal.getsignal(signal.SIGTERM), []
+
+    def terminated(*args):
+        calls.append(1)
+        if len(calls) == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return forward(*args)
+
+    monkeypatch.setattr(TriplaneUNet, "forward", terminated)
+    with pytest.raises(SystemExit) as ended:
+        sample(pvdm, trained, "out", "--sampling.num_videos", 1)
+    signal.signal(signal.SIGTERM, before)
+    assert ended.value.code == 143
+    assert len(calls) == 2
+    assert not list(workdir.glob("out/*"))
 
 
 def test_a_seed_gives_the_same_videos_in_any_batch(pvdm, workdir, trained):
