@@ -4,10 +4,11 @@ import pytest
 import torch
 
 from pvdm_lightning.denoiser import plane_convolution
-from pvdm_lightning.denoiser.plane_convolution import as_product, convolve_planes, few_positions, on_each_plane
+from pvdm_lightning.denoiser.plane_convolution import as_product, convolve_planes, on_each_plane, stacked
 from pvdm_lightning.triplane import Triplane, TriplaneShape
 
-SHAPES = [TriplaneShape(2, 4, 4), TriplaneShape(3, 5, 2), TriplaneShape(1, 1, 1), TriplaneShape(4, 1, 3)]
+SQUARE = [TriplaneShape(2, 4, 4), TriplaneShape(1, 1, 1), TriplaneShape(5, 3, 3)]
+SHAPES = [*SQUARE, TriplaneShape(3, 5, 2), TriplaneShape(4, 1, 3)]
 
 
 def planes_of(shape, batch=2, channels=32):
@@ -15,8 +16,10 @@ def planes_of(shape, batch=2, channels=32):
     return sequence.requires_grad_()
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("route", [as_product, on_each_plane])
+@pytest.mark.parametrize(
+    ("route", "shape"),
+    [*((route, shape) for route in (as_product, on_each_plane) for shape in SHAPES), *((stacked, s) for s in SQUARE)],
+)
 def test_each_route_is_three_convolutions(shape, route):
     """The values, and the gradients of the input, the kernel and the bias."""
     torch.manual_seed(0)
@@ -31,22 +34,34 @@ def test_each_route_is_three_convolutions(shape, route):
         assert torch.allclose(ours, apart, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize(("frames", "side", "batch", "few"), [(4, 8, 2, True), (4, 8, 16, False), (16, 32, 1, False)])
-def test_which_route_is_taken(monkeypatch, frames, side, batch, few):
-    """Of PVDM-L at 16 x 256 x 256: the product at sides of 8 and 4, the convolution above, or in large batches."""
-    shape, taken = TriplaneShape(frames, side, side), []
-    planes = Triplane.from_sequence(torch.zeros(batch, 1024, shape.num_tokens), shape)
-    assert few_positions(planes) == few
-    monkeypatch.setattr(plane_convolution, "as_product", lambda conv, planes: taken.append("product"))
-    monkeypatch.setattr(plane_convolution, "on_each_plane", lambda conv, planes: taken.append("convolution"))
-    convolve_planes(torch.nn.Conv2d(1024, 1, kernel_size=3, padding=1), planes)
-    assert taken == ["product" if few else "convolution"]
+@pytest.mark.parametrize(
+    ("frames", "height", "width", "batch", "channels", "expected"),
+    [
+        (16, 32, 32, 1, 256, "on_each_plane"),
+        (8, 16, 16, 1, 512, "stacked"),
+        (4, 8, 8, 1, 1024, "as_product"),
+        (4, 8, 8, 4, 1024, "stacked"),
+        (4, 8, 8, 64, 1024, "on_each_plane"),
+        (8, 16, 8, 1, 512, "on_each_plane"),
+    ],
+)
+def test_which_route_is_taken(monkeypatch, frames, height, width, batch, channels, expected):
+    """Of PVDM-L at 16 x 256 x 256, level by level; in larger batches; planes of unequal width do not stack."""
+    shape, taken = TriplaneShape(frames, height, width), []
+    planes = Triplane.from_sequence(torch.zeros(batch, channels, shape.num_tokens), shape)
+    for name in ("as_product", "stacked", "on_each_plane"):
+        monkeypatch.setattr(plane_convolution, name, lambda conv, planes, name=name: taken.append(name))
+    convolve_planes(torch.nn.Conv2d(channels, 1, kernel_size=3, padding=1), planes)
+    assert taken == [expected]
 
 
 def test_bfloat16_autocast():
     conv, shape = torch.nn.Conv2d(32, 8, kernel_size=3, padding=1), TriplaneShape(2, 4, 4)
     with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
-        product = as_product(conv, Triplane.from_sequence(planes_of(shape), shape)).to_sequence()
-        apart = on_each_plane(conv, Triplane.from_sequence(planes_of(shape), shape)).to_sequence()
-    assert product.dtype == apart.dtype == torch.bfloat16
-    assert (product - apart).abs().max() <= 0.02  # two digits of bfloat16 at a size of 1
+        product, below, apart = (
+            route(conv, Triplane.from_sequence(planes_of(shape), shape)).to_sequence()
+            for route in (as_product, stacked, on_each_plane)
+        )
+    for other in (product, below):
+        assert other.dtype == apart.dtype == torch.bfloat16
+        assert (other - apart).abs().max() <= 0.02  # two digits of bfloat16 at a size of 1

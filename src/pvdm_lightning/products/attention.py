@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from pvdm_lightning.products.route import may_choose, through_onednn
 
-LEAST_TOKENS = 256
+LEAST_TOKENS = 1024
 """Tokens below which the products of a head are too small for oneDNN, which prepares each anew."""
 
 _flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu

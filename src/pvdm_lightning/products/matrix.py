@@ -47,7 +47,9 @@ def multiply_add(a: Tensor, b: Tensor, bias: Tensor) -> Tensor:
 def _product(a: Tensor, b: Tensor, bias: Tensor | None) -> Tensor:
     """A b + bias through oneDNN; an operator of PyTorch, so that torch.compile takes it as it is."""
     with through_onednn():
-        return a @ b if bias is None else torch.addmm(bias, a, b)
+        product = a @ b
+    # Not torch.addmm, which copies the bias to every row and has oneDNN add to that: 2 to 4 % slower.
+    return product if bias is None else product.add_(bias)
 
 
 @_product.register_fake
