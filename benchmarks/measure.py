@@ -12,14 +12,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
+from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from pvdm_lightning.denoiser import plane_convolution
+from pvdm_lightning.products.route import onednn_is_better, through_onednn
+
 # As the command sets them (pvdm_lightning.cpu_memory), and from the start of the process: for both sides.
-_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**32), "THP_MEM_ALLOC_ENABLE": "1"}
+ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**32), "THP_MEM_ALLOC_ENABLE": "1"}
+WARM_UP = 2  # runs until the heap has found its size; what the first two fetch from the system, later ones find
 say = sys.stdout.write
 
 
@@ -32,6 +38,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     options.add_argument(
         "--cpu-time", action="store_true", help="seconds of the process, not of the clock (one thread)"
     )
+    options.set_defaults(device="cpu", precision="32-true")
     return options
 
 
@@ -52,8 +59,8 @@ def _mixed(args: argparse.Namespace) -> bool:
 
 def keep_memory() -> None:
     """Start this process again so that it keeps freed blocks and takes large pages: a third of the time goes there."""
-    if any(os.environ.get(name) != value for name, value in _MEMORY.items()):
-        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **_MEMORY})
+    if any(os.environ.get(name) != value for name, value in ALLOCATOR.items()):
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **ALLOCATOR})
 
 
 @dataclass
@@ -74,22 +81,27 @@ class Timing:
 
 
 def in_turn(runs: dict[str, Callable[[], Any]], repeats: int, cpu_time: bool = False) -> dict[str, Timing]:
-    """Time the runs A B A B ..., after one of each that does not count."""
-    clock = time.process_time if cpu_time else time.perf_counter
+    """Time the runs A B A B ... in this process, after WARM_UP of each that do not count."""
     _release()
     timings = {name: Timing([], 0.0) for name in runs}
-    for repeat in range(repeats + 1):
+    for repeat in range(-WARM_UP, repeats):
         for name, run in runs.items():
-            _reset_peak()
-            started = clock()
-            run()
-            if torch.cuda.is_initialized():
-                torch.cuda.synchronize()
-            seconds = clock() - started
-            if repeat:
+            seconds, peak = timed(run, cpu_time)
+            if repeat >= 0:
                 timings[name].seconds.append(seconds)
-                timings[name].peak = max(timings[name].peak, _peak())
+                timings[name].peak = max(timings[name].peak, peak)
     return timings
+
+
+def timed(run: Callable[[], Any], cpu_time: bool) -> tuple[float, float]:
+    """Seconds of one run, and the largest memory during it in GiB."""
+    clock = time.process_time if cpu_time else time.perf_counter
+    _reset_peak()
+    started = clock()
+    run()
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
+    return clock() - started, _peak()
 
 
 def _release() -> None:
@@ -125,24 +137,52 @@ def _of_proc(file: str, field: str) -> float:
     return next((int(line.split()[1]) / 2**20 for line in lines if line.startswith(field)), float("nan"))
 
 
-def matmul_rate(
-    args: argparse.Namespace, device: str = "cpu", dtype: torch.dtype = torch.float32, repeats: int = 5
-) -> float:
-    """The best rate of this machine in GFLOP/s: of a matrix product and of a 1 x 1 convolution, the faster.
-
-    The two take different libraries on a CPU, and which is faster differs from processor to processor.
-    """
-    size = 512 if args.quick else 2048 if device == "cpu" else 8192
-    a, b = torch.randn(2, size, size, device=device, dtype=dtype)
+def _products(args: argparse.Namespace, dtype: torch.dtype) -> tuple[float, dict[str, Callable[[], Any]]]:
+    """GFLOP of a large product, and the ways to compute it; on a CPU they take different libraries."""
+    size = 512 if args.quick else 2048 if args.device == "cpu" else 8192
+    a, b = torch.randn(2, size, size, device=args.device, dtype=dtype)
     image, kernel = a.view(1, size, -1, 64), b[:, :, None, None]
-    runs = {"product": lambda: a @ b, "convolution": lambda: torch.conv2d(image, kernel)}
+    runs: dict[str, Callable[[], Any]] = {"product": lambda: a @ b, "convolution": lambda: torch.conv2d(image, kernel)}
+    if args.device == "cpu" and dtype == torch.float32 and onednn_is_better(torch.get_num_threads()):
+
+        def other() -> Tensor:
+            with through_onednn():
+                return a @ b
+
+        runs["product of oneDNN"] = other
+    return 2 * size**3 / 1e9, runs
+
+
+def _dtype(args: argparse.Namespace) -> torch.dtype:
+    return torch.bfloat16 if _mixed(args) else torch.float32
+
+
+def matmul_rate(args: argparse.Namespace, repeats: int = 5) -> float:
+    """The best rate of this machine in GFLOP/s, over the ways to compute a large product."""
+    work, runs = _products(args, _dtype(args))
     timings = in_turn(runs, repeats, args.cpu_time)
-    return max(2 * size**3 / min(timing.seconds) / 1e9 for timing in timings.values())
+    return max(work / min(timing.seconds) for timing in timings.values())
+
+
+def product_work(args: argparse.Namespace) -> float:
+    """GFLOP of `fastest_product`."""
+    return _products(args, _dtype(args))[0]
+
+
+def fastest_product(args: argparse.Namespace) -> Callable[[], Any]:
+    """The fastest of the ways to compute the product of `matmul_rate`."""
+    _, runs = _products(args, _dtype(args))
+    timings = in_turn(runs, 3, args.cpu_time)
+    return runs[min(timings, key=lambda name: min(timings[name].seconds))]
 
 
 def flops(build: Callable[[], Callable[[], Any]]) -> dict[str, dict[Any, int]]:
-    """FLOP of one run of what `build` returns, by module ("Global": all) and operation; tensors are fake."""
-    with FakeTensorMode(), sdpa_kernel(SDPBackend.MATH):
+    """FLOP of one run of what `build` returns, by module ("Global": all) and operation; tensors are fake.
+
+    Planes are convolved one by one there: rows of zeros between stacked ones are no work.
+    """
+    apart = patch.object(plane_convolution, "STACKED_UP_TO", 0.0)
+    with apart, FakeTensorMode(), sdpa_kernel(SDPBackend.MATH):
         run = build()
         with FlopCounterMode(display=False) as counter:
             run()
@@ -154,16 +194,15 @@ def gflop(build: Callable[[], Callable[[], Any]]) -> float:
     return sum(flops(build)["Global"].values()) / 1e9
 
 
-def header(args: argparse.Namespace) -> float:
-    """What the table's columns are, under the rate that is returned, GFLOP/s."""
-    rate = matmul_rate(args, args.device, torch.bfloat16 if _mixed(args) else torch.float32)
+def header(args: argparse.Namespace) -> None:
+    """How the machine and our side are set, and what the columns of `line` are."""
     of = f"{torch.get_num_threads()} threads" if args.device == "cpu" else torch.cuda.get_device_name(args.device)
     how = f"ours in {args.precision}{', compiled' if args.compile else ''}, batch {args.batch_size}"
-    say(f"{'bfloat16' if _mixed(args) else 'float32'} rate of this machine: {rate:.0f} GFLOP/s, {of}; {how}\n\n")
-    say(
-        f"{'':38s}{'seconds':>9s}{'spread':>8s}{'GiB':>7s}{'GFLOP':>9s}{'of rate':>9s}{'reference':>11s}{'ratio':>7s}\n"
-    )
-    return rate
+    kind = "bfloat16" if _mixed(args) else "float32"
+    say(f"{kind} rate of this machine: {matmul_rate(args):.0f} GFLOP/s, {of}; {how}\n")
+    say("of rate: beside the median of a large product that took its turn between the runs of the row\n\n")
+    say(f"{'':38s}{'seconds':>9s}{'spread':>8s}{'GiB':>7s}{'GFLOP':>9s}{'of rate':>9s}")
+    say(f"{'reference':>11s}{'spread':>8s}{'GiB':>7s}{'ratio':>7s}\n")
 
 
 def line(what: str, timings: dict[str, Timing], work: float, rate: float) -> None:
@@ -172,7 +211,8 @@ def line(what: str, timings: dict[str, Timing], work: float, rate: float) -> Non
     share = work / ours.median / rate
     row = f"{what:38s}{ours.median:9.3f}{ours.spread:8.0%}{ours.peak:7.2f}{work:9.0f}{share:9.0%}"
     if reference is not None:
-        row += f"{reference.median:11.3f}{reference.median / ours.median:6.2f}x"
+        row += f"{reference.median:11.3f}{reference.spread:8.0%}{reference.peak:7.2f}"
+        row += f"{reference.median / ours.median:6.2f}x"
     say(row + "\n")
     sys.stdout.flush()
 

@@ -4,19 +4,22 @@
     REFERENCE=checkout python benchmarks/stage_one.py --batch-size 1 --repeats 3
     python benchmarks/stage_one.py --device cuda --precision bf16-mixed --compile --batch-size 8
 
-Without LPIPS, which is the same network on both sides. The original runs its discriminators from the first step on, at
-weight 0; so does its side here. It keeps all activations (23 GiB a clip): `--depth 4` times both with half the blocks.
+Each side runs in a process of its own. Without LPIPS, which is the same network on both sides. The original runs its
+discriminators from the first step on, at weight 0; so does its side here. It keeps all activations (23 GiB a clip):
+`--depth 4` times both with half the blocks.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import reference
 import torch
-from measure import add_device_options, cast, gflop, header, in_turn, keep_memory, line, parser, say
+from measure import add_device_options, cast, gflop, header, keep_memory, line, parser, product_work, say
+from sides import PRODUCT, Pieces, Side, take_turns
 from torch import Tensor, nn
 
 from pvdm_lightning.adversarial import PatchDiscriminator, feature_matching, generator_hinge
@@ -85,6 +88,87 @@ def original_step(network: Any, judges: Any, clip: Tensor, weight: float) -> Cal
     return step
 
 
+def sizes_of(args: argparse.Namespace) -> dict[str, Any]:
+    """Arguments of our autoencoder."""
+    return {"depth": args.depth, **({"resolution": 32, "dim": 64, "depth": 1, "heads": 2} if args.quick else {})}
+
+
+def clip_of(args: argparse.Namespace) -> Tensor:
+    """A batch of clips."""
+    side = 32 if args.quick else 256
+    return torch.rand(args.batch_size, 3, 16, side, side, device=args.device) * 2 - 1
+
+
+def ours(args: argparse.Namespace) -> dict[str, Callable[[], Any]]:
+    """Our side of each row."""
+
+    @cache
+    def own(checkpointing: bool = False) -> VideoAutoencoder:
+        network = VideoAutoencoder(**sizes_of(args), checkpointing=checkpointing).to(args.device)
+        if args.compile:
+            network.compile_parts()
+        return network
+
+    clip = clip_of(args)
+    with torch.no_grad():
+        latent = own().encode(clip)
+    plain = cache(lambda: reconstruction_step(own(), clip, args))
+    adversarial = cache(lambda: adversarial_step(own(), clip, args))
+    checkpointing = cache(lambda: reconstruction_step(own(checkpointing=True), clip, args))
+    return {
+        "encode": torch.no_grad()(lambda: cast(own().encode, args)(clip)),
+        "decode": torch.no_grad()(lambda: cast(own().decode, args)(latent)),
+        "training step": lambda: plain()(),
+        "training step, adversarial": lambda: adversarial()(),
+        "training step, checkpointing": lambda: checkpointing()(),
+    }
+
+
+def original(args: argparse.Namespace) -> dict[str, Callable[[], Any]]:
+    """The original's side of each row that it has."""
+    network: Any = reference.autoencoder()
+    for transformer in (network.encoder, network.decoder):
+        transformer.layers = transformer.layers[: args.depth]
+    network.to(args.device)
+    clip = clip_of(args)
+    with torch.no_grad():
+        sequence = network.extract(clip)
+
+    @cache
+    def judges() -> Any:
+        both = reference.discriminators()
+        assert both is not None
+        for judge in (both.frame, both.clip):
+            judge.to(args.device)
+        return both
+
+    plain, adversarial = (cache(lambda w=w: original_step(network, judges(), clip, w)) for w in (0.0, 1.0))
+    return {
+        "encode": torch.no_grad()(lambda: network.extract(clip)),
+        "decode": torch.no_grad()(lambda: network.decode_from_sample(sequence)),
+        "training step": lambda: plain()(),
+        "training step, adversarial": lambda: adversarial()(),
+    }
+
+
+def work_of(args: argparse.Namespace) -> dict[str, float]:
+    """GFLOP of each row, of the autoencoder alone."""
+
+    def piece(run: Callable[[VideoAutoencoder, Tensor], Any]) -> float:
+        def build() -> Callable[[], Any]:
+            network, clip = VideoAutoencoder(**sizes_of(args)), clip_of(args).cpu()
+            return lambda: run(network, clip)
+
+        return gflop(build)
+
+    encode, whole = piece(lambda network, x: network.encode(x)), piece(lambda network, x: network(x))
+    work = {"encode": encode, "decode": whole - encode}
+    if not args.no_training:
+        step = piece(lambda network, x: network(x).mean().backward())
+        work |= dict.fromkeys(("training step", "training step, adversarial", "training step, checkpointing"), step)
+    return work
+
+
 def main() -> None:
     """Print a line for each piece."""
     options = parser(__doc__)
@@ -96,57 +180,18 @@ def main() -> None:
     args = options.parse_args()
     keep_memory()
     torch.set_num_threads(args.threads)
-    rate = header(args)
-    sizes: dict[str, Any] = {"resolution": 32, "dim": 64, "depth": 1, "heads": 2} if args.quick else {}
-    sizes = {"depth": args.depth, **sizes}
-
-    def own(**options: Any) -> VideoAutoencoder:
-        network = VideoAutoencoder(**sizes, **options).to(args.device)
-        if args.compile:
-            network.compile_parts()
-        return network
-
-    ours = own()
-    clip = torch.rand(args.batch_size, 3, *ours.clip_shape, device=args.device) * 2 - 1
-    theirs: Any = None if args.quick else reference.autoencoder()
-    if theirs is not None:
-        for transformer in (theirs.encoder, theirs.decoder):
-            transformer.layers = transformer.layers[: args.depth]
-        theirs.to(args.device)
-
-    def fake(piece: Callable[[VideoAutoencoder, Tensor], Any]) -> float:
-        return gflop(lambda: piece_of(piece))
-
-    def piece_of(piece: Callable[[VideoAutoencoder, Tensor], Any]) -> Callable[[], Any]:
-        network, x = VideoAutoencoder(**sizes), torch.rand(clip.shape)
-        return lambda: piece(network, x)
-
-    def row(what: str, work: float, run: Callable[[], Any], original: Callable[[], Any] | None) -> None:
-        runs = {"ours": run, **({} if theirs is None or original is None else {"reference": original})}
+    header(args)
+    sides: dict[str, Pieces] = {"ours": ours}
+    if reference.CHECKOUT is not None and not args.quick:
+        sides["reference"] = original
+    processes = {name: Side(pieces, args) for name, pieces in sides.items()}
+    for what, work in work_of(args).items():
+        taking_part = {n: side for n, side in processes.items() if n == "ours" or "checkpointing" not in what}
         try:
-            line(what, in_turn(runs, args.repeats, args.cpu_time), work, rate)
+            timings = take_turns(taking_part, what, args.repeats)
+            line(what, timings, work, product_work(args) / timings[PRODUCT].median)
         except torch.OutOfMemoryError:
             say(f"{what:38s} does not fit into the memory of the GPU\n")
-
-    with torch.no_grad():
-        encode, decode = cast(ours.encode, args), cast(ours.decode, args)
-        latent = encode(clip)
-        work = fake(lambda network, x: network.encode(x))
-        row("encode", work, lambda: encode(clip), lambda: theirs.extract(clip))
-        sequence = latent.to_sequence()
-        whole = fake(lambda network, x: network(x))
-        row("decode", whole - work, lambda: decode(latent), lambda: theirs.decode_from_sample(sequence))
-    if args.no_training:
-        return
-    work = fake(lambda network, x: network(x).mean().backward())
-    judges = reference.discriminators() if theirs is not None else None
-    for judge in (judges.frame, judges.clip) if judges is not None else ():
-        judge.to(args.device)
-    original = None if theirs is None else original_step(theirs, judges, clip, 0.0)
-    row("training step", work, reconstruction_step(ours, clip, args), original)
-    original = None if theirs is None else original_step(theirs, judges, clip, 1.0)
-    row("training step, adversarial", work, adversarial_step(ours, clip, args), original)
-    row("training step, checkpointing", work, reconstruction_step(own(checkpointing=True), clip, args), None)
 
 
 if __name__ == "__main__":

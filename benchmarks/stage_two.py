@@ -4,19 +4,22 @@
     REFERENCE=checkout python benchmarks/stage_two.py
     REFERENCE=checkout python benchmarks/stage_two.py --device cuda --precision bf16-mixed --compile --batch-size 16
 
-With REFERENCE the original runs in turn with ours, in the same process with the same allocator; the memory is then that
-of both models. benchmarks/memory.py sets them apart.
+With REFERENCE the original runs in turn with ours, each in a process of its own, with the same settings of the
+allocator. The last row sets `pvdm fit` as it comes, which makes these settings itself and reads cached latents, beside
+the original as it comes.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import reference
 import torch
-from measure import add_device_options, cast, gflop, header, in_turn, keep_memory, line, parser
+from measure import add_device_options, cast, gflop, header, keep_memory, line, parser, product_work
+from sides import PRODUCT, Pieces, Side, take_turns
 from torch import Tensor, nn
 
 from pvdm_lightning.denoiser import TriplaneUNet
@@ -52,15 +55,70 @@ def trainer(network: nn.Module, forward: Callable[[], Tensor], fused: bool | Non
     return step
 
 
-def measure(name: str, base: int, shape: TriplaneShape, rate: float, args: argparse.Namespace) -> None:
-    """Print the lines of one model."""
+def size_of(args: argparse.Namespace) -> tuple[int, TriplaneShape]:
+    """Base channels of the one model of this process, and its planes."""
+    return (32, TriplaneShape(4, 8, 8)) if args.quick else (MODELS[args.only], SHAPE)
+
+
+def ours(args: argparse.Namespace) -> dict[str, Callable[[], Any]]:
+    """Our side of each row."""
+    base, shape = size_of(args)
     network = awake(TriplaneUNet(shape, base_channels=base)).to(args.device)
     if args.compile:
         network.compile()
-    ours, (z, t, c) = cast(network, args), inputs(args.batch_size, shape, args.device)
-    theirs = None if args.quick else reference.unet(base)
-    if theirs is not None:
-        awake(theirs).to(args.device)
+    denoise, (z, t, c) = cast(network, args), inputs(args.batch_size, shape, args.device)
+    strong, free = guided(denoise, 1.0), guided(denoise, 0.0)
+    step = cache(lambda: trainer(network, lambda: denoise(z, t, c), fused=True))
+    return {
+        "denoising step": torch.no_grad()(lambda: denoise(z, t, c)),
+        "guided step": torch.no_grad()(lambda: strong(z, t, c)),
+        "guidance of weight 0": torch.no_grad()(lambda: free(z, t, c)),
+        "training step": lambda: step()(),
+        "iteration on cached latents": lambda: step()(),
+        "iteration on cached latents, as it comes": lambda: step()(),
+    }
+
+
+def original(args: argparse.Namespace) -> dict[str, Callable[[], Any]]:
+    """The original's side of each row."""
+    base, shape = size_of(args)
+    network = reference.unet(base)
+    assert network is not None
+    awake(network).to(args.device)
+    z, t, c = inputs(args.batch_size, shape, args.device)
+    # PyTorch's own choice of loop, as the original leaves it.
+    step = cache(lambda: trainer(network, lambda: network(z, c, t), fused=None))
+    encoder = cache(lambda: encoder_of(args))
+
+    def iteration() -> None:
+        """From pixels: it encodes both clips of a pair, then makes its step."""
+        network, clip = encoder()
+        with torch.no_grad():
+            network.extract(clip)
+            network.extract(clip)
+        step()()
+
+    return {
+        "denoising step": torch.no_grad()(lambda: network(z, c, t)),
+        # It evaluates both halves whatever the weight.
+        "guided step": torch.no_grad()(lambda: 2 * network(z, c, t) - network(z, None, t)),
+        "guidance of weight 0": torch.no_grad()(lambda: network(z, c, t) - 0 * network(z, None, t)),
+        "training step": lambda: step()(),
+        "iteration on cached latents": iteration,
+        "iteration on cached latents, as it comes": iteration,
+    }
+
+
+def encoder_of(args: argparse.Namespace) -> tuple[Any, Tensor]:
+    """The original's autoencoder, and a clip."""
+    network = reference.autoencoder()
+    assert network is not None
+    return network.to(args.device), torch.rand(args.batch_size, 3, 16, 256, 256, device=args.device) * 2 - 1
+
+
+def work_of(args: argparse.Namespace) -> dict[str, float]:
+    """GFLOP of each row, ours."""
+    base, shape = size_of(args)
 
     def forward() -> Callable[[], Tensor]:
         network, (z, t, c) = TriplaneUNet(shape, base_channels=base), inputs(args.batch_size, shape)
@@ -70,39 +128,32 @@ def measure(name: str, base: int, shape: TriplaneShape, rate: float, args: argpa
         run = forward()
         return lambda: run().square().mean().backward()
 
-    def row(what: str, work: float, run: Callable[[], Any], original: Callable[[], Any] | None = None) -> None:
-        runs = {"ours": run, **({} if theirs is None or original is None else {"reference": original})}
-        line(f"PVDM-{name} {what}", in_turn(runs, args.repeats, args.cpu_time), work, rate)
-
-    work = gflop(forward)
-    with torch.no_grad():
-        row("denoising step", work, lambda: ours(z, t, c), lambda: theirs(z, c, t))
-        strong, free = guided(ours, 1.0), guided(ours, 0.0)
-        # The original evaluates both halves whatever the weight.
-        row("guided step", 2 * work, lambda: strong(z, t, c), lambda: 2 * theirs(z, c, t) - theirs(z, None, t))
-        row("guidance of weight 0", work, lambda: free(z, t, c), lambda: theirs(z, c, t) - 0 * theirs(z, None, t))
-    # PyTorch's own choice of loop, as the original leaves it.
-    original = None if theirs is None else trainer(theirs, lambda: theirs(z, c, t), fused=None)
-    own = trainer(network, lambda: ours(z, t, c), fused=True)
-    row("training step", gflop(step), own, original)
-    row("iteration on cached latents", gflop(step), own, after_encoding(original, args))
+    once, training = gflop(forward), gflop(step)
+    return {
+        "denoising step": once,
+        "guided step": 2 * once,
+        "guidance of weight 0": once,
+        "training step": training,
+        "iteration on cached latents": training,
+    }
 
 
-def after_encoding(step: Callable[[], None] | None, args: argparse.Namespace) -> Callable[[], None] | None:
-    """The original's iteration starts from pixels: it encodes both clips of a pair, then makes its step."""
-    encoder = reference.autoencoder()
-    if step is None or encoder is None:
-        return None
-    encoder.to(args.device)
-    clip = torch.rand(args.batch_size, 3, 16, 256, 256, device=args.device) * 2 - 1
+def measure(name: str, args: argparse.Namespace) -> None:
+    """Print the lines of one model."""
+    work, beside = work_of(args), reference.CHECKOUT is not None and not args.quick
 
-    def iteration() -> None:
-        with torch.no_grad():
-            encoder.extract(clip)
-            encoder.extract(clip)
-        step()
+    def rows(sides: dict[str, tuple[Pieces, bool]], rows: dict[str, float]) -> None:
+        processes = {side: Side(pieces, args, as_it_comes) for side, (pieces, as_it_comes) in sides.items()}
+        for what, gflops in rows.items():
+            timings = take_turns(processes, what, args.repeats)
+            line(f"PVDM-{name} {what}", timings, gflops, product_work(args) / timings[PRODUCT].median)
+        for process in processes.values():
+            process.close()
 
-    return iteration
+    rows({"ours": (ours, False), **({"reference": (original, False)} if beside else {})}, work)
+    if beside and args.device == "cpu":
+        last = {"iteration on cached latents, as it comes": work["training step"]}
+        rows({"ours": (ours, False), "reference": (original, True)}, last)
 
 
 def main() -> None:
@@ -115,11 +166,10 @@ def main() -> None:
     args = options.parse_args()
     keep_memory()
     torch.set_num_threads(args.threads)
-    rate = header(args)
-    shape = TriplaneShape(4, 8, 8) if args.quick else SHAPE
-    for name, base in {"tiny": 32}.items() if args.quick else MODELS.items():
-        if args.quick or args.only in (None, name):
-            measure(name, base, shape, rate, args)
+    header(args)
+    for name in ["tiny"] if args.quick else [args.only] if args.only else MODELS:
+        args.only = name
+        measure(name, args)
 
 
 if __name__ == "__main__":

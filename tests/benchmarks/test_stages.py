@@ -25,6 +25,6 @@ def test_every_row_is_printed(script, precision):
     options = ["--quick", "--repeats", "1", "--threads", "1", "--precision", precision]
     run = subprocess.run([sys.executable, FOLDER / script, *options], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
-    head, _, _, *rows = run.stdout.splitlines()
+    head, _, _, _, *rows = run.stdout.splitlines()
     assert head.startswith("bfloat16" if precision == "bf16-mixed" else "float32")
     assert {row[:38].strip(): float(row[38:].split()[0]) > 0 for row in rows} == dict.fromkeys(ROWS[script], True)
