@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 import torch
-from measure import ALLOCATOR, WARM_UP, Timing, fastest_product, timed
+from measure import ALLOCATOR, WARM_UP, Timing, fastest_products, timed
 
 Pieces = Callable[[argparse.Namespace], Mapping[str, Callable[[], Any]]]
 PRODUCT = "matrix product"
@@ -27,10 +29,14 @@ class Side:
     """
 
     def __init__(self, pieces: Pieces, args: argparse.Namespace, as_it_comes: bool = False) -> None:
+        self._pieces, self._args, self._as_it_comes = pieces, args, as_it_comes
+        self._process: BaseProcess | None = None
+
+    def _start(self) -> None:
         context = get_context("spawn")
         self._connection, other = context.Pipe()
-        self._process = context.Process(target=_serve, args=(other, pieces, args), daemon=True)
-        with _environment(() if as_it_comes else ALLOCATOR):
+        self._process = context.Process(target=_serve, args=(other, self._pieces, self._args), daemon=True)
+        with _environment(() if self._as_it_comes else ALLOCATOR):
             self._process.start()
         other.close()
 
@@ -40,16 +46,28 @@ class Side:
         Raises:
             torch.OutOfMemoryError: it does not fit into the memory of the GPU.
         """
-        self._connection.send(what)
-        answer = self._connection.recv()
+        if self._process is None:
+            self._start()
+        assert self._process is not None
+        try:
+            self._connection.send(what)
+            answer = self._connection.recv()
+        except (EOFError, ConnectionError):
+            self._process.join()
+            sys.exit(
+                f"{what}: a side ended with code {self._process.exitcode}; with -9 the machine has too little memory"
+            )
         if isinstance(answer, str):
             raise torch.OutOfMemoryError(answer)
         seconds, peak = answer
         return seconds, peak
 
     def close(self) -> None:
-        self._connection.close()
-        self._process.join()
+        """End the process; the next run starts another."""
+        if self._process is not None:
+            self._connection.close()
+            self._process.join()
+            self._process = None
 
 
 @contextmanager
@@ -74,21 +92,39 @@ def _serve(connection: Connection, pieces: Pieces, args: argparse.Namespace) -> 
         except EOFError:
             return
         if what == PRODUCT and what not in runs:
-            runs[what] = fastest_product(args)
+            runs[what] = fastest_products(args)
         try:
             connection.send(timed(runs[what], args.cpu_time))
         except torch.OutOfMemoryError as error:
             connection.send(str(error))
 
 
-def take_turns(sides: Mapping[str, Side], what: str, repeats: int) -> dict[str, Timing]:
-    """Time a piece of each side A B A B ..., after WARM_UP of each that do not count; a product of ours in between."""
-    turns = {name: (side, what) for name, side in sides.items()} | {PRODUCT: (sides["ours"], PRODUCT)}
-    timings = {name: Timing([], 0.0) for name in turns}
-    for repeat in range(-WARM_UP, repeats):
-        for name, (side, piece) in turns.items():
-            seconds, peak = side.run(piece)
-            if repeat >= 0:
-                timings[name].seconds.append(seconds)
-                timings[name].peak = max(timings[name].peak, peak)
+def take_turns(sides: Mapping[str, Side], what: str, repeats: int, apart: bool = False) -> dict[str, Timing]:
+    """Time a piece of each side A B A B ..., with a product of ours in between.
+
+    Args:
+        sides: By name; one is called "ours".
+        what: The piece.
+        repeats: Runs of each that count, after WARM_UP that do not.
+        apart: End a side's process after each of its turns, which then begins with a warm-up: for what does not fit
+            into the memory beside each other.
+    """
+    timings = {name: Timing([], 0.0) for name in (*sides, PRODUCT)}
+
+    def turn(side: Side, name: str, piece: str, counts: bool) -> None:
+        seconds, peak = side.run(piece)
+        if counts:
+            timings[name].seconds.append(seconds)
+            timings[name].peak = max(timings[name].peak, peak)
+
+    warm_up = 0 if apart else WARM_UP
+    for repeat in range(-warm_up, repeats):
+        for name, side in sides.items():
+            for _ in range(WARM_UP - warm_up):
+                side.run(what)
+            turn(side, name, what, repeat >= 0)
+            if name == "ours":
+                turn(side, PRODUCT, PRODUCT, repeat >= 0)
+            if apart:
+                side.close()
     return timings

@@ -6,7 +6,7 @@
 
 Each side runs in a process of its own. Without LPIPS, which is the same network on both sides. The original runs its
 discriminators from the first step on, at weight 0; so does its side here. It keeps all activations (23 GiB a clip):
-`--depth 4` times both with half the blocks.
+`--depth 4` times both with half the blocks, and training steps take turns in new processes, one at a time.
 """
 
 from __future__ import annotations
@@ -186,9 +186,12 @@ def main() -> None:
         sides["reference"] = original
     processes = {name: Side(pieces, args) for name, pieces in sides.items()}
     for what, work in work_of(args).items():
+        if "training" in what:
+            for side in processes.values():
+                side.close()
         taking_part = {n: side for n, side in processes.items() if n == "ours" or "checkpointing" not in what}
         try:
-            timings = take_turns(taking_part, what, args.repeats)
+            timings = take_turns(taking_part, what, args.repeats, apart="training" in what)
             line(what, timings, work, product_work(args) / timings[PRODUCT].median)
         except torch.OutOfMemoryError:
             say(f"{what:38s} does not fit into the memory of the GPU\n")
