@@ -55,7 +55,7 @@ class Side:
         except (EOFError, ConnectionError):
             self._process.join()
             sys.exit(
-                f"{what}: a side ended with code {self._process.exitcode}; with -9 the machine has too little memory"
+                f"{what}: a side ended, code {self._process.exitcode}; -9 says that both do not fit into the memory"
             )
         if isinstance(answer, str):
             raise torch.OutOfMemoryError(answer)

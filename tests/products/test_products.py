@@ -21,7 +21,6 @@ def other_route(monkeypatch):
 
     monkeypatch.setattr(matrix, "LEAST_WORK", 1)
     monkeypatch.setattr(attention, "LEAST_TOKENS", 1)
-    monkeypatch.setattr(attention, "LEAST_HEAD_DIM", 1)
     monkeypatch.setattr(route, "onednn_is_better", lambda threads: True)
     for module in (matrix, attention):
         monkeypatch.setattr(module, "through_onednn", counted)
@@ -70,17 +69,6 @@ def test_attention(other_route, tokens):
     q, k, v = (part.transpose(1, 2) for part in packed.unbind(3))
     same_values_and_gradients(attend(q, k, v), F.scaled_dot_product_attention(q, k, v), [packed])
     assert len(other_route) == 2
-
-
-@exact
-def test_narrow_heads_take_the_route_backward_alone(other_route, monkeypatch):
-    monkeypatch.setattr(attention, "LEAST_HEAD_DIM", 9)
-    torch.manual_seed(0)
-    q, k, v = torch.randn(3, 1, 2, 5, 8, requires_grad=True).unbind(0)
-    attended = attend(q, k, v)
-    assert not other_route
-    same_values_and_gradients(attended, F.scaled_dot_product_attention(q, k, v), [q, k, v])
-    assert len(other_route) == 1
 
 
 @exact

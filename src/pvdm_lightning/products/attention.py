@@ -8,10 +8,8 @@ from torch.nn import functional as F
 
 from pvdm_lightning.products.route import may_choose, through_onednn
 
-LEAST_TOKENS = 1024
+LEAST_TOKENS = 256
 """Tokens below which the products of a head are too small for oneDNN, which prepares each anew."""
-LEAST_HEAD_DIM = 32
-"""Channels of a head below which that holds of the forward pass whatever the tokens; the backward pass does more."""
 
 _flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
 _flash_backward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
@@ -27,8 +25,6 @@ def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 @torch.library.custom_op("pvdm_lightning::attention", mutates_args=())
 def _attention(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
     """The kernel that F.scaled_dot_product_attention takes on a CPU: attended values, log of the sums [B N H]."""
-    if q.shape[3] < LEAST_HEAD_DIM:
-        return _flash(q, k, v)
     with through_onednn():
         return _flash(q, k, v)
 
