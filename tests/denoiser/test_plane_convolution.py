@@ -2,9 +2,10 @@
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from pvdm_lightning.denoiser import plane_convolution
-from pvdm_lightning.denoiser.plane_convolution import as_product, convolve_planes, on_each_plane, stacked
+from pvdm_lightning.denoiser.plane_convolution import as_product, by_winograd, convolve_planes, on_each_plane
 from pvdm_lightning.triplane import Triplane, TriplaneShape
 
 SQUARE = [TriplaneShape(2, 4, 4), TriplaneShape(1, 1, 1), TriplaneShape(5, 3, 3)]
@@ -18,7 +19,10 @@ def planes_of(shape, batch=2, channels=32):
 
 @pytest.mark.parametrize(
     ("route", "shape"),
-    [*((route, shape) for route in (as_product, on_each_plane) for shape in SHAPES), *((stacked, s) for s in SQUARE)],
+    [
+        *((route, shape) for route in (as_product, on_each_plane) for shape in SHAPES),
+        *((by_winograd, s) for s in SQUARE),
+    ],
 )
 def test_each_route_is_three_convolutions(shape, route):
     """The values, and the gradients of the input, the kernel and the bias."""
@@ -37,31 +41,48 @@ def test_each_route_is_three_convolutions(shape, route):
 @pytest.mark.parametrize(
     ("frames", "height", "width", "batch", "channels", "expected"),
     [
-        (16, 32, 32, 1, 256, "on_each_plane"),
-        (8, 16, 16, 1, 512, "stacked"),
+        (16, 32, 32, 1, 256, "by_winograd"),
+        (8, 16, 16, 1, 512, "by_winograd"),
         (4, 8, 8, 1, 1024, "as_product"),
-        (4, 8, 8, 4, 1024, "stacked"),
-        (4, 8, 8, 64, 1024, "on_each_plane"),
-        (8, 16, 8, 1, 512, "on_each_plane"),
+        (4, 8, 8, 2, 1024, "by_winograd"),
+        (2, 4, 4, 4, 1024, "as_product"),
+        (8, 16, 16, 1, 256, "on_each_plane"),
+        (16, 32, 32, 8, 64, "on_each_plane"),
+        (8, 16, 8, 2, 512, "on_each_plane"),
     ],
 )
 def test_which_route_is_taken(monkeypatch, frames, height, width, batch, channels, expected):
-    """Of PVDM-L at 16 x 256 x 256, level by level; in larger batches; planes of unequal width do not stack."""
-    shape, taken = TriplaneShape(frames, height, width), []
-    planes = Triplane.from_sequence(torch.zeros(batch, channels, shape.num_tokens), shape)
-    for name in ("as_product", "stacked", "on_each_plane"):
-        monkeypatch.setattr(plane_convolution, name, lambda conv, planes, name=name: taken.append(name))
-    convolve_planes(torch.nn.Conv2d(channels, 1, kernel_size=3, padding=1), planes)
-    assert taken == [expected]
+    """Of PVDM-L at 16 x 256 x 256, level by level; in larger batches; few channels; planes of unequal width."""
+    shape = TriplaneShape(frames, height, width)
+    assert taken(monkeypatch, shape, torch.zeros(batch, channels, shape.num_tokens)) == expected
+
+
+def taken(monkeypatch, shape, sequence):
+    """The name of the route."""
+    names, channels = [], sequence.shape[1]
+    conv = torch.nn.Conv2d(channels, channels, kernel_size=3, padding=1, dtype=sequence.dtype)
+    for name in ("as_product", "by_winograd", "on_each_plane"):
+        monkeypatch.setattr(plane_convolution, name, lambda conv, planes, name=name: names.append(name))
+    convolve_planes(conv, Triplane.from_sequence(sequence, shape))
+    (name,) = names
+    return name
+
+
+def test_only_float32_takes_fewer_multiplications(monkeypatch):
+    shape, size = TriplaneShape(8, 16, 16), (1, 512, 512)
+    assert taken(monkeypatch, shape, torch.zeros(size, dtype=torch.float64)) == "on_each_plane"
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert taken(monkeypatch, shape, torch.zeros(size)) == "on_each_plane"
+    with FakeTensorMode():
+        assert taken(monkeypatch, shape, torch.zeros(size)) == "on_each_plane"
 
 
 def test_bfloat16_autocast():
     conv, shape = torch.nn.Conv2d(32, 8, kernel_size=3, padding=1), TriplaneShape(2, 4, 4)
     with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
-        product, below, apart = (
+        product, apart = (
             route(conv, Triplane.from_sequence(planes_of(shape), shape)).to_sequence()
-            for route in (as_product, stacked, on_each_plane)
+            for route in (as_product, on_each_plane)
         )
-    for other in (product, below):
-        assert other.dtype == apart.dtype == torch.bfloat16
-        assert (other - apart).abs().max() <= 0.02  # two digits of bfloat16 at a size of 1
+    assert product.dtype == apart.dtype == torch.bfloat16
+    assert (product - apart).abs().max() <= 0.02  # two digits of bfloat16 at a size of 1

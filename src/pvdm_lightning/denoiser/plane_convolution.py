@@ -1,4 +1,4 @@
-"""One 3 x 3 convolution shared by the three planes, in as few calls, or as one product, as is fastest."""
+"""One 3 x 3 convolution shared by the three planes, by the fastest of three routes."""
 
 from collections.abc import Callable
 
@@ -6,29 +6,47 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pvdm_lightning.denoiser.winograd import convolve_stack, may_convolve
 from pvdm_lightning.products import multiply_add
 from pvdm_lightning.triplane import Triplane
 
+# Found by measurement on a CPU, float32, forward and backward.
+WINOGRAD_CHANNELS = 128
+"""Channels, before and after, from which fewer multiplications can pay;"""
+WINOGRAD_FROM = 2**18
+"""they do from so many positions times channels."""
 PRODUCT_UP_TO = 0.25
-STACKED_UP_TO = 4.0
-"""Positions a channel up to which each form is the fastest, float32, forward and backward; found by measurement."""
+"""Positions a channel up to which one product is faster than a convolution."""
 
 
 def convolve_planes(conv: nn.Conv2d, planes: Triplane) -> Triplane:
     """`conv` (3 x 3, padding 1) on every plane [B C R Q] -> [B C' R Q].
 
-    Deep in the U-Net planes are tiny and kernels large (1024 x 1024 x 9 for 8 x 8 positions). A CPU convolution spends
-    its time there on rearranging the kernel, at each call. One call for all planes does so once; one matrix product
-    reads the kernel where it lies, but gathers the neighbourhoods of all positions.
+    On a GPU two calls. On a CPU wide layers with many positions take fewer multiplications. Deep in the U-Net planes
+    are tiny and kernels large (1024 x 1024 x 9 for 8 x 8 positions); a CPU convolution spends its time there on
+    rearranging the kernel, at each call. One product reads it where it lies, and gathers the neighbourhoods.
     """
-    z_s = planes.z_s
-    if z_s.device.type == "cpu":
-        positions_a_channel = z_s.shape[0] * planes.shape.num_tokens / z_s.shape[1]
-        if positions_a_channel <= PRODUCT_UP_TO:
+    if planes.z_s.device.type == "cpu":
+        positions = planes.z_s.shape[0] * planes.shape.num_tokens
+        channels = min(conv.in_channels, conv.out_channels)
+        if channels >= WINOGRAD_CHANNELS and positions * channels >= WINOGRAD_FROM and _fits_winograd(conv, planes):
+            return by_winograd(conv, planes)
+        if positions <= PRODUCT_UP_TO * conv.in_channels:
             return as_product(conv, planes)
-        if positions_a_channel <= STACKED_UP_TO and planes.shape.height == planes.shape.width:
-            return stacked(conv, planes)
     return on_each_plane(conv, planes)
+
+
+def _fits_winograd(conv: nn.Conv2d, planes: Triplane) -> bool:
+    """Whether the planes are of equal width, as those of square frames, and of the kind that it computes with."""
+    return planes.shape.height == planes.shape.width and may_convolve(planes.z_s, conv.weight)
+
+
+def by_winograd(conv: nn.Conv2d, planes: Triplane) -> Triplane:
+    """The convolution of the planes below each other in fewer multiplications."""
+    assert conv.bias is not None
+    heights = [plane.shape[2] for plane in planes]
+    below = convolve_stack(torch.cat(planes, dim=2), heights, conv.weight, conv.bias)
+    return Triplane(*below.split(heights, dim=2))
 
 
 def as_product(conv: nn.Conv2d, planes: Triplane) -> Triplane:
@@ -38,15 +56,6 @@ def as_product(conv: nn.Conv2d, planes: Triplane) -> Triplane:
     assert conv.bias is not None
     product = multiply_add(conv.weight.flatten(1), patches.transpose(0, 1).flatten(1), conv.bias[:, None])
     return Triplane.from_sequence(product.unflatten(1, (batch, -1)).transpose(0, 1), shape)
-
-
-def stacked(conv: nn.Conv2d, planes: Triplane) -> Triplane:
-    """One convolution of the planes below each other, a row of zeros between: what the padding of each would be."""
-    rows, frames = planes.shape.height, planes.shape.frames
-    gap = planes.z_s.new_zeros(*planes.z_s.shape[:2], 1, planes.shape.width)
-    image = conv(torch.cat([planes.z_s, gap, planes.z_h, gap, planes.z_w], dim=2))
-    z_s, _, z_h, _, z_w = image.split([rows, 1, frames, 1, frames], dim=2)
-    return Triplane(z_s, z_h, z_w)
 
 
 def on_each_plane(fn: Callable[[Tensor], Tensor], planes: Triplane) -> Triplane:

@@ -2,5 +2,6 @@
 
 from pvdm_lightning.products.attention import attend
 from pvdm_lightning.products.matrix import Linear, PointwiseLinear, linear, multiply_add
+from pvdm_lightning.products.route import fastest_route, in_float32_on_cpu
 
-__all__ = ["Linear", "PointwiseLinear", "attend", "linear", "multiply_add"]
+__all__ = ["Linear", "PointwiseLinear", "attend", "fastest_route", "in_float32_on_cpu", "linear", "multiply_add"]

@@ -8,7 +8,7 @@ faster oneDNN then computes in float32 all the same; whether this one does is me
 import functools
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -30,14 +30,23 @@ def through_onednn() -> Iterator[None]:
         matmul.fp32_precision = before
 
 
-def may_choose(*tensors: Tensor) -> bool:
-    """Whether oneDNN may take them and is better: float32 of a CPU, neither cast nor stand-ins without contents."""
+def fastest_route() -> AbstractContextManager[None]:
+    """Float32 products inside go the faster way; for real tensors alone, as the body of an operator has."""
+    return through_onednn() if onednn_is_better(torch.get_num_threads()) else nullcontext()
+
+
+def in_float32_on_cpu(*tensors: Tensor) -> bool:
+    """Whether all are float32 of a CPU, neither cast nor stand-ins without contents."""
     return (
         all(type(x) in (Tensor, nn.Parameter) for x in tensors)
         and all(x.device.type == "cpu" and x.dtype == torch.float32 for x in tensors)
         and not torch.is_autocast_enabled("cpu")
-        and _chosen()
     )
+
+
+def may_choose(*tensors: Tensor) -> bool:
+    """Whether oneDNN may take them and is better."""
+    return in_float32_on_cpu(*tensors) and _chosen()
 
 
 @torch.compiler.assume_constant_result
