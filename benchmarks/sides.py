@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -13,7 +13,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 import torch
-from measure import ALLOCATOR, WARM_UP, Timing, fastest_products, timed
+from measure import ALLOCATOR, WARM_UP, Timing, fastest_products, line, product_work, say, timed
 
 Pieces = Callable[[argparse.Namespace], Mapping[str, Callable[[], Any]]]
 PRODUCT = "matrix product"
@@ -128,3 +128,50 @@ def take_turns(sides: Mapping[str, Side], what: str, repeats: int, apart: bool =
             if apart:
                 side.close()
     return timings
+
+
+def print_rows(
+    title: str,
+    ours: Pieces,
+    original: Pieces | None,
+    work: Mapping[str, float],
+    args: argparse.Namespace,
+    apart: Collection[str] = (),
+    alone: Collection[str] = (),
+    as_it_comes: Collection[str] = (),
+) -> None:
+    """A line for each piece, then those `as_it_comes` again beside the original with the system's allocator.
+
+    Args:
+        title: Before the name of a piece.
+        ours: Our side, whose settings of the allocator `pvdm` makes itself.
+        original: The other side, or none.
+        work: GFLOP of our pieces by name, in the order of the lines.
+        args: The options of `measure.parser`.
+        apart: Pieces that do not fit into the memory beside each other.
+        alone: Pieces that the original does not have.
+        as_it_comes: Pieces to print twice.
+    """
+
+    def rows(sides: Mapping[str, Side], names: Collection[str], ending: str) -> None:
+        for what in names:
+            if what in apart:
+                for side in sides.values():
+                    side.close()
+            turns = {name: side for name, side in sides.items() if name == "ours" or what not in alone}
+            label = f"{title}{what}{ending}"
+            try:
+                timings = take_turns(turns, what, args.repeats, apart=what in apart)
+                line(label, timings, work[what], product_work(args) / timings[PRODUCT].median)
+            except torch.OutOfMemoryError:
+                say(f"{label:38s} does not fit into the memory of the GPU\n")
+        for side in sides.values():
+            side.close()
+
+    if original is None:
+        rows({"ours": Side(ours, args)}, work, "")
+        return
+    rows({"ours": Side(ours, args), "reference": Side(original, args)}, work, "")
+    if args.device == "cpu":
+        beside = {"ours": Side(ours, args), "reference": Side(original, args, as_it_comes=True)}
+        rows(beside, as_it_comes, ", as it comes")

@@ -6,7 +6,8 @@
 
 Each side runs in a process of its own. Without LPIPS, which is the same network on both sides. The original runs its
 discriminators from the first step on, at weight 0; so does its side here. It keeps all activations (23 GiB a clip):
-`--depth 4` times both with half the blocks, and training steps take turns in new processes, one at a time.
+`--depth 4` times both with half the blocks, and training steps take turns in new processes, one at a time. The last
+rows set both as they come: `pvdm` sets the allocator itself, the original does not.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from typing import Any
 
 import reference
 import torch
-from measure import add_device_options, cast, gflop, header, keep_memory, line, parser, product_work, say
-from sides import PRODUCT, Pieces, Side, take_turns
+from measure import add_device_options, cast, gflop, header, keep_memory, parser
+from sides import print_rows
 from torch import Tensor, nn
 
 from pvdm_lightning.adversarial import PatchDiscriminator, feature_matching, generator_hinge
@@ -181,20 +182,11 @@ def main() -> None:
     keep_memory()
     torch.set_num_threads(args.threads)
     header(args)
-    sides: dict[str, Pieces] = {"ours": ours}
-    if reference.CHECKOUT is not None and not args.quick:
-        sides["reference"] = original
-    processes = {name: Side(pieces, args) for name, pieces in sides.items()}
-    for what, work in work_of(args).items():
-        if "training" in what:
-            for side in processes.values():
-                side.close()
-        taking_part = {n: side for n, side in processes.items() if n == "ours" or "checkpointing" not in what}
-        try:
-            timings = take_turns(taking_part, what, args.repeats, apart="training" in what)
-            line(what, timings, work, product_work(args) / timings[PRODUCT].median)
-        except torch.OutOfMemoryError:
-            say(f"{what:38s} does not fit into the memory of the GPU\n")
+    beside = None if reference.CHECKOUT is None or args.quick else original
+    work = work_of(args)
+    steps = [what for what in work if "training" in what]
+    comes = [what for what in ("encode", "decode", "training step") if what in work]
+    print_rows("", ours, beside, work, args, steps, ["training step, checkpointing"], comes)
 
 
 if __name__ == "__main__":

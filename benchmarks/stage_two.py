@@ -5,8 +5,7 @@
     REFERENCE=checkout python benchmarks/stage_two.py --device cuda --precision bf16-mixed --compile --batch-size 16
 
 With REFERENCE the original runs in turn with ours, each in a process of its own, with the same settings of the
-allocator. The last row sets `pvdm fit` as it comes, which makes these settings itself and reads cached latents, beside
-the original as it comes.
+allocator. The last rows set both as they come: `pvdm` makes these settings itself, the original makes none.
 """
 
 from __future__ import annotations
@@ -18,8 +17,8 @@ from typing import Any
 
 import reference
 import torch
-from measure import add_device_options, cast, gflop, header, keep_memory, line, parser, product_work
-from sides import PRODUCT, Pieces, Side, take_turns
+from measure import add_device_options, cast, gflop, header, keep_memory, parser
+from sides import print_rows
 from torch import Tensor, nn
 
 from pvdm_lightning.denoiser import TriplaneUNet
@@ -75,7 +74,6 @@ def ours(args: argparse.Namespace) -> dict[str, Callable[[], Any]]:
         "guidance of weight 0": torch.no_grad()(lambda: free(z, t, c)),
         "training step": lambda: step()(),
         "iteration on cached latents": lambda: step()(),
-        "iteration on cached latents, as it comes": lambda: step()(),
     }
 
 
@@ -105,7 +103,6 @@ def original(args: argparse.Namespace) -> dict[str, Callable[[], Any]]:
         "guidance of weight 0": torch.no_grad()(lambda: network(z, c, t) - 0 * network(z, None, t)),
         "training step": lambda: step()(),
         "iteration on cached latents": iteration,
-        "iteration on cached latents, as it comes": iteration,
     }
 
 
@@ -140,20 +137,9 @@ def work_of(args: argparse.Namespace) -> dict[str, float]:
 
 def measure(name: str, args: argparse.Namespace) -> None:
     """Print the lines of one model."""
-    work, beside = work_of(args), reference.CHECKOUT is not None and not args.quick
-
-    def rows(sides: dict[str, tuple[Pieces, bool]], rows: dict[str, float]) -> None:
-        processes = {side: Side(pieces, args, as_it_comes) for side, (pieces, as_it_comes) in sides.items()}
-        for what, gflops in rows.items():
-            timings = take_turns(processes, what, args.repeats)
-            line(f"PVDM-{name} {what}", timings, gflops, product_work(args) / timings[PRODUCT].median)
-        for process in processes.values():
-            process.close()
-
-    rows({"ours": (ours, False), **({"reference": (original, False)} if beside else {})}, work)
-    if beside and args.device == "cpu":
-        last = {"iteration on cached latents, as it comes": work["training step"]}
-        rows({"ours": (ours, False), "reference": (original, True)}, last)
+    beside = None if reference.CHECKOUT is None or args.quick else original
+    comes = ("training step", "iteration on cached latents")
+    print_rows(f"PVDM-{name} ", ours, beside, work_of(args), args, as_it_comes=comes)
 
 
 def main() -> None:
