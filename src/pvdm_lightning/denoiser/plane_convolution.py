@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pvdm_lightning.denoiser.winograd import convolve_stack, may_convolve
-from pvdm_lightning.products import multiply_add
+from pvdm_lightning.denoiser.winograd import convolve_stack
+from pvdm_lightning.products import in_float32_on_cpu, multiply_add
 from pvdm_lightning.triplane import Triplane
 
 # Found by measurement on a CPU, float32, forward and backward.
@@ -29,16 +29,13 @@ def convolve_planes(conv: nn.Conv2d, planes: Triplane) -> Triplane:
     if planes.z_s.device.type == "cpu":
         positions = planes.z_s.shape[0] * planes.shape.num_tokens
         channels = min(conv.in_channels, conv.out_channels)
-        if channels >= WINOGRAD_CHANNELS and positions * channels >= WINOGRAD_FROM and _fits_winograd(conv, planes):
+        of_one_width = planes.shape.height == planes.shape.width  # as those of square frames
+        wide = channels >= WINOGRAD_CHANNELS and positions * channels >= WINOGRAD_FROM
+        if wide and of_one_width and in_float32_on_cpu(planes.z_s, conv.weight):
             return by_winograd(conv, planes)
         if positions <= PRODUCT_UP_TO * conv.in_channels:
             return as_product(conv, planes)
     return on_each_plane(conv, planes)
-
-
-def _fits_winograd(conv: nn.Conv2d, planes: Triplane) -> bool:
-    """Whether the planes are of equal width, as those of square frames, and of the kind that it computes with."""
-    return planes.shape.height == planes.shape.width and may_convolve(planes.z_s, conv.weight)
 
 
 def by_winograd(conv: nn.Conv2d, planes: Triplane) -> Triplane:

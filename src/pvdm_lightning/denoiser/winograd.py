@@ -13,7 +13,7 @@ import torch
 from numpy.polynomial import polynomial
 from torch import Tensor
 
-from pvdm_lightning.products import fastest_route, in_float32_on_cpu
+from pvdm_lightning.products import fastest_route
 
 LARGE_TILE_FROM = 1024
 """Positions from which tiles of 4 x 4 outputs are the faster ones; for fewer, changing the kernel costs too much."""
@@ -44,7 +44,7 @@ def convolve_stack(x: Tensor, heights: list[int], weight: Tensor, bias: Tensor) 
     """Images below each other, x [B C R W], R the sum of their `heights`, convolved each with zeros around it.
 
     Args:
-        x: Float32 of a CPU, as `may_convolve` says.
+        x: Float32 of a CPU; elsewhere libraries have a way of their own.
         heights: Rows of each image.
         weight: [C' C 3 3].
         bias: [C'].
@@ -54,11 +54,6 @@ def convolve_stack(x: Tensor, heights: list[int], weight: Tensor, bias: Tensor) 
     """
     tile = 4 if len(x) * x.shape[2] * x.shape[3] >= LARGE_TILE_FROM else 2
     return _convolution(x, weight, bias, heights, tile)
-
-
-def may_convolve(x: Tensor, weight: Tensor) -> bool:
-    """Whether these are float32 of a CPU, neither cast nor stand-ins: elsewhere libraries have a way of their own."""
-    return in_float32_on_cpu(x, weight)
 
 
 @functools.cache
