@@ -205,7 +205,7 @@ def header(args: argparse.Namespace) -> None:
     kind = "bfloat16" if _mixed(args) else "float32"
     say(f"{kind} rate of this machine: {matmul_rate(args):.0f} GFLOP/s, {of}; {how}\n")
     say("of rate: beside the median of a large product that took its turn between the runs of the row\n\n")
-    say(f"{'':38s}{'seconds':>9s}{'spread':>8s}{'GiB':>7s}{'GFLOP':>9s}{'of rate':>9s}")
+    say(f"{'':52s}{'seconds':>9s}{'spread':>8s}{'GiB':>7s}{'GFLOP':>9s}{'of rate':>9s}")
     say(f"{'reference':>11s}{'spread':>8s}{'GiB':>7s}{'ratio':>7s}\n")
 
 
@@ -213,7 +213,7 @@ def line(what: str, timings: dict[str, Timing], work: float, rate: float) -> Non
     """One row: ours, and the reference's seconds and the ratio where it was run."""
     ours, reference = timings["ours"], timings.get("reference")
     share = work / ours.median / rate
-    row = f"{what:38s}{ours.median:9.3f}{ours.spread:8.0%}{ours.peak:7.2f}{work:9.0f}{share:9.0%}"
+    row = f"{what:52s}{ours.median:9.3f}{ours.spread:8.0%}{ours.peak:7.2f}{work:9.0f}{share:9.0%}"
     if reference is not None:
         row += f"{reference.median:11.3f}{reference.spread:8.0%}{reference.peak:7.2f}"
         row += f"{reference.median / ours.median:6.2f}x"

@@ -164,7 +164,7 @@ def print_rows(
                 timings = take_turns(turns, what, args.repeats, apart=what in apart)
                 line(label, timings, work[what], product_work(args) / timings[PRODUCT].median)
             except torch.OutOfMemoryError:
-                say(f"{label:38s} does not fit into the memory of the GPU\n")
+                say(f"{label:52s} does not fit into the memory of the GPU\n")
         for side in sides.values():
             side.close()
 
