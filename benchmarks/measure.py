@@ -25,6 +25,7 @@ from pvdm_lightning.products.route import onednn_is_better, through_onednn
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**32), "THP_MEM_ALLOC_ENABLE": "1"}
 _PRODUCTS = 8
 WARM_UP = 2  # runs until the heap has found its size; what the first two fetch from the system, later ones find
+LABEL = 52  # characters of a row's name
 say = sys.stdout.write
 
 
@@ -136,9 +137,20 @@ def _of_proc(file: str, field: str) -> float:
     return next((int(line.split()[1]) / 2**20 for line in lines if line.startswith(field)), float("nan"))
 
 
-def _products(args: argparse.Namespace, dtype: torch.dtype) -> tuple[float, dict[str, Callable[[], Any]]]:
-    """GFLOP of a large product, and the ways to compute it; on a CPU they take different libraries."""
-    size = 512 if args.quick else 2048 if args.device == "cpu" else 8192
+def _side(args: argparse.Namespace) -> int:
+    """Rows and columns of the matrices of a large product."""
+    return 512 if args.quick else 2048 if args.device == "cpu" else 8192
+
+
+def _work(args: argparse.Namespace) -> float:
+    """GFLOP of a large product."""
+    return 2 * _side(args) ** 3 / 1e9
+
+
+def _products(args: argparse.Namespace) -> dict[str, Callable[[], Any]]:
+    """The ways to compute a large product; on a CPU they take different libraries."""
+    dtype = torch.bfloat16 if _mixed(args) else torch.float32
+    size = _side(args)
     a, b = torch.randn(2, size, size, device=args.device, dtype=dtype)
     image, kernel = a.view(1, size, -1, 64), b[:, :, None, None]
     runs: dict[str, Callable[[], Any]] = {"product": lambda: a @ b, "convolution": lambda: torch.conv2d(image, kernel)}
@@ -149,28 +161,23 @@ def _products(args: argparse.Namespace, dtype: torch.dtype) -> tuple[float, dict
                 return a @ b
 
         runs["product of oneDNN"] = other
-    return 2 * size**3 / 1e9, runs
-
-
-def _dtype(args: argparse.Namespace) -> torch.dtype:
-    return torch.bfloat16 if _mixed(args) else torch.float32
+    return runs
 
 
 def matmul_rate(args: argparse.Namespace, repeats: int = 5) -> float:
     """The best rate of this machine in GFLOP/s, over the ways to compute a large product."""
-    work, runs = _products(args, _dtype(args))
-    timings = in_turn(runs, repeats, args.cpu_time)
-    return max(work / min(timing.seconds) for timing in timings.values())
+    timings = in_turn(_products(args), repeats, args.cpu_time)
+    return max(_work(args) / min(timing.seconds) for timing in timings.values())
 
 
 def product_work(args: argparse.Namespace) -> float:
     """GFLOP of `fastest_products`."""
-    return _PRODUCTS * _products(args, _dtype(args))[0]
+    return _PRODUCTS * _work(args)
 
 
 def fastest_products(args: argparse.Namespace) -> Callable[[], Any]:
     """Several products of `matmul_rate`; one alone is too short to time."""
-    _, runs = _products(args, _dtype(args))
+    runs = _products(args)
     timings = in_turn(runs, 3, args.cpu_time)
     fastest = runs[min(timings, key=lambda name: min(timings[name].seconds))]
 
@@ -205,7 +212,7 @@ def header(args: argparse.Namespace) -> None:
     kind = "bfloat16" if _mixed(args) else "float32"
     say(f"{kind} rate of this machine: {matmul_rate(args):.0f} GFLOP/s, {of}; {how}\n")
     say("of rate: beside the median of a large product that took its turn between the runs of the row\n\n")
-    say(f"{'':52s}{'seconds':>9s}{'spread':>8s}{'GiB':>7s}{'GFLOP':>9s}{'of rate':>9s}")
+    say(f"{'':{LABEL}s}{'seconds':>9s}{'spread':>8s}{'GiB':>7s}{'GFLOP':>9s}{'of rate':>9s}")
     say(f"{'reference':>11s}{'spread':>8s}{'GiB':>7s}{'ratio':>7s}\n")
 
 
@@ -213,7 +220,7 @@ def line(what: str, timings: dict[str, Timing], work: float, rate: float) -> Non
     """One row: ours, and the reference's seconds and the ratio where it was run."""
     ours, reference = timings["ours"], timings.get("reference")
     share = work / ours.median / rate
-    row = f"{what:52s}{ours.median:9.3f}{ours.spread:8.0%}{ours.peak:7.2f}{work:9.0f}{share:9.0%}"
+    row = f"{what:{LABEL}s}{ours.median:9.3f}{ours.spread:8.0%}{ours.peak:7.2f}{work:9.0f}{share:9.0%}"
     if reference is not None:
         row += f"{reference.median:11.3f}{reference.spread:8.0%}{reference.peak:7.2f}"
         row += f"{reference.median / ours.median:6.2f}x"

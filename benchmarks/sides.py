@@ -13,7 +13,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 import torch
-from measure import ALLOCATOR, WARM_UP, Timing, fastest_products, line, product_work, say, timed
+from measure import ALLOCATOR, LABEL, WARM_UP, Timing, fastest_products, line, product_work, say, timed
 
 Pieces = Callable[[argparse.Namespace], Mapping[str, Callable[[], Any]]]
 PRODUCT = "matrix product"
@@ -117,10 +117,10 @@ def take_turns(sides: Mapping[str, Side], what: str, repeats: int, apart: bool =
             timings[name].seconds.append(seconds)
             timings[name].peak = max(timings[name].peak, peak)
 
-    warm_up = 0 if apart else WARM_UP
-    for repeat in range(-warm_up, repeats):
+    once, each_turn = (0, WARM_UP) if apart else (WARM_UP, 0)
+    for repeat in range(-once, repeats):
         for name, side in sides.items():
-            for _ in range(WARM_UP - warm_up):
+            for _ in range(each_turn):
                 side.run(what)
             turn(side, name, what, repeat >= 0)
             if name == "ours":
@@ -164,7 +164,7 @@ def print_rows(
                 timings = take_turns(turns, what, args.repeats, apart=what in apart)
                 line(label, timings, work[what], product_work(args) / timings[PRODUCT].median)
             except torch.OutOfMemoryError:
-                say(f"{label:52s} does not fit into the memory of the GPU\n")
+                say(f"{label:{LABEL}s} does not fit into the memory of the GPU\n")
         for side in sides.values():
             side.close()
 

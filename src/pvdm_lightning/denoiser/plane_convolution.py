@@ -10,13 +10,13 @@ from pvdm_lightning.denoiser.winograd import convolve_stack
 from pvdm_lightning.products import in_float32_on_cpu, multiply_add
 from pvdm_lightning.triplane import Triplane
 
-# Found by measurement on a CPU, float32, forward and backward.
+# Found by measurement on a CPU, float32, forward and backward. Channels are the fewer of those before and after.
 WINOGRAD_CHANNELS = 128
-"""Channels, before and after, from which fewer multiplications can pay;"""
+"""Channels below which fewer multiplications do not pay."""
 WINOGRAD_FROM = 2**18
-"""they do from so many positions times channels."""
+"""Positions times channels from which they do."""
 PRODUCT_UP_TO = 0.25
-"""Positions a channel up to which one product is faster than a convolution."""
+"""Positions a channel of the input up to which one product is faster than a convolution."""
 
 
 def convolve_planes(conv: nn.Conv2d, planes: Triplane) -> Triplane:
