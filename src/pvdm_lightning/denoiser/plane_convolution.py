@@ -6,15 +6,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pvdm_lightning.denoiser.winograd import convolve_stack
+from pvdm_lightning.denoiser.winograd import convolve
 from pvdm_lightning.products import in_float32_on_cpu, multiply_add
 from pvdm_lightning.triplane import Triplane
 
 # Found by measurement on a CPU, float32, forward and backward. Channels are the fewer of those before and after.
 WINOGRAD_CHANNELS = 128
-"""Channels below which fewer multiplications do not pay."""
-WINOGRAD_FROM = 2**18
-"""Positions times channels from which they do."""
+"""Channels below which fewer multiplications do not pay,"""
+WINOGRAD_POSITIONS = 256
+"""positions below which they do not,"""
+WINOGRAD_FROM = 2**17
+"""and positions times channels."""
 PRODUCT_UP_TO = 0.25
 """Positions a channel of the input up to which one product is faster than a convolution."""
 
@@ -29,9 +31,8 @@ def convolve_planes(conv: nn.Conv2d, planes: Triplane) -> Triplane:
     if planes.z_s.device.type == "cpu":
         positions = planes.z_s.shape[0] * planes.shape.num_tokens
         channels = min(conv.in_channels, conv.out_channels)
-        of_one_width = planes.shape.height == planes.shape.width  # as those of square frames
-        wide = channels >= WINOGRAD_CHANNELS and positions * channels >= WINOGRAD_FROM
-        if wide and of_one_width and in_float32_on_cpu(planes.z_s, conv.weight):
+        many = positions >= WINOGRAD_POSITIONS and positions * channels >= WINOGRAD_FROM
+        if channels >= WINOGRAD_CHANNELS and many and in_float32_on_cpu(planes.z_s, conv.weight):
             return by_winograd(conv, planes)
         if positions <= PRODUCT_UP_TO * conv.in_channels:
             return as_product(conv, planes)
@@ -39,11 +40,9 @@ def convolve_planes(conv: nn.Conv2d, planes: Triplane) -> Triplane:
 
 
 def by_winograd(conv: nn.Conv2d, planes: Triplane) -> Triplane:
-    """The convolution of the planes below each other in fewer multiplications."""
+    """The convolution in fewer multiplications."""
     assert conv.bias is not None
-    heights = [plane.shape[2] for plane in planes]
-    below = convolve_stack(torch.cat(planes, dim=2), heights, conv.weight, conv.bias)
-    return Triplane(*below.split(heights, dim=2))
+    return Triplane(*convolve(list(planes), conv.weight, conv.bias))
 
 
 def as_product(conv: nn.Conv2d, planes: Triplane) -> Triplane:

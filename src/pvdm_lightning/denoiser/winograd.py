@@ -1,17 +1,19 @@
 """A 3 x 3 convolution by fewer multiplications: Winograd's minimal filtering (Lavin and Gray, 2016, arXiv:1509.09308).
 
-Tile by tile of M x M outputs the input becomes (M + 2)^2 values, products of each with one value made of the kernel are
-summed over the channels, and M x M outputs are made of these sums: (M + 2)^2 / M^2 multiplications an output, not 9.
-The steps that change a tile are matrices of small sides, so all of it is matrix products.
+Tile by tile of M x M outputs the (M + 2)^2 inputs they see become as many values, products of each with one value made
+of the kernel are summed over the channels, and the outputs are made of these sums: (M + 2)^2 / M^2 multiplications an
+output, not 9. Channels lie last meanwhile: tiles are then gathered and placed in long runs.
 """
 
 import functools
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.polynomial import polynomial
 from torch import Tensor
+from torch.nn import functional as F
 
 from pvdm_lightning.products import fastest_route
 
@@ -23,65 +25,40 @@ _POINTS = {2: (0.0, 1.0, -1.0), 4: (0.0, 0.75, -0.75, 1.5, -1.5)}
 
 
 class Transforms(NamedTuple):
-    """Matrices for one size of image, A = M + 2, T and U tiles down and across.
+    """Matrices of one size of tile, A = M + 2.
 
     Args:
         kernel: [A*A 9], what becomes of a kernel.
-        rows_in: [A T R], of a column of R inputs, the padding with zeros included.
-        columns_in: [A*U W], of a row of W inputs.
-        rows_out: [A T R], back to a column of R outputs.
-        columns_out: [A*U W], back to a row of W outputs.
+        analysis: [A*A A*A], of the inputs that a tile sees.
+        synthesis: [A*A M*M], of a tile's outputs; its transpose leads from sums to outputs.
     """
 
     kernel: Tensor
-    rows_in: Tensor
-    columns_in: Tensor
-    rows_out: Tensor
-    columns_out: Tensor
+    analysis: Tensor
+    synthesis: Tensor
 
 
-def convolve_stack(x: Tensor, heights: list[int], weight: Tensor, bias: Tensor) -> Tensor:
-    """Images below each other, x [B C R W], R the sum of their `heights`, convolved each with zeros around it.
+def convolve(images: list[Tensor], weight: Tensor, bias: Tensor) -> list[Tensor]:
+    """Images of any sizes, each [B C R Q], convolved with zeros around them.
 
     Args:
-        x: Float32 of a CPU; elsewhere libraries have a way of their own.
-        heights: Rows of each image.
+        images: Float32 of a CPU; elsewhere libraries have a way of their own.
         weight: [C' C 3 3].
         bias: [C'].
 
     Returns:
-        [B C' R W]; 5 times the rounding error of a direct convolution, some 2e-6 of the values' deviation.
+        [B C' R Q] each; 5 times the rounding error of a direct convolution, some 2e-6 of the values' deviation.
     """
-    tile = 4 if len(x) * x.shape[2] * x.shape[3] >= LARGE_TILE_FROM else 2
-    return _convolution(x, weight, bias, heights, tile)
+    positions = sum(len(image) * image.shape[2] * image.shape[3] for image in images)
+    return _convolution(images, weight, bias, 4 if positions >= LARGE_TILE_FROM else 2)
 
 
 @functools.cache
-def transforms(heights: tuple[int, ...], width: int, tile: int) -> Transforms:
-    """The matrices for images of `heights` x `width` below each other, in float32."""
-    kernel, analysis, synthesis = _one_dimension(tile)
-
-    def placed(matrix: np.ndarray, size: int, first: int) -> Tensor:
-        """[A T size]: the rows of `matrix` [A .] at every tile, whose first value lies at `first`, cut to the image."""
-        spread = np.zeros((len(matrix), -(-size // tile), size))
-        for t in range(spread.shape[1]):
-            for k in range(matrix.shape[1]):
-                if 0 <= (position := tile * t + first + k) < size:
-                    spread[:, t, position] = matrix[:, k]
-        return torch.from_numpy(spread).float()
-
-    def below(matrix: np.ndarray, first: int) -> Tensor:
-        each = [placed(matrix, height, first) for height in heights]
-        return torch.stack([torch.block_diag(*blocks) for blocks in zip(*each, strict=True)])
-
-    both = np.einsum("ia,jb->ijab", kernel, kernel).reshape(-1, 9)
-    return Transforms(
-        torch.from_numpy(both).float(),
-        below(analysis, -1),
-        placed(analysis, width, -1).flatten(0, 1),
-        below(synthesis, 0),
-        placed(synthesis, width, 0).flatten(0, 1),
-    )
+def transforms(tile: int) -> Transforms:
+    """The matrices in float32."""
+    both = (np.einsum("ia,jb->ijab", one, one) for one in _one_dimension(tile))
+    size = (tile + 2) ** 2
+    return Transforms(*(torch.from_numpy(matrix.reshape(size, -1)).float() for matrix in both))
 
 
 def _one_dimension(tile: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -100,25 +77,63 @@ def _one_dimension(tile: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return kernel, analysis, synthesis
 
 
-def _analyse(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Images [B C R W] -> tiles [A*A N C], N all tiles of the batch."""
-    batch, channels, height, width = x.shape
-    lines = (columns @ x.reshape(-1, width).t()).view(-1, channels, height).transpose(1, 2)
-    tiles = x.new_empty(len(rows), len(lines), rows.shape[1], channels)
-    for row, out in zip(rows, tiles, strict=True):
-        torch.bmm(row.expand(len(lines), -1, -1), lines, out=out)
-    return tiles.view(len(rows) ** 2, -1, channels)
+def _tiles_of(side: int, tile: int) -> int:
+    return -(-side // tile)
 
 
-def _synthesise(tiles: Tensor, rows: Tensor, columns: Tensor, batch: int) -> Tensor:
-    """Sums [A*A N C] -> images [B C R W]; the transpose of `_analyse`."""
-    size, down, height = rows.shape
-    tiles = tiles.view(size, -1, down, tiles.shape[2]).transpose(2, 3)
-    lines = torch.bmm(tiles[0], rows[0].expand(tiles.shape[1], -1, -1))
-    for part, row in zip(tiles[1:], rows[1:], strict=True):
-        lines.baddbmm_(part, row.expand(tiles.shape[1], -1, -1))
-    images = lines.view(len(columns), -1).t() @ columns
-    return images.view(batch, -1, height, columns.shape[1])
+def _channels_last(image: Tensor) -> Tensor:
+    """[B C R Q] -> [B R*Q C]."""
+    matrices = image.flatten(2)
+    last = matrices.new_empty(matrices.transpose(1, 2).shape)
+    for one, matrix in zip(last, matrices, strict=True):
+        one.copy_(matrix.t())  # of matrices alone PyTorch moves block after block, half as long
+    return last
+
+
+def _gather(images: list[Tensor], tile: int, margin: int) -> Tensor:
+    """Images [B C R Q] -> [(M + 2 margin)^2 N C], the M x M cells of all N tiles and a margin around each."""
+    size, cells, counts = tile + 2 * margin, [], []
+    for image in images:
+        batch, channels, rows, columns = image.shape
+        down, across = _tiles_of(rows, tile), _tiles_of(columns, tile)
+        padded = _channels_last(image).unflatten(1, (rows, columns))
+        if margin or rows % tile or columns % tile:
+            below, right = (count * tile - side + margin for count, side in ((down, rows), (across, columns)))
+            padded = F.pad(padded, (0, 0, margin, right, margin, below))
+        cells.append(padded.unfold(1, size, tile).unfold(2, size, tile).permute(4, 5, 0, 1, 2, 3))
+        counts.append(batch * down * across)
+    gathered = images[0].new_empty(size, size, sum(counts), channels)
+    for part, cell in zip(gathered.split(counts, dim=2), cells, strict=True):
+        part.unflatten(2, cell.shape[2:5]).copy_(cell)
+    return gathered.flatten(0, 1)
+
+
+def _place(tiles: Tensor, like: list[Tensor], tile: int, margin: int) -> list[Tensor]:
+    """[(M + 2 margin)^2 N C] -> images [B C R Q] with the sizes of those `like`; margins are added up."""
+    size, channels = tile + 2 * margin, tiles.shape[2]
+    grids = [(len(image), *(_tiles_of(side, tile) for side in image.shape[2:])) for image in like]
+    parts = tiles.unflatten(0, (size, size)).split([math.prod(grid) for grid in grids], dim=2)
+    images = []
+    for image, grid, part in zip(like, grids, parts, strict=True):
+        (batch, down, across), (rows, columns) = grid, image.shape[2:]
+        part = part.unflatten(2, grid).permute(2, 3, 0, 4, 1, 5)
+        more = int(margin > 0)
+        padded = tiles.new_zeros(batch, down + more, tile, across + more, tile, channels)
+        # A tile's first M x M cells are its own; the rest, if any, belong to the next tiles too.
+        for i, row in enumerate(part.split(tile, dim=2)):
+            for j, piece in enumerate(row.split(tile, dim=4)):
+                padded[:, i : i + down, : piece.shape[2], j : j + across, : piece.shape[4]] += piece
+        whole = padded.flatten(3, 4).flatten(1, 2)[:, margin : margin + rows, margin : margin + columns]
+        first = image.new_empty(batch, channels, rows * columns)
+        for one, matrix in zip(first, whole.flatten(1, 2), strict=True):
+            one.copy_(matrix.t())
+        images.append(first.unflatten(2, (rows, columns)))
+    return images
+
+
+def _times(matrix: Tensor, tiles: Tensor) -> Tensor:
+    """[X Y] times [Y N C] -> [X N C]."""
+    return (matrix @ tiles.flatten(1)).view(-1, *tiles.shape[1:])
 
 
 def _kernels(weight: Tensor, to_tile: Tensor) -> Tensor:
@@ -127,44 +142,48 @@ def _kernels(weight: Tensor, to_tile: Tensor) -> Tensor:
 
 
 @torch.library.custom_op("pvdm_lightning::winograd", mutates_args=())
-def _convolution(x: Tensor, weight: Tensor, bias: Tensor, heights: list[int], tile: int) -> Tensor:
-    by = transforms(tuple(heights), x.shape[3], tile)
+def _convolution(images: list[Tensor], weight: Tensor, bias: Tensor, tile: int) -> list[Tensor]:
+    by = transforms(tile)
     with fastest_route():
-        sums = torch.bmm(_analyse(x, by.rows_in, by.columns_in), _kernels(weight, by.kernel).transpose(1, 2))
-        return _synthesise(sums, by.rows_out, by.columns_out, len(x)).add_(bias[:, None, None])
+        values = _times(by.analysis, _gather(images, tile, margin=1))
+        sums = torch.bmm(values, _kernels(weight, by.kernel).transpose(1, 2))
+        return _place(_times(by.synthesis.t(), sums).add_(bias), images, tile, margin=0)
 
 
 @torch.library.custom_op("pvdm_lightning::winograd_backward", mutates_args=())
-def _gradients_of(grad: Tensor, x: Tensor, weight: Tensor, heights: list[int], tile: int) -> tuple[Tensor, Tensor]:
-    by = transforms(tuple(heights), x.shape[3], tile)
+def _gradients_of(grads: list[Tensor], images: list[Tensor], weight: Tensor, tile: int) -> tuple[list[Tensor], Tensor]:
+    by = transforms(tile)
     with fastest_route():
-        grad_sums = _analyse(grad, by.rows_out, by.columns_out)
-        grad_tiles = torch.bmm(grad_sums, _kernels(weight, by.kernel))
-        grad_x = _synthesise(grad_tiles, by.rows_in, by.columns_in, len(x))
-        del grad_tiles
-        # Not kept from the forward pass: they are larger than x, and quickly made.
-        grad_kernels = torch.bmm(grad_sums.transpose(1, 2), _analyse(x, by.rows_in, by.columns_in))
-        return grad_x, (grad_kernels.flatten(1).t() @ by.kernel).view_as(weight)
+        grad_sums = _times(by.synthesis, _gather(grads, tile, margin=0))
+        grad_values = torch.bmm(grad_sums, _kernels(weight, by.kernel))
+        grad_images = _place(_times(by.analysis.t(), grad_values), images, tile, margin=1)
+        del grad_values
+        # Not kept from the forward pass: they are larger than the images, and quickly made.
+        values = _times(by.analysis, _gather(images, tile, margin=1))
+        grad_kernels = torch.bmm(grad_sums.transpose(1, 2), values)
+        return grad_images, (grad_kernels.flatten(1).t() @ by.kernel).view_as(weight)
 
 
 @_convolution.register_fake
-def _(x: Tensor, weight: Tensor, bias: Tensor, heights: list[int], tile: int) -> Tensor:
-    return x.new_empty(len(x), len(weight), *x.shape[2:])
+def _(images: list[Tensor], weight: Tensor, bias: Tensor, tile: int) -> list[Tensor]:
+    return [image.new_empty(len(image), len(weight), *image.shape[2:]) for image in images]
 
 
 @_gradients_of.register_fake
-def _(grad: Tensor, x: Tensor, weight: Tensor, heights: list[int], tile: int) -> tuple[Tensor, Tensor]:
-    return torch.empty_like(x, memory_format=torch.contiguous_format), torch.empty_like(weight)
+def _(grads: list[Tensor], images: list[Tensor], weight: Tensor, tile: int) -> tuple[list[Tensor], Tensor]:
+    return [image.new_empty(image.shape) for image in images], weight.new_empty(weight.shape)
 
 
-def _keep(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor, list[int], int], output: Tensor) -> None:
-    x, weight, _, ctx.heights, ctx.tile = inputs
-    ctx.save_for_backward(x, weight)
+def _keep(ctx: Any, inputs: tuple[list[Tensor], Tensor, Tensor, int], output: list[Tensor]) -> None:
+    images, weight, _, ctx.tile = inputs
+    ctx.save_for_backward(weight, *images)
 
 
-def _gradients(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
-    grad_x, grad_weight = _gradients_of(grad, *ctx.saved_tensors, ctx.heights, ctx.tile)
-    return grad_x, grad_weight, grad.sum((0, 2, 3)), None, None
+def _gradients(ctx: Any, grads: list[Tensor]) -> tuple[list[Tensor], Tensor, Tensor, None]:
+    weight, *images = ctx.saved_tensors
+    grad_images, grad_weight = _gradients_of(grads, images, weight, ctx.tile)
+    grad_bias = torch.stack([grad.sum((0, 2, 3)) for grad in grads]).sum(0)
+    return grad_images, grad_weight, grad_bias, None
 
 
 _convolution.register_autograd(_gradients, setup_context=_keep)
