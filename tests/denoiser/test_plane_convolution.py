@@ -54,7 +54,7 @@ def test_each_route_is_three_convolutions(shape, route):
     ],
 )
 def test_which_route_is_taken(monkeypatch, frames, height, width, batch, channels, expected):
-    """Of PVDM-L at 16 x 256 x 256, level by level; in larger batches; few channels; planes of unequal width."""
+    """Of PVDM-L at 16 x 256 x 256, level by level; in larger batches; fewer channels; planes of unequal widths."""
     shape = TriplaneShape(frames, height, width)
     assert taken(monkeypatch, shape, torch.zeros(batch, channels, shape.num_tokens)) == expected
 

@@ -30,6 +30,7 @@ def layer(inputs, outputs, heights, width, batch=2):
 
 
 def convolve_stack(x, heights, weight, bias):
+    """Images of `heights` below each other, convolved each for itself."""
     return torch.cat(convolve(list(x.split(heights, dim=2)), weight, bias), dim=2)
 
 
