@@ -49,6 +49,7 @@ def test_each_route_is_three_convolutions(shape, route):
         (4, 8, 8, 2, 1024, "by_winograd"),
         (2, 4, 4, 4, 1024, "as_product"),
         (8, 16, 16, 1, 256, "by_winograd"),
+        (8, 16, 16, 1, 128, "on_each_plane"),
         (16, 32, 32, 8, 64, "on_each_plane"),
         (8, 16, 8, 2, 512, "by_winograd"),
     ],

@@ -12,11 +12,11 @@ from pvdm_lightning.triplane import Triplane
 
 # Found by measurement on a CPU, float32, forward and backward. Channels are the fewer of those before and after.
 WINOGRAD_CHANNELS = 128
-"""Channels below which fewer multiplications do not pay,"""
+"""Channels below which fewer multiplications do not pay."""
 WINOGRAD_POSITIONS = 256
-"""positions below which they do not,"""
+"""Positions below which they do not."""
 WINOGRAD_FROM = 2**17
-"""and positions times channels."""
+"""Positions times channels below which they do not."""
 PRODUCT_UP_TO = 0.25
 """Positions a channel of the input up to which one product is faster than a convolution."""
 

@@ -77,32 +77,32 @@ def _one_dimension(tile: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return kernel, analysis, synthesis
 
 
-def _tiles_of(side: int, tile: int) -> int:
-    return -(-side // tile)
+def _grid(image: Tensor, tile: int) -> tuple[int, int, int]:
+    """Images of the batch, tiles down and tiles across."""
+    return len(image), -(-image.shape[2] // tile), -(-image.shape[3] // tile)
 
 
-def _channels_last(image: Tensor) -> Tensor:
-    """[B C R Q] -> [B R*Q C]."""
-    matrices = image.flatten(2)
-    last = matrices.new_empty(matrices.transpose(1, 2).shape)
-    for one, matrix in zip(last, matrices, strict=True):
-        one.copy_(matrix.t())  # of matrices alone PyTorch moves block after block, half as long
-    return last
+def _transposed(matrices: Tensor) -> Tensor:
+    """[B X Y] -> [B Y X], contiguous."""
+    copies = matrices.new_empty(matrices.transpose(1, 2).shape)
+    for copy, matrix in zip(copies, matrices, strict=True):
+        copy.copy_(matrix.t())  # of a matrix alone PyTorch copies block after block, in two thirds of the time
+    return copies
 
 
 def _gather(images: list[Tensor], tile: int, margin: int) -> Tensor:
     """Images [B C R Q] -> [(M + 2 margin)^2 N C], the M x M cells of all N tiles and a margin around each."""
-    size, cells, counts = tile + 2 * margin, [], []
+    size, cells = tile + 2 * margin, []
     for image in images:
-        batch, channels, rows, columns = image.shape
-        down, across = _tiles_of(rows, tile), _tiles_of(columns, tile)
-        padded = _channels_last(image).unflatten(1, (rows, columns))
+        rows, columns = image.shape[2:]
+        _, down, across = _grid(image, tile)
+        padded = _transposed(image.flatten(2)).unflatten(1, (rows, columns))
         if margin or rows % tile or columns % tile:
             below, right = (count * tile - side + margin for count, side in ((down, rows), (across, columns)))
             padded = F.pad(padded, (0, 0, margin, right, margin, below))
         cells.append(padded.unfold(1, size, tile).unfold(2, size, tile).permute(4, 5, 0, 1, 2, 3))
-        counts.append(batch * down * across)
-    gathered = images[0].new_empty(size, size, sum(counts), channels)
+    counts = [math.prod(cell.shape[2:5]) for cell in cells]
+    gathered = images[0].new_empty(size, size, sum(counts), images[0].shape[1])
     for part, cell in zip(gathered.split(counts, dim=2), cells, strict=True):
         part.unflatten(2, cell.shape[2:5]).copy_(cell)
     return gathered.flatten(0, 1)
@@ -111,7 +111,7 @@ def _gather(images: list[Tensor], tile: int, margin: int) -> Tensor:
 def _place(tiles: Tensor, like: list[Tensor], tile: int, margin: int) -> list[Tensor]:
     """[(M + 2 margin)^2 N C] -> images [B C R Q] with the sizes of those `like`; margins are added up."""
     size, channels = tile + 2 * margin, tiles.shape[2]
-    grids = [(len(image), *(_tiles_of(side, tile) for side in image.shape[2:])) for image in like]
+    grids = [_grid(image, tile) for image in like]
     parts = tiles.unflatten(0, (size, size)).split([math.prod(grid) for grid in grids], dim=2)
     images = []
     for image, grid, part in zip(like, grids, parts, strict=True):
@@ -124,10 +124,7 @@ def _place(tiles: Tensor, like: list[Tensor], tile: int, margin: int) -> list[Te
             for j, piece in enumerate(row.split(tile, dim=4)):
                 padded[:, i : i + down, : piece.shape[2], j : j + across, : piece.shape[4]] += piece
         whole = padded.flatten(3, 4).flatten(1, 2)[:, margin : margin + rows, margin : margin + columns]
-        first = image.new_empty(batch, channels, rows * columns)
-        for one, matrix in zip(first, whole.flatten(1, 2), strict=True):
-            one.copy_(matrix.t())
-        images.append(first.unflatten(2, (rows, columns)))
+        images.append(_transposed(whole.flatten(1, 2)).unflatten(2, (rows, columns)))
     return images
 
 
