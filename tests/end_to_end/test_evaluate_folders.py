@@ -30,10 +30,11 @@ def write(folder, these, *formats):
 def evaluate(pvdm, workdir, networks, report_in):
     """`evaluate(*options)`: the report on the folders real/ and generated/ (or another one)."""
 
-    def call(*more, generated="generated", networks=networks):
+    def call(*more, generated="generated", networks=networks, out=None):
         folders = ["--real", "real", "--generated", generated, "--device", "cpu", "--num_workers", 0]
-        pvdm.run("evaluate", *folders, *networks, "--frames", "[9]", "--out", f"{generated}_out", *more)
-        return report_in(workdir / f"{generated}_out")
+        out = out or f"{generated}_out"
+        pvdm.run("evaluate", *folders, *networks, "--frames", "[9]", "--out", out, *more)
+        return report_in(workdir / out)
 
     return call
 
@@ -105,7 +106,54 @@ def test_real_clips_start_anywhere_generated_ones_at_the_first_frame(workdir, ev
     write(workdir / "real", longer, "npy")
     write(workdir / "generated", longer, "npy")
     assert value(evaluate("--real_start", "first")) == pytest.approx(0, abs=1e-6)
-    assert value(evaluate("--real_start", "random", "--out", "random_out", generated="generated")) >= 0
+    anywhere = evaluate("--real_start", "random", out="random_out")
+    assert value(anywhere) > 1e-3
+    assert anywhere["protocol"]["clips"]["real_9"]["start"] == "random, seed 0"
+    assert anywhere["protocol"]["clips"]["generated_9"]["start"] == "first frames"
+
+
+def test_a_changed_real_video_is_measured_anew(workdir, evaluate):
+    write(workdir / "real", videos(4, seed=1), "npy", "png")
+    write(workdir / "generated", videos(4), "npy")
+    for file in (workdir / "real").glob("*.npy"):
+        file.unlink()
+    before = value(evaluate())
+    (picture,) = (workdir / "real").rglob("video_00003/*3.png")  # its folder's time stays as it was
+    Image.new("RGB", Image.open(picture).size, "white").save(picture)
+    assert abs(value(evaluate(out="again")) - before) > 1
+
+
+def test_videos_that_break_while_they_are_read_are_named_and_not_kept(workdir, evaluate):
+    write(workdir / "real", videos(4, seed=1), "png")
+    write(workdir / "generated", videos(4), "png")
+    (picture,) = (workdir / "real").rglob("video_00002/*5.png")
+    whole = picture.read_bytes()
+    picture.write_bytes(whole[:40])
+    broken = evaluate()
+    assert broken["figures"][0]["real_videos"] == 3
+    assert "--real: 1 videos broke while they were read: video_00002." in broken["notes"]
+    again = evaluate(out="again")  # nothing was kept under the name of four videos
+    assert again["figures"] == broken["figures"] and again["notes"] == broken["notes"]
+    picture.write_bytes(whole)
+    assert evaluate(out="whole")["figures"][0]["real_videos"] == 4
+
+
+def test_a_few_of_the_videos_fill_every_split(workdir, evaluate):
+    write(workdir / "real", videos(2, frames=16, seed=1), "npy")
+    write(workdir / "generated", videos(12, frames=16), "npy")
+    for seed in (0, 1):
+        few = ["--num_videos", 6, "--inception_splits", 6, "--frames", "[16]", "--seed", seed]
+        with_real = ["--real", "generated"]
+        assert value(evaluate(*few, *with_real, out=f"{seed}"), "IS") >= 1
+
+
+def test_without_a_network_no_video_is_read(workdir, evaluate, monkeypatch):
+    write(workdir / "real", videos(2), "npy")
+    write(workdir / "generated", videos(2), "npy")
+    monkeypatch.setattr("pvdm_lightning.evaluation.folders._batches", None)
+    report = evaluate(networks=[])
+    assert report["figures"] == []
+    assert "no video was read, as nothing could measure it." in report["notes"]
 
 
 @pytest.fixture
@@ -143,6 +191,7 @@ def folders(workdir):
         (["--metrics.i3d", "other.pt"], "--metrics.i3d other.pt: cannot be read as i3d_pretrained_400.pt: "),
         (["--device", "abacus"], "--device abacus: cannot be used ("),
         (["--resolution", 0], "--resolution 0: is less than 1. Give 1 or more."),
+        (["--out", "picture.png/a"], "picture.png is no folder that can be written to. Name another folder."),
         (["--real_stride", 0], "--real_stride 0: is less than 1. Give 1 or more."),
     ],
 )

@@ -142,10 +142,13 @@ def test_two_processes_give_the_figures_of_one(pvdm, workdir, trained, networks,
     shutil.rmtree(workdir / "cache")  # the real side, too, is to be shared
     said = pvdm.spawn(workdir, *options, *two)
     one, both = report_in(workdir / "evaluation"), report_in(workdir / "two")
-    ours = {name: value for name, value in values(both).items() if "loss" not in name}
-    assert ours.keys() == {"FVD 10", "FVD 16", "IS"}
-    for name, value in ours.items():
-        assert value == pytest.approx(values(one)[name], rel=1e-6), name
+    assert values(both).keys() == {"FVD 10", "FVD 16", "IS", "loss", "loss, next clip"}
+    assert values(both) == pytest.approx(values(one), rel=1e-6)
+    assert both["protocol"]["loss"] == {
+        "split": "test",
+        "clips": {"loss": 4, "loss_next_clip": 4},
+        "prediction": "noise",
+    }
     assert said.count("report: two/") == 1  # the first process alone speaks
 
 
@@ -230,6 +233,13 @@ def test_stage_one_with_networks(pvdm, workdir, networks, report_in, monkeypatch
     assert by_name["LPIPS"]["name"].startswith("lpips-vgg16 (unrecognised file ")
     assert "R-FVD of 5 videos: not comparable with R-FVD of 2,048." in report["notes"]
 
+    # What a limited run measured is not taken for the whole.
+    others = ["--data.seed", 1, "--data.val_batch_size", 2]
+    pvdm.run(*args, *others, "--trainer.limit_test_batches", 2, "--evaluation.dir", "limited")
+    pvdm.run(*args, *others, "--evaluation.dir", "unlimited")
+    limited, unlimited = report_in(workdir / "limited"), report_in(workdir / "unlimited")
+    assert [one["figures"][0]["real_videos"] for one in (limited, unlimited)] == [4, 5]
+
     # The real side comes from the disk, whatever the batch size, and gives the same figures.
     update = FrechetVideoDistance.update
 
@@ -261,6 +271,12 @@ def test_stage_one_with_networks(pvdm, workdir, networks, report_in, monkeypatch
         ("ae", ["--evaluation.num_videos", 5], "--evaluation.num_videos 5: the test split has 4 videos that are long"),
         ("ldm", ["--data", "CachedLatents"], "--data CachedLatents: evaluation needs real videos. Give --data of the"),
         ("ae", ["--trainer.limit_test_batches", 0], "--trainer.limit_test_batches 0: leaves nothing to test."),
+        (
+            "ae",
+            ["--evaluation.dir", "empty.pt/a"],
+            "empty.pt is no folder that can be written to. Name another folder.",
+        ),
+        ("ldm", ["--evaluation.dir", "empty.pt"], "--evaluation.dir empty.pt: "),
     ],
 )
 def test_bad_options_of_test(workdir, trained, error_of, stage, args, line):

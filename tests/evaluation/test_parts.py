@@ -102,7 +102,9 @@ def test_a_fingerprint_is_the_videos(tmp_path):
     others = [SyntheticVideos(1, 4, 16, 0), SyntheticVideos(0, 5, 16, 0), SyntheticVideos(0, 4, 17, 0)]
     others += [SyntheticVideos(0, 4, 16, seed=1), JoinedVideos([first, first]), FirstFrames(first, 6)]
     assert len({of(first), *map(of, others)}) == 1 + len(others)
-    np.save(tmp_path / "a.npy", np.zeros((6, 8, 8, 3), dtype=np.uint8))
-    black = of(ArrayVideos(tmp_path, ["a.npy"]))
-    np.save(tmp_path / "a.npy", np.ones((6, 8, 8, 3), dtype=np.uint8))
-    assert of(ArrayVideos(tmp_path, ["a.npy"])) != black
+
+    def save(name, pixel):
+        np.save(tmp_path / name, np.full((6, 8, 8, 3), pixel, dtype=np.uint8))
+        return of(ArrayVideos(tmp_path, ["a.npy", "b.npy"][: 1 if name == "a.npy" else 2]))
+
+    assert len({save("a.npy", 0), save("a.npy", 1), save("b.npy", 0), save("b.npy", 1)}) == 4

@@ -14,16 +14,17 @@ ALL = [STYLEGAN_V_I3D, C3D_UCF101, C3D_MMACTION, LPIPS_VGG16, ORIGINAL_I3D]
 
 
 class RandomDetector(nn.Module):
-    """The published detector's call, with a result that tells which switches were on."""
+    """The published detector's call and size, with results that tell which switches were on."""
 
     def forward(self, x: torch.Tensor, rescale: bool = False, resize: bool = False, return_features: bool = False):
         switches = torch.tensor([float(rescale), float(resize), float(return_features)])
-        return x.float().mean(dim=[1, 2, 3, 4])[:, None] * switches
+        return x.float().mean(dim=[1, 2, 3, 4])[:, None] * switches.repeat(134)[:400]
 
 
 class RandomClassifier(nn.Module):
     def forward(self, x: torch.Tensor):
-        return torch.stack([x.float().mean(dim=[1, 2, 3, 4]) / 255, 1 - x.float().mean(dim=[1, 2, 3, 4]) / 255], dim=1)
+        first = x.float().mean(dim=[1, 2, 3, 4])[:, None] / 255
+        return torch.cat([first, (1 - first).expand(-1, 100) / 100], dim=1)
 
 
 def save_script(module, path):
@@ -70,11 +71,20 @@ def test_the_detector_is_called_as_its_protocol_says(cache):
     save_script(RandomDetector(), cache / "i3d_torchscript.pt")
     network = STYLEGAN_V_I3D.find(None, "--weights")
     features = network(torch.full((2, 3, 16, 4, 4), 9, dtype=torch.uint8))
-    assert torch.equal(features, torch.full((2, 3), 9.0))
+    assert torch.equal(features, torch.full((2, 400), 9.0))
 
 
 def test_probabilities_of_a_torchscript_classifier_become_logarithms(cache):
     save_script(RandomClassifier(), cache / "c3d_ucf101.pt")
     network = C3D_UCF101.find(None, "--weights")
     log_p = network(torch.full((1, 3, 16, 4, 4), 51, dtype=torch.uint8))
-    torch.testing.assert_close(log_p.exp(), torch.tensor([[0.2, 0.8]]))
+    torch.testing.assert_close(log_p.exp(), torch.tensor([[0.2] + [0.008] * 100]))
+
+
+def test_another_network_is_refused_before_it_measures(cache):
+    save_script(RandomDetector(), cache / "i3d.pt")
+    save_script(RandomClassifier(), cache / "c3d.pt")
+    with pytest.raises(UserError, match=r"c3d\.pt: cannot be read as i3d_torchscript\.pt: "):
+        STYLEGAN_V_I3D.find(cache / "c3d.pt", "--weights")
+    with pytest.raises(UserError, match=r"cannot be read as c3d_ucf101\.pt: it gives 400 values for a video, not 101"):
+        C3D_UCF101.find(cache / "i3d.pt", "--weights")

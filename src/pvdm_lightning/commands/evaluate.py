@@ -9,6 +9,7 @@ import torch
 from pvdm_lightning.errors import UserError, refuse_less
 from pvdm_lightning.evaluation import FeatureNetworks, FolderProtocol, measure_folders
 from pvdm_lightning.evaluation.options import refuse_wrong_counts
+from pvdm_lightning.evaluation.report import refuse_unwritable
 
 _FROM_CACHE = FeatureNetworks()
 
@@ -73,9 +74,10 @@ def evaluate(
     )
     chosen = _device(device)
     networks = metrics.find("FVD", inception_score=inception_splits > 0)
+    refuse_unwritable(Path(out), "--out")
     report = measure_folders(real, generated, protocol, networks, chosen)
-    path = report.write(Path(out), "folders")
-    sys.stdout.write(f"\n{report.table()}report: {path}\n")
+    sys.stdout.write(f"\n{report.table()}")
+    sys.stdout.write(f"report: {report.write(Path(out), 'folders')}\n")
 
 
 def _device(name: str) -> torch.device:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pvdm_lightning.data.transforms import crop_and_resize
-from pvdm_lightning.data.video_info import DecodeError, one_line
+from pvdm_lightning.data.video_info import DecodeError, one_line, stamp_of
 
 
 class ArrayVideos:
@@ -39,6 +39,9 @@ class ArrayVideos:
 
     def name(self, index: int) -> str:
         return str(self.root / self.names[index])
+
+    def stamps(self) -> bytes:
+        return np.array([stamp_of(self.root / name) for name in self.names], dtype=np.int64).tobytes()
 
     def read(self, index: int, frames: Sequence[int], resolution: tuple[int, int]) -> Tensor:
         video = self._open(index)

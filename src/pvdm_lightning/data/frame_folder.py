@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image
 
-from pvdm_lightning.data.video_info import DecodeError, Route, VideoInfo, one_line
+from pvdm_lightning.data.video_info import DecodeError, Route, VideoInfo, one_line, stamp_of
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
 
@@ -33,6 +33,15 @@ def is_image(name: str) -> bool:
 def image_names(folder: Path) -> list[str]:
     """The pictures of a folder in the order of their numbers."""
     return sorted((entry.name for entry in os.scandir(folder) if is_image(entry.name)), key=natural_key)
+
+
+def stamps(folder: Path) -> bytes:
+    """Size and time of change of each picture; nothing of a folder that cannot be looked at."""
+    try:
+        names = sorted(entry.name for entry in os.scandir(folder) if is_image(entry.name))
+    except OSError:
+        return b""
+    return np.array([stamp_of(folder / name) for name in names], dtype=np.int64).tobytes()
 
 
 def probe(folder: Path) -> VideoInfo:

@@ -63,6 +63,10 @@ class SyntheticVideos:
         """What messages call the video."""
         return f"synthetic video {self.first + index}"
 
+    def stamps(self) -> bytes:
+        """Nothing: there are no files."""
+        return b""
+
     def read(self, index: int, frames: Sequence[int], resolution: tuple[int, int]) -> Tensor:
         """Draw frames of a video.
 

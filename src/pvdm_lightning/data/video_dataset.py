@@ -37,6 +37,10 @@ class VideoSource(Protocol):
         """What messages call a video."""
         ...
 
+    def stamps(self) -> bytes:
+        """Sizes and times of change of all files: other bytes when one of them was written again."""
+        ...
+
     def read(self, index: int, frames: Sequence[int], resolution: tuple[int, int]) -> Tensor:
         """Frames of a video, cropped and resized to (height, width): uint8 [3, S, height, width].
 
@@ -63,6 +67,13 @@ class IndexedVideos:
 
     def name(self, index: int) -> str:
         return str(self.index.path(index))
+
+    def stamps(self) -> bytes:
+        lines = self.index.lines
+        # A folder's own time stays when a picture in it is written again.
+        folders = np.flatnonzero(lines["route"] == Route.IMAGES)
+        pictures = b"".join(frame_folder.stamps(self.index.path(int(row))) for row in folders)
+        return lines["size"].tobytes() + lines["mtime_ns"].tobytes() + pictures
 
     def read(self, index: int, frames: Sequence[int], resolution: tuple[int, int]) -> Tensor:
         path, info = self.index.path(index), self.index.info(index)
@@ -96,6 +107,9 @@ class JoinedVideos:
     def name(self, index: int) -> str:
         source, place = self._find(index)
         return source.name(place)
+
+    def stamps(self) -> bytes:
+        return b"".join(source.stamps() for source in self.sources)
 
     def read(self, index: int, frames: Sequence[int], resolution: tuple[int, int]) -> Tensor:
         source, place = self._find(index)

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from pvdm_lightning.data.video_info import Route, VideoInfo
+from pvdm_lightning.data.video_info import Route, VideoInfo, stamp_of
 from pvdm_lightning.whole_file import whole_file
 
 logger = logging.getLogger(__name__)
@@ -170,15 +170,8 @@ class _Builder:
         return VideoIndex(self.root, self.names, self.lines, self.problems)
 
     def _stat(self, stretch: slice) -> list[tuple[int, int]]:
-        """Sizes and times of change; (-1, -1) of a file that cannot be looked at, which its probe then says."""
-        found = []
-        for name in self.names[stretch]:
-            try:
-                status = (self.root / name).stat()
-                found.append((status.st_size, status.st_mtime_ns))
-            except OSError:
-                found.append((-1, -1))
-        return found
+        """Of the files of a stretch; one that cannot be looked at is named by its probe."""
+        return [stamp_of(self.root / name) for name in self.names[stretch]]
 
     def _paths(self, rows: Iterable[int]) -> list[Path]:
         return [self.root / self.names[row] for row in rows]

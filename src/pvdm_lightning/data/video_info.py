@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import IntEnum
+from pathlib import Path
 
 
 class Route(IntEnum):
@@ -54,3 +55,12 @@ def one_line(error: BaseException) -> str:
     text = getattr(error, "strerror", None) or str(error)  # without the path, which is named anyway
     text = " ".join(text.split()) or type(error).__name__
     return text if len(text) <= 160 else text[:157] + "..."
+
+
+def stamp_of(path: Path) -> tuple[int, int]:
+    """Size in bytes and time of change in nanoseconds; (-1, -1) of a file that cannot be looked at."""
+    try:
+        status = path.stat()
+    except OSError:
+        return -1, -1
+    return status.st_size, status.st_mtime_ns

@@ -1,6 +1,7 @@
 """Diffusion on latent sequences [B C L]: schedule, loss, guidance and samplers. Knows no network."""
 
 from pvdm_lightning.diffusion.denoise import Denoise
+from pvdm_lightning.diffusion.draws import normal
 from pvdm_lightning.diffusion.guidance import guided
 from pvdm_lightning.diffusion.long_video import sample_clips
 from pvdm_lightning.diffusion.loss import denoising_loss, draw_conditional
@@ -19,6 +20,7 @@ __all__ = [
     "denoising_loss",
     "draw_conditional",
     "guided",
+    "normal",
     "predicting_noise",
     "sample_clips",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -22,7 +22,7 @@ from pvdm_lightning.evaluation.lengths import choose_lengths
 from pvdm_lightning.evaluation.processes import Processes
 from pvdm_lightning.evaluation.protocol import clips_record, network_record, versions
 from pvdm_lightning.evaluation.report import Report
-from pvdm_lightning.evaluation.video_folder import FirstFrames, VideoFolder
+from pvdm_lightning.evaluation.video_folder import FirstFrames, VideoFolder, some
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class FolderProtocol:
     """How two folders are measured.
 
     Attributes:
-        frames: Lengths of videos.
+        frames: Lengths of videos, sorted, each once.
         frame_step: Of the subsampled FVD.
         resolution: (height, width); None for the generated videos' own.
         num_videos: Videos a side; None for all.
@@ -71,25 +71,34 @@ def measure_folders(
     resolution = protocol.resolution or _own_size(folders["generated"])
     wants_score = bool(networks.c3d) and protocol.inception_splits > 0
     lengths = choose_lengths(protocol.frames, protocol.frame_step, wants_score)
+    if not networks.i3d:
+        lengths = replace(lengths, selections=[])
     clips = {
         (side, length): _clips(folder, length, resolution, protocol, first=is_first, stride=stride)
         for (side, folder), is_first, stride in zip(
             folders.items(), (protocol.real_start == "first", True), (protocol.real_stride, 1)
         )
-        for length in sorted(set(protocol.frames))
+        for length in protocol.frames
     }
     records = {f"{side}_{length}": _record(dataset, protocol) for (side, length), dataset in clips.items()}
+    failures = {
+        side: Failures(known=0, total=len(folder.source.lengths), max_fraction=1.0) for side, folder in folders.items()
+    }
     distances = VideoDistances(lengths, networks, protocol.inception_splits, device, Processes())
     distances.add_real(
-        lambda length: (clip for clip, _ in _batches(clips["real", length], protocol, f"real, {length} frames")),
+        lambda length: (clip for clip, _ in _batches(clips["real", length], protocol, "real", failures["real"])),
         lambda length: records[f"real_{length}"],
     )
     for length in lengths.used:
-        dataset = clips["generated", length]
-        for clip, indices in _batches(dataset, protocol, f"generated, {length} frames"):
-            distances.add_generated(clip, torch.from_numpy(np.searchsorted(dataset.videos, indices)), length)
+        for clip, numbers in _batches(clips["generated", length], protocol, "generated", failures["generated"]):
+            distances.add_generated(clip, numbers, length)
     figures, impossible = distances.figures()
     notes = [note for folder in folders.values() for note in folder.notes]
+    for side, broken in failures.items():
+        if broken.reasons:
+            notes.append(f"--{side}: {len(broken.reasons)} videos broke while they were read: {some(broken.reasons)}.")
+    if not lengths.used:
+        notes.append("no video was read, as nothing could measure it.")
     for (side, length), dataset in clips.items():
         short = folders[side].too_short(dataset.windows.clip_span)
         if short:
@@ -149,13 +158,15 @@ def _record(dataset: ClipDataset, protocol: FolderProtocol) -> dict[str, Any]:
     }
 
 
-def _batches(dataset: ClipDataset, protocol: FolderProtocol, name: str) -> Iterator[tuple[Tensor, np.ndarray]]:
-    """Clips uint8 [B 3 T H W] and the numbers of their videos in the source."""
+def _batches(
+    dataset: ClipDataset, protocol: FolderProtocol, side: str, failures: Failures
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Clips uint8 [B 3 T H W], and the numbers of their videos among those that were chosen, int64 [B]."""
     count = protocol.num_videos or len(dataset)
     sampler = ReferenceSampler(count, len(dataset), AT_ONCE, rank=0, world_size=1, seed=protocol.seed)
-    failures = Failures(known=0, total=len(dataset), max_fraction=1.0)
+    chosen = torch.from_numpy(np.sort(dataset.videos[sampler.keys()[1]]))
     workers = min(8, num_cores()) if protocol.num_workers is None else protocol.num_workers
     loader = ClipLoader(dataset, sampler, failures, num_workers=workers)
-    for batch in tqdm(loader, name, unit="batch"):
-        yield batch["clip"], batch["index"].numpy()
+    for batch in tqdm(loader, f"{side}, {dataset.windows.frames} frames", unit="batch"):
+        yield batch["clip"], torch.searchsorted(chosen, batch["index"])
     loader.close()

@@ -21,7 +21,7 @@ from pvdm_lightning.evaluation.lengths import Lengths, choose_lengths
 from pvdm_lightning.evaluation.options import SPLITS, USUAL_COUNT, Evaluation
 from pvdm_lightning.evaluation.processes import Processes
 from pvdm_lightning.evaluation.protocol import clips_record, network_record, versions
-from pvdm_lightning.evaluation.report import Figure, Report
+from pvdm_lightning.evaluation.report import Figure, Report, refuse_unwritable
 from pvdm_lightning.evaluation.trained_model import (
     TrainedModel,
     data_record,
@@ -65,6 +65,8 @@ class GenerationEvaluation(Callback):
         data = trainer.datamodule  # type: ignore[attr-defined]
         refuse_what_cannot_be_shared(trainer, len(data.test_dataset()))
         self._choose_lengths(data, pl_module.clip_shape[0])
+        if trainer.is_global_zero:
+            refuse_unwritable(Path(self.evaluation.dir), "--evaluation.dir")
         if not self.lengths.used:
             return
         self.sampling = replace(self.sampling, num_videos=self.count, num_frames=self.lengths.used[-1])
@@ -117,9 +119,13 @@ class GenerationEvaluation(Callback):
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, LatentDiffusionModule)
-        meaning = "error of the noise; lower is better, between checkpoints of one model"
+        meaning = (
+            f"error of the {pl_module.prediction} on test clips; lower is better, between checkpoints of one model"
+        )
         figures = [
-            Figure(name, key, float(trainer.callback_metrics[f"test/{key}"]), meaning)
+            Figure(
+                name, key, float(trainer.callback_metrics[f"test/{key}"]), meaning, real=pl_module.num_evaluated[key]
+            )
             for name, key in (("loss", "loss"), ("loss, next clip", "loss_next_clip"))
             if f"test/{key}" in trainer.callback_metrics
         ]
@@ -199,6 +205,7 @@ class GenerationEvaluation(Callback):
                 "data": data_record(data, self.split),
                 "real_clips": list(self._clips.values()),
                 "count": self.count if self.videos is not None else 0,
+                "loss": {"split": "test", "clips": module.num_evaluated, "prediction": module.prediction},
                 "measured": [
                     {"frames": one.num_frames, "frame_step": one.frame_step, "of": one.length}
                     for one in self.lengths.selections

@@ -9,9 +9,8 @@ from collections.abc import Mapping
 from importlib import metadata
 from typing import Any
 
-from pvdm_lightning.data.video_dataset import ClipDataset, IndexedVideos, JoinedVideos, VideoSource
+from pvdm_lightning.data.video_dataset import ClipDataset
 from pvdm_lightning.data.video_info import DecodeError
-from pvdm_lightning.evaluation.video_folder import FirstFrames
 from pvdm_lightning.metrics import FrozenNetwork
 
 CROP = "centre crop to the aspect of the resolution, then antialiased bilinear resize, in uint8"
@@ -60,15 +59,12 @@ def clips_record(dataset: ClipDataset) -> dict[str, Any]:
 def fingerprint(dataset: ClipDataset) -> str:
     """20 hexadecimal digits that change with the videos: their names, lengths, files and the pixels of one clip."""
     digest = hashlib.sha256()
+    source = dataset.source
     digest.update(dataset.videos.tobytes())
-    digest.update(dataset.source.lengths.tobytes())
-    for source in _parts(dataset.source):
-        digest.update(source.lengths.tobytes())
-        for index in range(len(source.lengths)):
-            digest.update(source.name(index).encode("utf-8", "surrogateescape"))
-        if isinstance(source, IndexedVideos):
-            for column in ("size", "mtime_ns"):
-                digest.update(source.index.lines[column].tobytes())
+    digest.update(source.lengths.tobytes())
+    digest.update(source.stamps())
+    for index in range(len(source.lengths)):
+        digest.update(source.name(index).encode("utf-8", "surrogateescape"))
     if len(dataset):
         try:
             # Also a decoder or a drawing that changed shows here.
@@ -76,11 +72,3 @@ def fingerprint(dataset: ClipDataset) -> str:
         except DecodeError as error:
             digest.update(str(error).encode())
     return digest.hexdigest()[:20]
-
-
-def _parts(source: VideoSource) -> list[VideoSource]:
-    if isinstance(source, FirstFrames):
-        return _parts(source.source)
-    if isinstance(source, JoinedVideos):
-        return [part for one in source.sources for part in _parts(one)]
-    return [source]

@@ -24,10 +24,10 @@ logger = logging.getLogger(__name__)
 
 
 class RealStatistics:
-    """The file that keeps the real side of one Frechet distance.
+    """The file that keeps the real side of one Frechet distance, if it was measured on all of its clips.
 
     Args:
-        clips: Which real clips, as plain values.
+        clips: Which real clips, as plain values; "count" says how many, over all processes.
         selection: Which of their frames.
         network: What they are measured with.
         processes: Only the first reads and writes.
@@ -51,18 +51,23 @@ class RealStatistics:
 
     def give_to(self, metric: FrechetVideoDistance) -> bool:
         """Whether the metric got its real side from the file; the same answer on all processes."""
-        known: FeatureStatistics | None = self.processes.broadcast(
-            load_statistics(self.path, self.protocol) if self.processes.is_first else None
-        )
+        known: FeatureStatistics | None = self.processes.broadcast(self._read() if self.processes.is_first else None)
         if known is not None:
             metric.use_real_statistics(known)
         return known is not None
 
+    def _read(self) -> FeatureStatistics | None:
+        known = load_statistics(self.path, self.protocol)
+        return known if known is not None and known.count == self.protocol["count"] else None
+
     def keep(self, metric: FrechetVideoDistance) -> None:
-        """Write the metric's real side, of all processes, to the file; all must call this."""
+        """Write the metric's real side, of all processes, to the file; all must call this.
+
+        A part of the clips is not kept: the run was limited, or videos broke while they were read.
+        """
         statistics = metric.real_statistics()
         metric.use_real_statistics(statistics)
-        if self.processes.is_first:
+        if self.processes.is_first and statistics.count == self.protocol["count"]:
             try:
                 save_statistics(statistics, self.path, self.protocol)
             except OSError as error:  # a cache: the evaluation goes on without

@@ -18,7 +18,7 @@ from pvdm_lightning.evaluation.options import SPLITS, Evaluation
 from pvdm_lightning.evaluation.processes import Processes
 from pvdm_lightning.evaluation.protocol import clips_record, network_record, versions
 from pvdm_lightning.evaluation.real_statistics import RealStatistics
-from pvdm_lightning.evaluation.report import Figure, Report
+from pvdm_lightning.evaluation.report import Figure, Report, refuse_unwritable
 from pvdm_lightning.evaluation.trained_model import (
     TrainedModel,
     data_record,
@@ -55,6 +55,8 @@ class ReconstructionEvaluation(Callback):
             raise UserError("--evaluation.num_videos", wanted, problem, "Give at most those, or leave it out for all.")
         data.test_clips = wanted
         refuse_what_cannot_be_shared(trainer, wanted or usable)
+        if trainer.is_global_zero:
+            refuse_unwritable(Path(self.evaluation.dir), "--evaluation.dir")
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         device, processes = pl_module.device, Processes.of(trainer)
@@ -66,7 +68,8 @@ class ReconstructionEvaluation(Callback):
             self.means.append(("LPIPS", "per frame, then averaged; lower is better", VideoLPIPS(self.networks.lpips)))
         self.means = [(name, meaning, metric.to(device)) for name, meaning, metric in self.means]
         dataset = trainer.datamodule.test_dataset()  # type: ignore[attr-defined]
-        self.clips = processes.broadcast(clips_record(dataset) if processes.is_first else None)
+        record = {**clips_record(dataset), "count": len(dataset)} if processes.is_first else None
+        self.clips = processes.broadcast(record)
         lengths = choose_lengths([self.clips["frames"]], frame_step=1, inception_score=False)
         if self.networks.i3d:
             self.left_out += [LeftOut(f"R-{name}", reason) for name, reason in lengths.left_out]

@@ -66,9 +66,11 @@ def publish(report: Report, trainer: Trainer, folder: Path, model: TrainedModel)
     """Put the report on the screen, into a JSON file and into the run's loggers; the first process does."""
     if not trainer.is_global_zero:
         return
+    sys.stdout.write(f"\n{report.table()}")
+    sys.stdout.flush()
     path = report.write(folder, model.path.stem)
     for run_logger in trainer.loggers:
         run_logger.log_metrics(dict(report.scalars()), step=model.global_step)
         run_logger.save()
-    sys.stdout.write(f"\n{report.table()}report: {path}\n")
+    sys.stdout.write(f"report: {path}\n")
     sys.stdout.flush()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,8 +77,8 @@ class VideoFolder:
             raise UserError(flag, root, problem, "Give a folder of videos.")
         notes = []
         if source.problems:
-            names = [Path(source.name(index)).name for index in source.problems]
-            notes.append(f"{flag}: {len(names)} broken videos are left out: {_some(names)}.")
+            broken = some(source.name(index) for index in source.problems)
+            notes.append(f"{flag}: {len(source.problems)} broken videos are left out: {broken}.")
         if found > len(kept):
             notes.append(f"{flag}: {found - len(kept)} copies of videos in other formats are not counted again.")
         return cls(path, flag, source, sorted(sizes - {(0, 0)}), notes)
@@ -105,10 +105,16 @@ class FirstFrames:
         """As the source's."""
         return self.source.name(index)
 
+    def stamps(self) -> bytes:
+        """As the source's."""
+        return self.source.stamps()
+
     def read(self, index: int, frames: Sequence[int], resolution: tuple[int, int]) -> Tensor:
         """As the source's."""
         return self.source.read(index, frames, resolution)
 
 
-def _some(names: Sequence[str]) -> str:
+def some(names: Iterable[str]) -> str:
+    """Up to three file names, and how many others there are."""
+    names = [Path(name).name for name in names]
     return ", ".join(names[:3]) + (f" and {len(names) - 3} others" if len(names) > 3 else "")

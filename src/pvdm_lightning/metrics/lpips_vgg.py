@@ -43,4 +43,5 @@ LPIPS_VGG16 = PublishedNetwork(
     num_outputs=1,
     sha256="397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
     load=_load,
+    num_inputs=2,
 )

@@ -29,6 +29,7 @@ class PublishedNetwork:
     Attributes:
         name: As results name it.
         file_name: The published file, looked for in the cache folders.
+        num_inputs: Videos it takes: 2 for a distance.
         num_outputs: Values it gives for a video.
         sha256: Of the published file, or as many of its first digits as are on record; None where there are none.
         load: Opens such a file.
@@ -39,6 +40,7 @@ class PublishedNetwork:
     num_outputs: int
     sha256: str | None
     load: Callable[[Path], nn.Module]
+    num_inputs: int = 1
 
     def find(self, given: str | Path | None, flag: str) -> FrozenNetwork | None:
         """Open the weights at `given`, else those in the cache folders; None where there are none.
@@ -59,13 +61,17 @@ class PublishedNetwork:
             name = f"{self.name} (unrecognised file {digest[:12]})"
             logger.warning("%s is not the published %s: its SHA-256 is %s", path, self.file_name, digest)
         try:
-            module = self.load(path)
+            network = FrozenNetwork(self.load(path), name, self.num_outputs, path, digest)
+            # Of another network the outputs tell; now, and not after thousands of videos were generated.
+            outputs = network(*[torch.zeros(1, 3, 16, 32, 32, dtype=torch.uint8)] * self.num_inputs)
+            if outputs.numel() != self.num_outputs:
+                raise ValueError(f"it gives {outputs.numel()} values for a video, not {self.num_outputs}")
         # A damaged or foreign file fails in as many ways as there are formats; all of them are the user's file.
         except Exception as error:
             reason = (str(error).strip() or repr(error)).splitlines()[-1]
             problem = f"cannot be read as {self.file_name}: {reason}"
             raise UserError(flag, path, problem, f"Give the published {self.file_name}.") from error
-        return FrozenNetwork(module, name, self.num_outputs, path, digest)
+        return network
 
     def remedy(self, flag: str) -> str:
         """The line to print when `find` gave None."""

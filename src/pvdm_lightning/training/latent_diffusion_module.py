@@ -19,6 +19,7 @@ from pvdm_lightning.diffusion import (
     denoising_loss,
     draw_conditional,
     guided,
+    normal,
     predicting_noise,
     sample_clips,
 )
@@ -114,6 +115,7 @@ class LatentDiffusionModule(LightningModule):
         self.learning_rate = learning_rate
         self.warmup_steps = warmup_steps
         self.decay_steps = decay_steps
+        self.num_evaluated: dict[str, int] = {}
         self.sampling = Sampling()
         self.on_denoise: Callable[[], None] | None = None
 
@@ -255,8 +257,7 @@ class LatentDiffusionModule(LightningModule):
 
     def _draw_noise(self, z_0: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         t = torch.randint(self.schedule.num_train_steps, (len(z_0),), generator=generator)
-        noise = torch.randn(z_0.shape, generator=generator)
-        return t.to(z_0.device), noise.to(z_0.device)
+        return t.to(z_0.device), normal(z_0.shape, generator, z_0.device)
 
     def _loss(self, network: TriplaneUNet, z_0: Tensor, condition: Tensor | None, t: Tensor, noise: Tensor) -> Tensor:
         return denoising_loss(network, self.schedule, z_0, condition, t, noise, self.prediction)
@@ -266,26 +267,46 @@ class LatentDiffusionModule(LightningModule):
         self.average.update(self.denoiser)
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        self._evaluate(batch, batch_idx, "val")
+        self._evaluate(batch)
 
     def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        self._evaluate(batch, batch_idx, "test")
+        self._evaluate(batch)
 
-    def _evaluate(self, batch: dict[str, Tensor], batch_idx: int, prefix: str) -> None:
-        """Losses of the averaged denoiser on draws that are the same at every evaluation."""
-        generator = generator_of(0, self.global_rank, batch_idx)
-        count = len(batch["clip"])
+    def on_validation_epoch_start(self) -> None:
+        self._sums = torch.zeros(2, 2, device=self.device)
+
+    def on_test_epoch_start(self) -> None:
+        self.on_validation_epoch_start()
+
+    def on_validation_epoch_end(self) -> None:
+        self._log_evaluation("val")
+
+    def on_test_epoch_end(self) -> None:
+        self._log_evaluation("test")
+
+    def _evaluate(self, batch: dict[str, Tensor]) -> None:
+        """Losses of the averaged denoiser; a video's draws are the same at every evaluation, in any batch."""
+        generators = [generator_of(0, index) for index in batch["index"].tolist()]
         z_0 = self._to_latent(batch["clip"])
-        t, noise = self._draw_noise(z_0, generator)
-        loss = self._loss(self.average.network, z_0, None, t, noise)
-        self.log(f"{prefix}/loss", loss.mean(), prog_bar=True, batch_size=count, sync_dist=True)
+        times = [torch.randint(self.schedule.num_train_steps, (1,), generator=generator) for generator in generators]
+        t, noise = torch.cat(times).to(z_0.device), normal(z_0.shape, generators, z_0.device)
+        self._add(0, self._loss(self.average.network, z_0, None, t, noise))
         chosen = batch["has_previous"]
         if chosen.any():
             condition = self._to_latent(batch["previous"][chosen])
             draws = z_0[chosen], condition, t[chosen], noise[chosen]
-            loss = self._loss(self.average.network, *draws)
-            # Processes may differ in whether they have such a sample, so this one is not reduced over them.
-            self.log(f"{prefix}/loss_next_clip", loss.mean(), batch_size=int(chosen.sum()), rank_zero_only=True)
+            self._add(1, self._loss(self.average.network, *draws))
+
+    def _add(self, row: int, losses: Tensor) -> None:
+        self._sums[row] += torch.stack([losses.sum(), losses.new_tensor(len(losses))])
+
+    def _log_evaluation(self, prefix: str) -> None:
+        """Log the means over the clips of all processes; no mean where there was no clip."""
+        sums = self.trainer.strategy.reduce(self._sums, reduce_op="sum").tolist()
+        for name, (total, count) in zip(("loss", "loss_next_clip"), sums):
+            self.num_evaluated[name] = int(count)
+            if count:
+                self.log(f"{prefix}/{name}", total / count, prog_bar=name == "loss", sync_dist=True)
 
     # Sampling
 
