@@ -118,6 +118,12 @@ class PvdmCLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         if self.subcommand != "fit":
             self.save_config_callback = None
+        accelerator = self._get(self.config_init, "trainer.accelerator", default="auto")
+        if accelerator == "mps":
+            problem = "Apple's GPU has no float64, which the metrics are computed in"
+            raise UserError("--trainer.accelerator", accelerator, problem, "Give cpu, or leave it out.")
+        if accelerator == "auto" and torch.backends.mps.is_available():
+            kwargs["accelerator"] = "cpu"
         trainer = super().instantiate_trainer(**kwargs)
         if self.subcommand == "fit":
             data = self.config_dump.get("data")
@@ -259,15 +265,13 @@ def _with_found_configs(args: list[str]) -> list[str]:
 
 
 def _with_checkpoints_config(args: list[str], folder: Path) -> list[str]:
-    """For commands that take a trained model: where no model is given, that and the data of --ckpt_path.
+    """For commands that take a trained model: model and data of --ckpt_path come first, and options win over them.
 
     What encodes is always the checkpoint's autoencoder, whatever a configuration says of a model.
     """
     if not args or args[0] not in _FROM_CHECKPOINT:
         return args
     encodes = args[0] == "encode"
-    if not encodes and any(arg.startswith(("--config", "--model")) or arg == "-c" for arg in args):
-        return args
     path = next((b for a, b in pairwise(args) if a == "--ckpt_path"), None)
     path = next((a.removeprefix("--ckpt_path=") for a in args if a.startswith("--ckpt_path=")), path)
     if path is None:
@@ -302,6 +306,7 @@ def _quieten() -> None:
         ".*isinstance.treespec, LeafSpec.*",
         ".*GPU available but not used.*",
         ".*The dirpath has changed.*",
+        ".*have overridden .transfer_batch_to_device. in .LightningModule.*",
         ".*ShardLoader. across ranks is zero.*",
     ):
         warnings.filterwarnings("ignore", message=message)

@@ -1,5 +1,6 @@
 """Both stages train, hand over, go on, and are read back."""
 
+import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -109,6 +110,31 @@ def test_adversarial_phase_as_a_run_of_its_own(pvdm, workdir, load):
     weights = "discriminators.clip.to_logits.weight"
     assert not torch.equal(before["state_dict"][weights], after["state_dict"][weights])
     assert after["optimizer_states"][1]["state"]
+
+
+def test_options_given_to_a_run_that_goes_on_are_taken(pvdm, workdir, trained, load):
+    new = ["--model.learning_rate", 1e-4, "--trainer.max_steps", 6]
+    pvdm.run("fit", "--config", "tiny_ae.yaml", "--ckpt_path", trained["ae"], "--model.betas", "[0.3,0.7]", *new)
+    for state in load(pvdm.last)["optimizer_states"]:
+        (group,) = state["param_groups"]
+        assert (group["lr"], tuple(group["betas"])) == (1e-4, (0.3, 0.7))
+    pvdm.run("fit", "--config", "tiny_ldm.yaml", "--ckpt_path", trained["ldm"], *new)
+    after = load("runs/run/version_1/checkpoints/last.ckpt")
+    assert after["optimizer_states"][0]["param_groups"][0]["lr"] == pytest.approx(1e-4)
+    assert after["lr_schedulers"][0]["base_lrs"] == [1e-4]
+
+
+def test_gradients_of_stage_two_can_be_clipped_in_mixed_precision(pvdm, workdir, trained, load):
+    clipped = ["--trainer.gradient_clip_val", 1.0, "--trainer.precision", "bf16-mixed", "--trainer.max_steps", 2]
+    pvdm.run("fit", "--config", "tiny_ldm.yaml", "--model.autoencoder_checkpoint", trained["ae"], *clipped)
+    assert load(pvdm.last)["global_step"] == 2
+
+
+def test_options_beside_a_trained_model_change_it_alone(pvdm, workdir, trained, capsys):
+    """A preset, and an option of the model: the rest is still the checkpoint's."""
+    options = ["--config", "trainer/cpu.yaml", "--model.autoencoder.checkpointing", "true"]
+    pvdm.run("validate", *options, "--ckpt_path", trained["ae"], "--trainer.logger", "false")
+    assert "val/psnr" in capsys.readouterr().out
 
 
 def test_validate_and_test_need_no_config(pvdm, workdir, trained, capsys):

@@ -40,6 +40,27 @@ def same_values_and_gradients(one, other, inputs):
 exact = pytest.mark.skipif(torch.cpu._is_amx_tile_supported(), reason="oneDNN rounds to bfloat16 on this processor")
 
 
+def test_more_sequences_than_a_grid_has_blocks(monkeypatch):
+    torch.manual_seed(0)
+    inputs = [torch.randn(7, 2, 5, 4, requires_grad=True) for _ in range(3)]
+    plain = F.scaled_dot_product_attention(*inputs)
+    sizes, kernel = [], F.scaled_dot_product_attention
+    monkeypatch.setattr(attention, "MOST_BLOCKS", 3)
+    monkeypatch.setattr(F, "scaled_dot_product_attention", lambda q, k, v: sizes.append(len(q)) or kernel(q, k, v))
+    same_values_and_gradients(attend(*inputs), plain, inputs)
+    assert sizes == [3, 3, 1]
+
+
+def test_how_many_sequences_a_gpu_takes_together():
+    def most(*shape):
+        return attention.most_at_once(torch.empty(*shape, device="meta"))
+
+    assert most(64 * 1024, 8, 16, 16) == 2**16 - 1
+    assert most(64 * 1024, 8, 16, 64) == (2**31 - 1) // (8 * 128 * 64)  # 16 tokens count as 128
+    assert most(4, 8, 1024, 8) == (2**31 - 1) // (8 * 1024 * 32)  # 8 channels as 32
+    assert most(1, 8, 2**28, 64) == 1
+
+
 @exact
 @pytest.mark.parametrize("shape", [(5,), (2, 3, 7), (2, 3, 4, 5)])
 @pytest.mark.parametrize("bias", [True, False])

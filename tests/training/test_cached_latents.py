@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from lightning import Trainer
 
 from pvdm_lightning.autoencoder import VideoAutoencoder
 from pvdm_lightning.denoiser import TriplaneUNet
@@ -36,9 +37,10 @@ def batches(module):
     clip, previous = torch.randint(256, (2, 8, 3, 4, 16, 16), dtype=torch.uint8, generator=generator)
     has_previous = torch.tensor([True, False] + [True] * 6)
     previous[1] = 0
-    pixels = {"clip": clip, "previous": previous, "has_previous": has_previous}
+    about = {"has_previous": has_previous, "index": torch.arange(8)}
+    pixels = {"clip": clip, "previous": previous, **about}
     encode = module.autoencoder.encode
-    latents = {"clip": encode(clip), "previous": encode(previous), "has_previous": has_previous}
+    latents = {"clip": encode(clip), "previous": encode(previous), **about}
     latents["previous"][1] = 0
     return pixels, latents
 
@@ -55,13 +57,45 @@ def test_targets_and_conditions(module, batches):
 
 
 def test_losses_in_validation(module, batches, monkeypatch):
-    logged = []
-    monkeypatch.setattr(module, "log", lambda name, value, **_: logged.append((name, float(value))))
-    for batch in batches:
-        module.validation_step(batch, 3)
-    half = len(logged) // 2
-    assert dict(logged[:half]) == pytest.approx(dict(logged[half:]), rel=1e-4)
-    assert half == 2
+    """From pixels, from latents, and in any batches: the same."""
+    module.trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
+
+    def losses(*parts):
+        logged = {}
+        monkeypatch.setattr(module, "log", lambda name, value, **_: logged.update({name: value}))
+        module.on_validation_epoch_start()
+        for part in parts:
+            module.validation_step(part, 3)
+        module.on_validation_epoch_end()
+        return logged
+
+    pixels, latents = batches
+    whole = losses(pixels)
+    assert whole.keys() == {"val/loss", "val/loss_next_clip"}
+    assert losses(latents) == pytest.approx(whole, rel=1e-4)
+    halves = [{name: value[part] for name, value in latents.items()} for part in (slice(5, 8), slice(0, 5))]
+    assert losses(*halves) == pytest.approx(whole, rel=1e-4)
+    assert module.num_evaluated == {"loss": 8, "loss_next_clip": 7}
+    assert losses({name: value[1:2] for name, value in latents.items()}).keys() == {"val/loss"}
+
+
+def test_a_long_batch_is_encoded_in_parts(module, batches, monkeypatch):
+    frozen, clip = module.autoencoder, batches[0]["clip"]
+    whole, sizes, encode = frozen.encode(clip), [], frozen.autoencoder.encode
+    monkeypatch.setattr("pvdm_lightning.training.frozen_autoencoder.PATCHES_AT_ONCE", 3 * 16)  # a clip has 16
+    monkeypatch.setattr(frozen.autoencoder, "encode", lambda some: sizes.append(len(some)) or encode(some))
+    assert torch.allclose(frozen.encode(clip), whole, atol=1e-6)
+    assert sizes == [3, 3, 2]
+
+
+def test_what_the_host_reads_stays_on_the_host(module, batches):
+    moved = module.transfer_batch_to_device(batches[0], torch.device("meta"), 0)
+    assert {name: value.device.type for name, value in moved.items()} == {
+        "clip": "meta",
+        "previous": "meta",
+        "has_previous": "cpu",
+        "index": "cpu",
+    }
 
 
 def test_previews_decode(module, batches):

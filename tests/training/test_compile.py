@@ -8,7 +8,7 @@ from torch._dynamo.utils import counters
 
 from pvdm_lightning.autoencoder import VideoAutoencoder
 from pvdm_lightning.denoiser import TriplaneUNet
-from pvdm_lightning.training import AutoencoderModule, FrozenAutoencoder, LatentDiffusionModule
+from pvdm_lightning.training import AutoencoderModule, FrozenAutoencoder, LatentDiffusionModule, LatentEncoder
 
 
 def autoencoder():
@@ -33,11 +33,12 @@ def test_compiled_stages_are_the_same_and_compile_once():
         torch.nn.init.normal_(weight, std=0.05)
     diffusion = LatentDiffusionModule(unet)
     diffusion.attach_autoencoder(FrozenAutoencoder(autoencoder()))
-    stage_one = AutoencoderModule(autoencoder())
+    stage_one, encoder = AutoencoderModule(autoencoder()), LatentEncoder(autoencoder())
     clips = [torch.rand(2, 3, 2, 8, 8) for _ in range(3)]
     latents = [torch.randn(2, 4, 12) for _ in range(3)]
     runs = [
         (stage_one, stage_one.autoencoder, clips),
+        (encoder, lambda clip: encoder.frozen.encode(clip * 255), clips),
         (diffusion, lambda z: diffusion.denoiser(z, torch.tensor([3, 500]), z), latents),
     ]
     for module, run, batches in runs:

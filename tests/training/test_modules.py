@@ -4,8 +4,9 @@ from lightning import Trainer
 
 from pvdm_lightning.autoencoder import VideoAutoencoder
 from pvdm_lightning.denoiser import TriplaneUNet
+from pvdm_lightning.diffusion import NoiseSchedule
 from pvdm_lightning.errors import UserError
-from pvdm_lightning.training import AutoencoderModule, FrozenAutoencoder, LatentDiffusionModule, Sampling
+from pvdm_lightning.training import AutoencoderModule, FrozenAutoencoder, LatentDiffusionModule, Sampling, sampling
 from pvdm_lightning.training.autoencoder_module import _pick, _psnr
 from pvdm_lightning.training.draws import generator_of
 from pvdm_lightning.training.ema import MovingAverage
@@ -63,6 +64,32 @@ def test_moving_average_against_the_formula():
         expected = decay * expected + (1 - decay) * value
     assert average.network.weight.item() == pytest.approx(expected, rel=1e-6)
     assert not average.network.weight.requires_grad
+
+
+def test_a_moving_average_that_is_loaded_goes_on_counting():
+    network = torch.nn.Linear(1, 1)
+    average, other = MovingAverage(network), MovingAverage(network)
+    for _ in range(3):
+        average.update(network)
+    other.update(network)
+    other.load_state_dict(average.state_dict())
+    network.weight.data.fill_(5.0)
+    for one in (average, other):
+        one.update(network)
+    assert other.num_updates == 4
+    assert torch.equal(other.network.weight, average.network.weight)
+
+
+@pytest.mark.parametrize("scale", [1.0, 2.0**16])
+def test_discriminators_are_clipped_by_what_their_gradients_are(scale):
+    """In float16 the loss, and so each gradient, is scaled; the clipped gradient is the same but for that."""
+    module = AutoencoderModule(autoencoder(), discriminator_clip=0.5)
+    for parameter in module.discriminators.parameters():
+        parameter.grad = torch.full_like(parameter, scale)
+    module._clip_discriminators(scale)
+    for discriminator in module.discriminators.values():
+        norm = torch.stack([parameter.grad.square().sum() for parameter in discriminator.parameters()]).sum().sqrt()
+        assert norm.item() == pytest.approx(0.5 * scale, rel=1e-3)
 
 
 def batch(count=4, paired=True):
@@ -163,13 +190,28 @@ def test_a_checkpoint_that_learned_another_prediction_is_refused(diffusion):
 
 
 def test_sampling_counts():
-    sampling = Sampling(num_frames=33, num_sampling_steps=100, num_sampling_steps_later=20)
-    assert sampling.num_clips(16) == 3
+    long = Sampling(num_frames=33, num_sampling_steps=100, num_sampling_steps_later=20)
+    assert long.num_clips(16) == 3
     assert Sampling().num_clips(16) == 1
     module = LatentDiffusionModule(TriplaneUNet(base_channels=32, channel_multipliers=(1,), heads=2))
-    assert sampling.steps(module.schedule) == (100, 20)
+    assert long.steps(module.schedule) == (100, 20)
     assert Sampling(num_sampling_steps=50).steps(module.schedule) == (50, 50)
     assert Sampling(sampler="ddpm").steps(module.schedule) == (1000, 1000)
+    short = NoiseSchedule(50)
+    assert Sampling(sampler="ddpm").samplers(short)  # its steps are the schedule's, whatever the number for others
+    with pytest.raises(UserError, match="num_sampling_steps 100: is more than the 50 steps"):
+        Sampling().samplers(short)
+
+
+def test_videos_that_memory_cannot_hold(monkeypatch):
+    available = sampling.available_memory()
+    assert available is None or 0 < available < 2**50
+    monkeypatch.setattr(sampling, "available_memory", lambda: 2**30)
+    Sampling(batch_size=100).refuse_what_memory_cannot_hold((16, 256, 256))
+    with pytest.raises(UserError, match=r"--sampling.num_frames 16: a batch of 400 such videos of 256 x 256 pixels"):
+        Sampling(num_videos=400, batch_size=400).refuse_what_memory_cannot_hold((16, 256, 256))
+    monkeypatch.setattr(sampling, "available_memory", lambda: None)
+    Sampling(num_videos=400, batch_size=400).refuse_what_memory_cannot_hold((16, 256, 256))
 
 
 @pytest.mark.parametrize(("kind", "power"), [("l1", 1), ("l2", 2)])

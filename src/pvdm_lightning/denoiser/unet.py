@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 from pvdm_lightning.denoiser.attention import PlaneSelfAttention, TriplaneAttention
 from pvdm_lightning.denoiser.blocks import ResidualBlock, timestep_embedding
 from pvdm_lightning.denoiser.plane_convolution import on_each_plane
-from pvdm_lightning.errors import UserError
+from pvdm_lightning.errors import UserError, refuse_less
 from pvdm_lightning.triplane import Triplane, TriplaneShape
 
 _FLAG = "--model.denoiser"
@@ -117,6 +117,11 @@ class TriplaneUNet(nn.Module):
             raise UserError(
                 f"{_FLAG}.heads", heads, f"does not divide the {base_channels} base channels", "Give a divisor, as 8."
             )
+        if not channel_multipliers or min(channel_multipliers) < 1:
+            given, problem = list(channel_multipliers), "are not all positive, one for each level"
+            raise UserError(f"{_FLAG}.channel_multipliers", given, problem, "Give such as [1,2,4,4].")
+        for name, count in (("latent_channels", latent_channels), ("blocks_per_level", blocks_per_level)):
+            refuse_less(f"{_FLAG}.{name}", count, 1)
         self.latent_shape = latent_shape
         self.latent_channels = latent_channels
         self.base_channels = base_channels

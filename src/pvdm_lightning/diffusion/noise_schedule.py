@@ -70,8 +70,8 @@ class NoiseSchedule(nn.Module):
         return list(reversed(times))[:-1]
 
     def half_log_snr(self) -> Tensor:
-        """lambda_t = log(sqrt(abar_t) / sqrt(1 - abar_t)), float64 [T], falling with t."""
-        alpha_bar = self.alpha_bar.double()
+        """lambda_t = log(sqrt(abar_t) / sqrt(1 - abar_t)), float64 [T] on the CPU, falling with t."""
+        alpha_bar = self.alpha_bar.cpu().double()
         return 0.5 * (alpha_bar.log() - (1 - alpha_bar).log())
 
     def log_snr_times(self, num_sampling_steps: int) -> list[int]:
@@ -82,7 +82,7 @@ class NoiseSchedule(nn.Module):
         """
         if not 1 <= num_sampling_steps <= self.num_train_steps:
             raise ValueError(f"num_sampling_steps is in 1..{self.num_train_steps}, got {num_sampling_steps}")
-        rising = self.half_log_snr().flip(0).cpu()
+        rising = self.half_log_snr().flip(0)
         wanted = torch.linspace(float(rising[0]), float(rising[-1]), num_sampling_steps, dtype=torch.float64)
         times = (self.num_train_steps - 1 - torch.searchsorted(rising, wanted).clamp(max=len(rising) - 1)).tolist()
         # lambda is steep near t = 0, where several wanted times fall on one: push them apart, from the end back, then

@@ -21,14 +21,16 @@ from pvdm_lightning.adversarial import (
     generator_hinge,
 )
 from pvdm_lightning.autoencoder import VideoAutoencoder
+from pvdm_lightning.errors import refuse_less
 from pvdm_lightning.metrics.reconstruction import VideoPSNR
 from pvdm_lightning.training import hyper_parameters
 from pvdm_lightning.training.checkpoint import refuse_other_shapes
 from pvdm_lightning.training.clip_size import refuse_other_clips
 from pvdm_lightning.training.draws import generator_of, run_seed
 from pvdm_lightning.training.latent_source import refuse_latents
-from pvdm_lightning.training.learning_rate import refuse_decay_without_end, warmup_and_decay
+from pvdm_lightning.training.learning_rate import refuse_decay_without_end, refuse_wrong_rate, warmup_and_decay
 from pvdm_lightning.training.pixels import to_uint8, to_unit
+from pvdm_lightning.training.precision import refuse_other_precisions
 
 logger = logging.getLogger(__name__)
 _LPIPS_FLAG = "--model.lpips_weights"
@@ -81,6 +83,15 @@ class AutoencoderModule(LightningModule):
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
+        refuse_wrong_rate("--model.learning_rate", learning_rate)
+        for name, count, least in (
+            ("adversarial_start", adversarial_start, 0),
+            ("discriminator_channels", discriminator_channels, 1),
+            ("warmup_steps", warmup_steps, 0),
+            ("decay_steps", decay_steps, 0),
+            ("accumulate_grad_batches", accumulate_grad_batches, 1),
+        ):
+            refuse_less(f"--model.{name}", count, least)
         self.save_hyperparameters(
             hyper_parameters.of_module(
                 self,
@@ -135,6 +146,7 @@ class AutoencoderModule(LightningModule):
         self.autoencoder.compile_parts(**options)
 
     def setup(self, stage: str) -> None:
+        refuse_other_precisions(self.trainer)
         refuse_latents(self.trainer)
         refuse_other_clips(self.trainer, self.clip_shape, "--model.autoencoder")
         if stage == "fit":
@@ -160,6 +172,12 @@ class AutoencoderModule(LightningModule):
 
         return adamw(self.autoencoder), adamw(self.discriminators)
 
+    def on_train_start(self) -> None:
+        # A run that goes on takes its own options, not those that the optimizers' states came with.
+        for optimizer in self.optimizers():  # type: ignore[union-attr]
+            for group in optimizer.param_groups:
+                group.update(lr=self.learning_rate, betas=self.betas)
+
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         clip = to_unit(batch["clip"])
         generator = generator_of(run_seed(), self.global_rank, self.global_step, batch_idx)
@@ -177,9 +195,14 @@ class AutoencoderModule(LightningModule):
         self.manual_backward(loss / self.accumulate_grad_batches)
         if last:
             if optimizer is discriminator_optimizer:
-                for discriminator in self.discriminators.values():
-                    nn.utils.clip_grad_norm_(discriminator.parameters(), self.discriminator_clip)
+                scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+                self._clip_discriminators(1.0 if scaler is None else scaler.get_scale())
             optimizer.step()
+
+    def _clip_discriminators(self, scale: float) -> None:
+        """Bound the norm of each one's gradient; in float16 gradients still carry the scale of the loss here."""
+        for discriminator in self.discriminators.values():
+            nn.utils.clip_grad_norm_(discriminator.parameters(), self.discriminator_clip * scale)
 
     def _set_learning_rate(self, optimizer: LightningOptimizer) -> None:
         factor = warmup_and_decay(self.global_step, self.warmup_steps, self.decay_steps, self.trainer.max_steps)

@@ -27,6 +27,9 @@ class MovingAverage(nn.Module, Generic[Network]):
         self.network = copy.deepcopy(network).requires_grad_(False)
         self.decay = decay
         self.register_buffer("num_updates", torch.zeros((), dtype=torch.long))
+        # Known outside of the buffer, too: a GPU would have to be waited for in each step.
+        self._known_updates: int | None = None
+        self.register_load_state_dict_post_hook(lambda module, _: setattr(module, "_known_updates", None))
 
     def train(self, mode: bool = True) -> "MovingAverage[Network]":
         """Stays in evaluation mode."""
@@ -35,8 +38,11 @@ class MovingAverage(nn.Module, Generic[Network]):
     @torch.no_grad()
     def update(self, network: Network) -> None:
         """Move towards the weights of `network`."""
+        if self._known_updates is None:
+            self._known_updates = int(self.num_updates)
+        self._known_updates += 1
         self.num_updates += 1
-        n = int(self.num_updates)
+        n = self._known_updates
         decay = min(self.decay, (1 + n) / (10 + n))
         averages = [p.detach() for p in self.network.parameters()]
         weights = [p.detach() for p in network.parameters()]

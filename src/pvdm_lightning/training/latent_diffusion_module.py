@@ -23,7 +23,7 @@ from pvdm_lightning.diffusion import (
     predicting_noise,
     sample_clips,
 )
-from pvdm_lightning.errors import UserError
+from pvdm_lightning.errors import UserError, refuse_less
 from pvdm_lightning.training import hyper_parameters
 from pvdm_lightning.training.checkpoint import part_of, refuse_other_shapes
 from pvdm_lightning.training.clip_size import refuse_other_clips
@@ -32,7 +32,8 @@ from pvdm_lightning.training.ema import MovingAverage
 from pvdm_lightning.training.frozen_autoencoder import FrozenAutoencoder
 from pvdm_lightning.training.latent_normalization import LIMIT, LatentNormalization
 from pvdm_lightning.training.latent_source import refuse_other_latents
-from pvdm_lightning.training.learning_rate import refuse_decay_without_end, warmup_and_decay
+from pvdm_lightning.training.learning_rate import refuse_decay_without_end, refuse_wrong_rate, warmup_and_decay
+from pvdm_lightning.training.precision import refuse_other_precisions
 from pvdm_lightning.training.sampling import Sampling
 
 _FLAG = "--model.autoencoder_checkpoint"
@@ -87,6 +88,15 @@ class LatentDiffusionModule(LightningModule):
                 "is not a probability",
                 "Give 0 (never the clip before) to 1 (always).",
             )
+        refuse_wrong_rate("--model.learning_rate", learning_rate)
+        refuse_less("--model.warmup_steps", warmup_steps, 0)
+        refuse_less("--model.decay_steps", decay_steps, 0)
+        refuse_less("--model.num_train_steps", num_train_steps, 1)
+        if not 0 <= ema_decay <= 1:
+            raise UserError("--model.ema_decay", ema_decay, "is no share", "Give 0 to 1, as 0.9999.")
+        if not 0 < beta_start <= beta_end < 1:
+            flag, betas = "--model.beta_start/--model.beta_end", f"{beta_start}/{beta_end}"
+            raise UserError(flag, betas, "do not rise from above 0 to below 1", "Give 0.0015 and 0.0195, as the paper.")
         self.save_hyperparameters(
             hyper_parameters.of_module(
                 self,
@@ -183,6 +193,7 @@ class LatentDiffusionModule(LightningModule):
             self.autoencoder.autoencoder.compile_parts(**options)
 
     def setup(self, stage: str) -> None:
+        refuse_other_precisions(self.trainer)
         refuse_other_latents(self.trainer, self.load_autoencoder())
         refuse_other_clips(self.trainer, self.clip_shape, "the autoencoder")
         if stage == "fit":
@@ -202,19 +213,39 @@ class LatentDiffusionModule(LightningModule):
     # Training
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        optimizer = torch.optim.AdamW(self.denoiser.parameters(), lr=self.learning_rate, fused=True)
+        # Lightning clips no gradients that a fused optimizer would unscale itself.
+        fused = not self.trainer.gradient_clip_val
+        optimizer = torch.optim.AdamW(self.denoiser.parameters(), lr=self.learning_rate, fused=fused)
         end = self.trainer.max_steps
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: warmup_and_decay(step, self.warmup_steps, self.decay_steps, end)
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
+    def on_train_start(self) -> None:
+        # A run that goes on takes its own options, not those that the optimizer's state came with.
+        scheduler = self.lr_schedulers()
+        assert isinstance(scheduler, torch.optim.lr_scheduler.LambdaLR)
+        scheduler.base_lrs = [self.learning_rate]
+        factor = scheduler.lr_lambdas[0](scheduler.last_epoch)
+        for group in scheduler.optimizer.param_groups:
+            group.update(initial_lr=self.learning_rate, lr=self.learning_rate * factor)
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Pixels and latents go; what the host reads in each step stays, so that it never waits for a GPU."""
+        moved = super().transfer_batch_to_device(batch, device, dataloader_idx)
+        if not isinstance(batch, Mapping):  # numbers of videos to sample
+            return moved
+        return {**moved, **{name: batch[name] for name in ("has_previous", "index") if name in batch}}
+
     def on_train_batch_start(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         # Asked in the first step alone: a GPU would have to be waited for.
         if self.normalization is not None and self.global_step == 0 and not self.normalization.measured:
             frozen = self.load_autoencoder()
             add_up = partial(self.trainer.strategy.reduce, reduce_op="sum")
-            self.normalization.measure(frozen.to_latent(batch["clip"]), frozen.autoencoder.latent_shape, add_up)
+            with self.trainer.precision_plugin.train_step_context():
+                latents = frozen.to_latent(batch["clip"])
+            self.normalization.measure(latents, frozen.autoencoder.latent_shape, add_up)
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         generator = generator_of(run_seed(), self.global_rank, self.global_step, batch_idx)
@@ -243,7 +274,7 @@ class LatentDiffusionModule(LightningModule):
 
     def _draw_latents(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Targets [B C L] and their conditions, zeros where a sample trains p(x^1)."""
-        clip, has_previous = batch["clip"], batch["has_previous"].cpu()
+        clip, has_previous = batch["clip"], batch["has_previous"]
         conditional = draw_conditional(has_previous, self.conditional_probability, generator)
         # Any clip is a first clip: where both of a pair may be one, either is taken.
         swap = (torch.rand(has_previous.shape, generator=generator) < 0.5) & has_previous & ~conditional
@@ -251,7 +282,7 @@ class LatentDiffusionModule(LightningModule):
         z_0 = self._to_latent(target)
         condition = torch.zeros_like(z_0)
         if conditional.any():
-            chosen = conditional.to(clip.device)
+            chosen = conditional.nonzero()[:, 0].to(clip.device)
             condition[chosen] = self._to_latent(batch["previous"][chosen])
         return z_0, condition
 
@@ -291,8 +322,8 @@ class LatentDiffusionModule(LightningModule):
         times = [torch.randint(self.schedule.num_train_steps, (1,), generator=generator) for generator in generators]
         t, noise = torch.cat(times).to(z_0.device), normal(z_0.shape, generators, z_0.device)
         self._add(0, self._loss(self.average.network, z_0, None, t, noise))
-        chosen = batch["has_previous"]
-        if chosen.any():
+        chosen = batch["has_previous"].nonzero()[:, 0].to(z_0.device)
+        if len(chosen):
             condition = self._to_latent(batch["previous"][chosen])
             draws = z_0[chosen], condition, t[chosen], noise[chosen]
             self._add(1, self._loss(self.average.network, *draws))

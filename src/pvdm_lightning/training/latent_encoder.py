@@ -13,6 +13,7 @@ from pvdm_lightning.autoencoder import VideoAutoencoder
 from pvdm_lightning.training import hyper_parameters
 from pvdm_lightning.training.checkpoint import part_of, stage_of
 from pvdm_lightning.training.frozen_autoencoder import FrozenAutoencoder
+from pvdm_lightning.training.precision import refuse_other_precisions
 
 
 class LatentEncoder(LightningModule):
@@ -48,6 +49,13 @@ class LatentEncoder(LightningModule):
     def clip_shape(self) -> tuple[int, int, int]:
         """(frames, height, width) of the clips the autoencoder takes."""
         return self.frozen.autoencoder.clip_shape
+
+    def compile_networks(self, **options: Any) -> None:
+        """Compile the autoencoder in place; `options` as of torch.compile."""
+        self.frozen.autoencoder.compile_parts(**options)
+
+    def setup(self, stage: str) -> None:
+        refuse_other_precisions(self.trainer)
 
     def describe(self) -> dict[str, Any]:
         """What a cache says of the autoencoder and of its latents."""

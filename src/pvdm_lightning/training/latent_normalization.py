@@ -43,7 +43,7 @@ class LatentNormalization(nn.Module):
             shape: Sizes of their planes.
             add_up: The sum over all processes.
         """
-        latents = latents.double()
+        latents = latents.float()
         count = add_up(latents.new_tensor(len(latents)))
         sums = torch.stack([plane.mean(dim=2).sum(dim=0) for plane in latents.split(shape.lengths, dim=2)], dim=1)
         self.mean.copy_(add_up(sums) / count)

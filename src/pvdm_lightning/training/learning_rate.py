@@ -14,6 +14,12 @@ def refuse_decay_without_end(decay_steps: int, max_steps: int) -> None:
         )
 
 
+def refuse_wrong_rate(flag: str, rate: float) -> None:
+    """Raise the `UserError` for a learning rate that is not positive."""
+    if not rate > 0:
+        raise UserError(flag, rate, "is not positive", "Give a number above 0, as 1e-4.")
+
+
 def warmup_and_decay(step: int, warmup_steps: int, decay_steps: int, max_steps: int) -> float:
     """Factor in [0, 1] on the learning rate: linear from 0 over the first steps, linear to 0 over the last ones.
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from pvdm_lightning.diffusion import DDIMSampler, DDPMSampler, DPMSolverSampler, NoiseSchedule, Sampler
-from pvdm_lightning.errors import UserError
+from pvdm_lightning.errors import UserError, refuse_less
 
 
 @dataclass
@@ -44,6 +44,7 @@ class Sampling:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UserError(f"--sampling.{name}", value, "is not positive", "Give 1 or more.")
+        refuse_less("--sampling.seed", self.seed, 0)
         if not 0 <= self.eta <= 1:
             raise UserError("--sampling.eta", self.eta, "is not between 0 and 1", "Give 0 (deterministic) to 1.")
 
@@ -63,7 +64,8 @@ class Sampling:
         Raises:
             UserError: More steps than the model was trained with.
         """
-        for name in ("num_sampling_steps", "num_sampling_steps_later"):
+        names = () if self.sampler == "ddpm" else ("num_sampling_steps", "num_sampling_steps_later")
+        for name in names:
             value = getattr(self, name)
             if value is not None and value > schedule.num_train_steps:
                 raise UserError(
@@ -84,18 +86,28 @@ class Sampling:
         return sampler(first), sampler(later)
 
     def refuse_what_memory_cannot_hold(self, clip_shape: tuple[int, int, int]) -> None:
-        """Raise the `UserError` if a batch of finished videos is larger than the free memory of this machine."""
+        """Raise the `UserError` if a batch of finished videos is larger than the memory this machine has available."""
         frames, height, width = clip_shape
         # uint8, and once more while the clips are joined.
         per_video = 2 * self.num_clips(frames) * frames * height * width * 3
-        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else None
-        if free is None or min(self.batch_size, self.num_videos) * per_video <= free:
+        free, num_videos = available_memory(), min(self.batch_size, self.num_videos)
+        if free is None or num_videos * per_video <= free:
             return
         most = free // (per_video // (self.num_frames or frames))
         raise UserError(
             "--sampling.num_frames",
-            self.num_frames,
-            f"a batch of {min(self.batch_size, self.num_videos)} such videos of {height} x {width} pixels needs "
-            f"{min(self.batch_size, self.num_videos) * per_video / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free",
+            self.num_frames or frames,
+            f"a batch of {num_videos} such videos of {height} x {width} pixels needs "
+            f"{num_videos * per_video / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free",
             f"Ask for at most {most} frames in all at once: fewer frames, or a smaller --sampling.batch_size.",
         )
+
+
+def available_memory() -> int | None:
+    """Bytes that processes can still get, page cache included; None where the system does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    kilobytes = (line.split()[1] for line in lines if line.startswith("MemAvailable:"))
+    return next((1024 * int(number) for number in kilobytes), None)

@@ -40,8 +40,8 @@ class DPMSolverSampler:
         generator: Generators = None,
     ) -> Tensor:
         """Latents [B C L]; see `Sampler`."""
-        alpha_bar = self.schedule.alpha_bar.double()
-        device = alpha_bar.device
+        device = self.schedule.alpha_bar.device
+        alpha_bar = self.schedule.alpha_bar.cpu().double()  # read as numbers below: a GPU would be waited for
         half_log_snr = self.schedule.half_log_snr()
         z = normal(shape, generator, device)
         previous: tuple[Tensor, float] | None = None  # the last prediction of z_0, and the step that led from it

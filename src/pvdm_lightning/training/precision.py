@@ -1,0 +1,15 @@
+"""Precisions that a run can have: weights and pixels stay in float32, products may be narrower."""
+
+from lightning import Trainer
+
+from pvdm_lightning.errors import UserError
+
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
+
+
+def refuse_other_precisions(trainer: Trainer) -> None:
+    """Raise the `UserError` if a run's precision is none of `PRECISIONS`."""
+    precision = getattr(trainer, "precision", PRECISIONS[0])
+    if precision not in PRECISIONS:
+        problem = "is not a precision that the networks run in"
+        raise UserError("--trainer.precision", precision, problem, f"Give one of {', '.join(PRECISIONS)}.")
