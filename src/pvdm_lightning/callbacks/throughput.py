@@ -1,6 +1,7 @@
 """Clips a second, over all processes."""
 
 import time
+from collections import deque
 from typing import Any
 
 from lightning import LightningModule, Trainer
@@ -8,10 +9,17 @@ from lightning.pytorch.callbacks import Callback
 
 
 class Throughput(Callback):
-    """Logs train/clips_per_second: training samples, waiting for data included, validation left out."""
+    """Logs train/clips_per_second: training samples, waiting for data included, validation left out.
+
+    The figure is over the last `log_every_n_steps` batches, so that the first ones, which warm up, fall out of it.
+    """
 
     def __init__(self) -> None:
-        self._clips, self._seconds, self._since = 0, 0.0, 0.0
+        self._since = 0.0
+        self._batches: deque[tuple[int, float]] = deque()  # clips and seconds of each
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._batches = deque(maxlen=max(1, trainer.log_every_n_steps))  # type: ignore[attr-defined]
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._since = time.perf_counter()
@@ -23,10 +31,8 @@ class Throughput(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: dict[str, Any], batch_idx: int
     ) -> None:
         now = time.perf_counter()
-        self._clips += len(batch["clip"]) * trainer.world_size
-        self._seconds += now - self._since
+        self._batches.append((len(batch["clip"]) * trainer.world_size, now - self._since))
         self._since = now
-        if (batch_idx + 1) % max(1, trainer.log_every_n_steps) == 0:  # type: ignore[attr-defined]
-            # The first batches, which warm up, fall out of the figure at the next one.
-            pl_module.log("train/clips_per_second", self._clips / max(self._seconds, 1e-9), rank_zero_only=True)
-            self._clips, self._seconds = 0, 0.0
+        clips, seconds = (sum(column) for column in zip(*self._batches))
+        # Logged with every batch: Lightning picks those that it writes, by a count that a resumed run goes on with.
+        pl_module.log("train/clips_per_second", clips / max(seconds, 1e-9), rank_zero_only=True)
