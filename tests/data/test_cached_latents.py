@@ -112,6 +112,15 @@ def test_processes_share_an_epoch(cache: Path) -> None:
         assert sorted(seen[first] + seen[first + 2]) == sorted(alone)
 
 
+def test_each_process_needs_something_to_validate_on(cache: Path) -> None:
+    module = CachedLatents(str(cache), val_clips=1)
+    module.trainer = SimpleNamespace(  # type: ignore[assignment]
+        global_rank=0, world_size=2, num_devices=2, limit_val_batches=1.0, train_dataloader=None
+    )
+    with pytest.raises(UserError, match=r"^--trainer\.devices 2: validation has 1 clips, and each of the 2 processes"):
+        module.setup("fit")
+
+
 def test_val_clips_are_spread_as_those_of_videos(cache: Path) -> None:
     (batch,) = opened(cache, val_clips=3).val_dataloader()
     assert batch["index"].tolist() == [0, 2, 4]

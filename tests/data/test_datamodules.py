@@ -9,6 +9,7 @@ import torch
 import yaml
 from jsonargparse import ArgumentParser
 from lightning import LightningDataModule
+from lightning.pytorch.trainer.states import TrainerFn
 
 from pvdm_lightning import data
 from pvdm_lightning.data import UCF101, ClipDataModule, FrameFolder, SkyTimelapse, Synthetic, VideoFolder
@@ -142,6 +143,29 @@ def test_shape_comes_from_the_model_where_it_is_not_given() -> None:
     module.setup("validate")
     batch = next(iter(module.train_dataloader()))
     assert module.clip_shape == (5, 8, 12) and batch["previous"].shape == (3, 3, 5, 8, 12)
+
+
+@pytest.mark.parametrize("stage", [TrainerFn.FITTING, TrainerFn.VALIDATING, TrainerFn.PREDICTING, TrainerFn.TESTING])
+@pytest.mark.parametrize("limit", [1.0, 0])
+def test_each_process_needs_something_to_validate_on(stage: TrainerFn, limit: float) -> None:
+    def setup(clips: int) -> None:
+        module = Synthetic(num_videos=4, num_val_videos=clips, video_frames=8, **HERE)
+        module.trainer = SimpleNamespace(  # type: ignore[assignment]
+            global_rank=2, world_size=3, num_devices=3, limit_val_batches=limit, train_dataloader=None
+        )
+        module.setup(stage)
+        module.setup(stage)
+
+    setup(3)
+    if limit and stage in ("fit", "validate"):
+        with pytest.raises(UserError) as caught:
+            setup(2)
+        assert str(caught.value) == (
+            "--trainer.devices 3: validation has 2 clips, and each of the 3 processes needs one. Use fewer devices, or"
+            " validate on more videos (--data.val_clips, --data.num_val_videos)."
+        )
+    else:
+        setup(2)
 
 
 def test_reference_clips_are_many_random_ones() -> None:

@@ -59,10 +59,14 @@ class CachedLatents(ResumableDataModule):
         """Open the cache, for all stages at once; only what it says of its samples is loaded.
 
         Raises:
-            UserError: There is no cache, it is unfinished, or it is damaged.
+            UserError: There is no cache, it is unfinished or damaged, or it has fewer videos to validate on than there
+                are processes.
         """
-        if self._datasets:
-            return
+        if not self._datasets:
+            self._open()
+        self._refuse_idle_processes(stage)
+
+    def _open(self) -> None:
         root = Path(self.root)
         description = read_description(root, "--data.root")
         missing = missing_shards(root, description)

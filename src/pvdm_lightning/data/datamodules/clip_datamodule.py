@@ -104,9 +104,17 @@ class ClipDataModule(ResumableDataModule):
         self._open()
 
     def setup(self, stage: str | None = None) -> None:
-        """Build the data sets, for all stages at once."""
-        if self._datasets:
-            return
+        """Build the data sets, for all stages at once.
+
+        Raises:
+            UserError: The videos are not there, too many are broken, none has a clip, or there are fewer to validate on
+                than processes.
+        """
+        if not self._datasets:
+            self._build()
+        self._refuse_idle_processes(stage)
+
+    def _build(self) -> None:
         windows, resolution = self._windows(), self._resolution()
         for split, source in zip(("train", "val"), self._open()):
             training = split == "train"

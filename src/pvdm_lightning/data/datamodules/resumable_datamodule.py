@@ -9,7 +9,7 @@ from lightning import LightningDataModule
 
 from pvdm_lightning.data.clip_loader import ClipLoader, EpochSampler, Failures, Samples
 from pvdm_lightning.data.video_index import num_cores
-from pvdm_lightning.errors import refuse_less
+from pvdm_lightning.errors import UserError, refuse_less
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class ResumableDataModule(LightningDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        # With fewer validation videos than processes, some processes have none.
+        # In prediction, which joins nothing over processes, some may have no clip.
         self.allow_zero_length_dataloader_with_multiple_devices = True
         for flag, value, least in (
             ("batch_size", batch_size, 1),
@@ -144,6 +144,23 @@ class ResumableDataModule(LightningDataModule):
             training=training,
             drop_last=self.drop_last,
         )
+
+    def _refuse_idle_processes(self, stage: str | None) -> None:
+        """Raise the `UserError` if a process would have nothing to validate on.
+
+        Lightning lets it pass by the loop at whose end the others wait for its figures.
+        """
+        world_size, clips = self._rank_and_world_size()[1], len(self._datasets["val"])
+        if stage not in ("fit", "validate") or world_size <= clips:
+            return
+        assert self.trainer is not None
+        if self.trainer.limit_val_batches:
+            raise UserError(
+                "--trainer.devices",
+                self.trainer.num_devices,
+                f"validation has {clips} clips, and each of the {world_size} processes needs one",
+                "Use fewer devices, or validate on more videos (--data.val_clips, --data.num_val_videos).",
+            )
 
     def workers_per_process(self) -> int:
         """num_workers, its default filled in."""
