@@ -1,11 +1,12 @@
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
-from pvdm_lightning.data.frame_folder import image_names, natural_key, probe, read_frames, read_image
+from pvdm_lightning.data.frame_folder import image_names, natural_key, probe, read_frames, read_image, stamps
 from pvdm_lightning.data.video_info import DecodeError, Route, VideoInfo
 
 
@@ -60,8 +61,57 @@ def test_damage_further_on_names_the_picture(tmp_path: Path, frame_folder_writer
     with pytest.raises(DecodeError, match=r"frame00004\.png: "):
         read_frames(folder, info, [3, 4], np.array)
     Image.new("RGB", (10, 12)).save(folder / "frame00005.png")
-    with pytest.raises(DecodeError, match=r"frame00005\.png is 10x12, the first one 64x48"):
-        read_frames(folder, info, [5], np.array)
+    with pytest.raises(DecodeError, match=r"frame00005\.png is 10x12, frame00003\.png is 64x48"):
+        read_frames(folder, info, [3, 5], np.array)
     (folder / "frame00000.png").unlink()
     with pytest.raises(DecodeError, match="has 5 pictures, 6 when it was indexed"):
         read_frames(folder, info, [1], np.array)
+
+
+def test_pictures_written_again_at_another_size_are_read(
+    tmp_path: Path, frame_folder_writer: Callable[..., Path]
+) -> None:
+    folder = frame_folder_writer(tmp_path / "clip", 2)
+    info = probe(folder)
+    for path in folder.iterdir():  # in place, so that the folder's time and its line of the index stay
+        Image.new("RGB", (10, 12)).save(path)
+    assert [picture.shape for picture in read_frames(folder, info, [0, 1], np.array)] == [(12, 10, 3)] * 2
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
+def test_pictures_are_turned_as_their_exif_says(tmp_path: Path, suffix: str) -> None:
+    upright = np.zeros((24, 16, 3), np.uint8)
+    upright[:8] = 255
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6  # to be shown turned by a quarter clockwise
+    path = tmp_path / f"frame0.{suffix}"
+    Image.fromarray(np.rot90(upright)).save(path, exif=exif)
+    info = probe(tmp_path)
+    assert (info.height, info.width) == (24, 16)
+    assert np.abs(read_image(path).astype(int) - upright).max() < 16
+
+
+def test_damage_to_the_exif_alone_spoils_no_picture(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 6)).save(tmp_path / "frame0.jpg", exif=b"Exif\x00\x00rubbish, no TIFF header")
+    info = probe(tmp_path)
+    assert (info.height, info.width, info.problem) == (6, 8, "")
+    assert read_image(tmp_path / "frame0.jpg").shape == (6, 8, 3)
+
+
+def test_a_picture_too_large_for_pillow_is_a_broken_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "frame0.png")
+    info = probe(tmp_path)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)
+    assert probe(tmp_path).problem.startswith("Image size (64 pixels) exceeds limit")
+    with pytest.raises(DecodeError, match=r"frame0\.png: Image size"):
+        read_frames(tmp_path, info, [0], np.array)
+
+
+def test_stamps_change_when_a_picture_is_written_again(
+    tmp_path: Path, frame_folder_writer: Callable[..., Path]
+) -> None:
+    folder = frame_folder_writer(tmp_path / "clip", 3)
+    before = stamps(folder)
+    assert before and stamps(folder) == before and stamps(tmp_path / "missing") == b""
+    os.utime(folder / "frame00001.png", ns=(1, 1))
+    assert stamps(folder) != before

@@ -1,4 +1,5 @@
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +98,14 @@ def test_an_interrupted_build_goes_on_where_it_was(folder: Path, monkeypatch: py
     assert rest.asked == ["three.avi"]
 
 
+def test_a_killed_build_loses_the_last_minute_only(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(video_index, "SAVE_SECONDS", -1.0)
+    saved: list[int] = []
+    monkeypatch.setattr(video_index, "_save", lambda index: saved.append(len(index)))
+    load_or_build(folder, NAMES, Probe(), progress=False)
+    assert saved == [1, 2, 3, 4, 4]
+
+
 @pytest.mark.parametrize("content", [b"", b"rubbish", b"PK\x03\x04 half a zip file"])
 def test_a_damaged_index_is_built_anew(folder: Path, content: bytes, own_cache: Path) -> None:
     (folder / FILE_NAME).write_bytes(content)
@@ -107,22 +116,40 @@ def test_a_damaged_index_is_built_anew(folder: Path, content: bytes, own_cache: 
     assert len(probe.asked) == 4
 
 
-def test_the_index_of_a_read_only_folder_lies_in_the_cache(
-    folder: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def read_only(folder: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Makes the folder read-only."""
     real = video_index.whole_file
 
-    def read_only(path: Path):  # type: ignore[no-untyped-def]
+    def refuse(path: Path):  # type: ignore[no-untyped-def]
         if path.parent == folder:
             raise PermissionError("read-only")
         return real(path)
 
-    monkeypatch.setattr(video_index, "whole_file", read_only)
+    return lambda: monkeypatch.setattr(video_index, "whole_file", refuse)
+
+
+def test_the_index_of_a_read_only_folder_lies_in_the_cache(
+    folder: Path, own_cache: Path, read_only: Callable[[], None]
+) -> None:
+    read_only()
     load_or_build(folder, NAMES, Probe(), progress=False)
     assert not (folder / FILE_NAME).exists() and len(list(own_cache.glob("*.npz"))) == 1
     again = Probe()
     load_or_build(folder, NAMES, again, progress=False)
     assert again.asked == []
+
+
+def test_beside_an_older_index_in_a_read_only_folder_the_newer_one_is_taken(
+    folder: Path, read_only: Callable[[], None]
+) -> None:
+    load_or_build(folder, NAMES[:2], Probe(), progress=False)
+    os.utime(folder / FILE_NAME, ns=(1, 1))
+    read_only()
+    rest, again = Probe(), Probe()
+    load_or_build(folder, NAMES, rest, progress=False)
+    load_or_build(folder, NAMES, again, progress=False)
+    assert sorted(rest.asked) == ["bad.avi", "three.avi"] and again.asked == []
 
 
 def test_troubles_of_the_machine_are_not_held_against_a_file(folder: Path) -> None:

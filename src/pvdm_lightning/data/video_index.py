@@ -22,9 +22,9 @@ from pvdm_lightning.whole_file import whole_file
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 1  # raise it whenever a line's meaning or the probe changes: older indices are then built anew
+FORMAT = 2  # raise it whenever a line's meaning or the probe changes: older indices are then built anew
 FILE_NAME = ".pvdm_index.npz"
-SAVE_SECONDS = 60.0  # an interrupted build loses no more than this
+SAVE_SECONDS = 60.0  # a killed build loses no more than this
 CHUNK = 2048  # videos handed to the pool at a time: a million futures at once would take a gigabyte
 
 # Troubles of the machine rather than of the file: not kept, so that the file is looked at again the next time.
@@ -209,9 +209,9 @@ class _Builder:
                 for row, info in zip(rows, pool.map(self.probe, self._paths(rows))):
                     self._fill_in(row, info)
                     bar.update()
-                if time.monotonic() - saved > SAVE_SECONDS:
-                    self._save()
-                    saved = time.monotonic()
+                    if time.monotonic() - saved > SAVE_SECONDS:
+                        self._save()
+                        saved = time.monotonic()
 
     def _fill_in(self, row: int, info: VideoInfo) -> None:
         line = self.lines[row]
@@ -252,7 +252,8 @@ def _places(root: Path) -> list[Path]:
 
 
 def _load(root: Path) -> VideoIndex | None:
-    for place in _places(root):
+    # The newest: beside an older one in a read-only folder, the one in the cache has what was found out since.
+    for place in sorted(_places(root), key=lambda place: stamp_of(place)[1], reverse=True):
         try:
             with np.load(place, allow_pickle=False) as stored:
                 if int(stored["format"]) != FORMAT or stored["lines"].dtype != LINE:
