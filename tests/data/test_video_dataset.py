@@ -1,13 +1,17 @@
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
+from pvdm_lightning.data import frame_folder
+from pvdm_lightning.data.array_videos import ArrayVideos
 from pvdm_lightning.data.probing import probe
 from pvdm_lightning.data.synthetic import SyntheticVideos
-from pvdm_lightning.data.video_dataset import ClipDataset, IndexedVideos, JoinedVideos
+from pvdm_lightning.data.video_dataset import ClipDataset, IndexedVideos, JoinedVideos, VideoSource
 from pvdm_lightning.data.video_index import load_or_build
 from pvdm_lightning.data.video_info import DecodeError
 from pvdm_lightning.data.windows import Windows
@@ -124,3 +128,28 @@ def test_files_become_samples_and_a_vanished_one_an_error(playable: Path, tmp_pa
     (tmp_path / "b_frames.avi").unlink()
     with pytest.raises(DecodeError, match="No such file"):
         dataset[1]
+
+
+def test_stamps_change_when_a_file_is_written_again(playable: Path, tmp_path: Path) -> None:
+    names = ["h264.mp4", "mpeg4.avi"]
+    for name in names:
+        (tmp_path / name).write_bytes((playable / name).read_bytes())
+    (tmp_path / "clip").mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "clip" / "0.png")
+    np.save(tmp_path / "array.npy", np.zeros((2, 4, 4, 3), np.uint8))
+
+    def sources() -> list[VideoSource]:
+        files = IndexedVideos(load_or_build(tmp_path, names, probe, progress=False))
+        folders = IndexedVideos(load_or_build(tmp_path, ["clip"], frame_folder.probe, progress=False))
+        return [files, folders, ArrayVideos(tmp_path, ["array.npy"]), JoinedVideos([files, folders])]
+
+    def stamps() -> list[bytes]:
+        return [source.stamps() for source in sources()]
+
+    first = stamps()
+    assert stamps() == first and all(first)
+    changes = {"mpeg4.avi": {0, 3}, "clip/0.png": {1, 3}, "array.npy": {2}}
+    for name, changed in changes.items():
+        before = stamps()
+        os.utime(tmp_path / name, ns=(1, 1))
+        assert {number for number, (one, other) in enumerate(zip(before, stamps())) if one != other} == changed

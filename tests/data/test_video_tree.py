@@ -71,5 +71,8 @@ def test_lists_are_read_whatever_the_line_ends(tmp_path: Path) -> None:
     (tmp_path / "blank.txt").write_text("\n\n")
     with pytest.raises(UserError, match=r"^--data\.val_list .*blank\.txt: is empty\. Give one path a line"):
         read_list("val_list", str(tmp_path / "blank.txt"))
+    (tmp_path / "latin.txt").write_bytes("é.avi\n".encode("latin-1"))
+    with pytest.raises(UserError, match=r"^--data\.val_list .*latin\.txt: cannot be read \(it is not UTF-8\)\. Give"):
+        read_list("val_list", str(tmp_path / "latin.txt"))
     with pytest.raises(UserError, match=r"^--data\.val_list .*none\.txt: cannot be read \(No such file"):
         read_list("val_list", str(tmp_path / "none.txt"))

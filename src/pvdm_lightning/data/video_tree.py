@@ -93,12 +93,13 @@ def read_list(flag: str, path: str) -> list[str]:
     """Read a list file of relative paths, one a line, blank lines left out.
 
     Raises:
-        UserError: If there is no such file, or nothing in it.
+        UserError: If there is no such file, it is no text in UTF-8, or there is nothing in it.
     """
     try:
         lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
-    except OSError as error:
-        raise UserError(f"--data.{flag}", path, f"cannot be read ({error.strerror})", "Give a text file.") from error
+    except (OSError, UnicodeDecodeError) as error:
+        reason = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else error.strerror
+        raise UserError(f"--data.{flag}", path, f"cannot be read ({reason})", "Give a text file.") from error
     names = [Path(line.strip()).as_posix() for line in lines if line.strip()]
     if not names:
         raise UserError(f"--data.{flag}", path, "is empty", "Give one path a line, relative to --data.root.")
