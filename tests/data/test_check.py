@@ -3,8 +3,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from pvdm_lightning.data import UCF101, Synthetic
+from pvdm_lightning.data import UCF101, Synthetic, frame_folder
 from pvdm_lightning.data.check import check_videos, summarise, write_report
 from pvdm_lightning.errors import UserError
 
@@ -39,10 +40,38 @@ def test_every_video_is_listed_with_its_state(mixed: Path, tmp_path: Path) -> No
     text = summarise(checked)
     assert "broken: " + str(mixed / "empty.avi") + ": is empty (0 bytes)" in text
     assert "6 videos" in text and "2 good, 1 flawed, 3 broken" in text
+    assert summarise([video for video in checked if video.status == "broken"]).endswith("0 good, 0 flawed, 3 broken")
     write_report(checked, tmp_path / "report.json")
     report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     assert report["counts"] == {"broken": 3, "good": 2, "flawed": 1}
     assert [entry["path"] for entry in report["videos"]] == [video.path for video in checked]
+
+
+def test_a_folder_is_read_once_however_many_pictures_it_has(
+    tmp_path: Path, frame_folder_writer: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = frame_folder_writer(tmp_path / "set" / "clip", 5)
+    listed: list[Path] = []
+    monkeypatch.setattr(
+        frame_folder, "image_names", lambda path, names=frame_folder.image_names: listed.append(path) or names(path)
+    )
+    assert [video.status for video in check_videos(tmp_path / "set", progress=False)] == ["good"]
+    assert listed == [folder] * 2  # to count its pictures for the index, and to read them
+
+
+def test_a_folder_heals_when_its_pictures_are_written_again(
+    tmp_path: Path, frame_folder_writer: Callable[..., Path]
+) -> None:
+    folder = frame_folder_writer(tmp_path / "set" / "clip", 3)
+
+    def status() -> list[str]:
+        return [video.status for video in check_videos(tmp_path / "set", progress=False)]
+
+    found = [status()]
+    for path in sorted(folder.iterdir()):
+        Image.new("RGB", (10, 12)).save(path)
+        found.append(status())
+    assert found == [["good"], ["broken"], ["broken"], ["good"]]
 
 
 def test_a_data_module_checks_the_videos_of_its_splits(tmp_path: Path, playable: Path) -> None:

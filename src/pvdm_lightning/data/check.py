@@ -14,6 +14,7 @@ from pvdm_lightning.data.video_index import VideoIndex, load_or_build, num_cores
 from pvdm_lightning.data.video_info import DecodeError, Route, VideoInfo
 from pvdm_lightning.data.video_tree import find_frame_folders, find_videos
 from pvdm_lightning.errors import UserError
+from pvdm_lightning.whole_file import whole_file
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,7 @@ def check_index(index: VideoIndex, progress: bool = True) -> list[CheckedVideo]:
 
 def _first_bad_picture(folder: Path, info: VideoInfo) -> str:
     try:
-        for number in range(info.frames):
-            frame_folder.read_frames(folder, info, [number], lambda picture: None)
+        frame_folder.read_frames(folder, info, range(info.frames), lambda picture: None)
     except DecodeError as error:
         return str(error)
     return ""
@@ -119,12 +119,18 @@ def summarise(checked: Sequence[CheckedVideo]) -> str:
     frames = sum(video.frames for video in checked if video.status != "broken")
     totals = ", ".join(f"{counts[status]} {status}" for status in ("good", "flawed", "broken"))
     lines.append(f"{len(checked)} videos, {frames} frames: {totals}")
-    lines.append("read by " + ", ".join(f"{route} {number}" for route, number in sorted(routes.items())))
+    if routes:
+        lines.append("read by " + ", ".join(f"{route} {number}" for route, number in sorted(routes.items())))
     return "\n".join(lines)
 
 
 def write_report(checked: Sequence[CheckedVideo], path: str | Path) -> None:
-    """Write a check as JSON: ``{"counts": {status: number}, "videos": [entry, ...]}``."""
+    """Write a check as JSON: ``{"counts": {status: number}, "videos": [entry, ...]}``.
+
+    Raises:
+        OSError: It cannot be written.
+    """
     counts = Counter(video.status for video in checked)
     report = {"counts": dict(counts), "videos": [asdict(video) for video in checked]}
-    Path(path).write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    with whole_file(Path(path)) as partial:
+        partial.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,0 +1,46 @@
+"""`pvdm check-data`: what it says and what it writes."""
+
+import json
+import sys
+
+import pytest
+from PIL import Image
+
+from pvdm_lightning import cli
+
+
+@pytest.fixture
+def check(tmp_path, monkeypatch):
+    """`check(*args)` in a folder with a set of one good and one broken video."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["pvdm"])
+    for name in ("good", "broken"):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / "set" / name / "0.png")
+    (tmp_path / "set/broken/0.png").write_bytes(b"no picture")
+    return lambda *args: cli.main(["check-data", "--data", "FrameFolder", "--data.root", "set", *args])
+
+
+def test_a_broken_video_is_said_once_and_the_report_holds_all(check, tmp_path, caplog):
+    check("--report", "new/folder/check.json")
+    assert caplog.text.count("set/broken: ") == 1 and "2 videos, 1 frames: 1 good, 0 flawed, 1 broken" in caplog.text
+    (report,) = (tmp_path / "new/folder").iterdir()
+    assert json.loads(report.read_text())["counts"] == {"broken": 1, "good": 1}
+
+
+@pytest.mark.parametrize(
+    ("report", "problem"),
+    [("set", "is a folder. Name a file."), ("set/good/0.png/check.json", "cannot be written (")],
+)
+def test_a_report_that_cannot_be_written_is_said_before_the_check(check, tmp_path, capsys, report, problem):
+    with pytest.raises(SystemExit) as ended:
+        check("--report", report)
+    assert ended.value.code == 2
+    assert f"pvdm: error: --report {report}: {problem}" in capsys.readouterr().err
+    assert not (tmp_path / "set/.pvdm_index.npz").exists() and (tmp_path / "set/good/0.png").is_file()
+
+
+def test_a_generated_set_has_nothing_to_check(check, caplog):
+    check("--data", "Synthetic")
+    said = [record.getMessage() for record in caplog.records if record.name.startswith("pvdm")]
+    assert said == ["Synthetic: a generated set, there are no files to check"]
