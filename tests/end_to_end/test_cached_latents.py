@@ -220,6 +220,12 @@ def test_mistakes(pvdm, workdir, trained, cache, error_of, monkeypatch):
     (workdir / "shards").mkdir()
     (workdir / "shards/train-00000.safetensors").touch()
     assert "--output.dir shards: has shards and no cache.json. Name" in said("--output.dir", "shards")
+    for how in (["--data.resolution", "[16, 16]"], ["--data.frames", 2]):
+        assert "of the autoencoder. Leave the data's frames and resolution out" in said("--output.dir", "other", *how)
+    for how in (["--trainer.limit_predict_batches", 2], ["--trainer.fast_dev_run", "true"]):
+        line = said("--output.dir", "other", *how)
+        assert f"{how[0]} {str(how[1]).capitalize()}: would leave the cache unfinished. Leave it out." in line
+    assert not (workdir / "other").exists()
     options = ["--output.dir", cache, *OPTIONS]
     line = said(*options, "--output.flips", "false")
     assert "was begun with other settings (flips was True, and is False). Repeat the command as it was." in line

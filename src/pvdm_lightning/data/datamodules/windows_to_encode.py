@@ -42,11 +42,13 @@ class WindowsToEncode(LightningDataModule):
         """Find out what is to be encoded, and begin the cache or go on with it.
 
         Raises:
-            UserError: The folder holds another cache or other files, or the disk has no room.
+            UserError: The clips are of another size than the autoencoder takes, the folder holds another cache or other
+                files, or the disk has no room.
         """
         assert self.trainer is not None
         self.data.trainer = self.trainer
         self.data.setup()
+        self._refuse_other_clips()
         options = self.options
         train, val = self.data.clips("train"), self.data.clips("val")
         self.windows = {"train": StoredWindows(train, options.windows_per_video), "val": StoredWindows(val, 1)}
@@ -106,6 +108,16 @@ class WindowsToEncode(LightningDataModule):
             "shard_size": options.shard_size,
             "splits": splits,
         }
+
+    def _refuse_other_clips(self) -> None:
+        given, taken = self.data.clip_shape, tuple(self.about["clip_shape"])
+        if given != taken:
+            raise UserError(
+                "--data.frames/--data.resolution",
+                " x ".join(map(str, given)),
+                f"differs from the {' x '.join(map(str, taken))} of the autoencoder",
+                "Leave the data's frames and resolution out: they follow the autoencoder.",
+            )
 
     def _refuse_folder(self) -> bool:
         """Whether this cache was begun before; raises the `UserError` if something else is in its place."""
