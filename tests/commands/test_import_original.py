@@ -80,3 +80,10 @@ def test_mistakes(released, imported, capsys, args, said):
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("pvdm: error: ")]
     assert len(lines) == 1
     assert said in lines[0]
+
+
+def test_a_mistake_in_the_second_file_leaves_nothing_of_the_first(released, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        cli.main(["import-original", "--autoencoder", str(released / "autoencoder.pth"), "--denoiser", "no.pth"])
+    assert not list(tmp_path.rglob("*"))

@@ -43,10 +43,13 @@ def import_original(
         if target.exists() and not overwrite:
             raise UserError("--out", out, f"already holds {target.name}", "Name another folder or --overwrite true.")
     network = _load(autoencoder, "--autoencoder", lambda weights: load_autoencoder(weights, frames, resolution))
-    _save(AutoencoderModule(network), targets[0])
+    unet = None
     if denoiser is not None:
         shape = network.latent_shape
         unet = _load(denoiser, "--denoiser", lambda weights: load_denoiser(weights, shape, num_heads))
+    # Only now that both files are known to be good: half a result would stand in the way of the next run.
+    _save(AutoencoderModule(network), targets[0])
+    if unet is not None:
         module = LatentDiffusionModule(unet)
         module.attach_autoencoder(FrozenAutoencoder(network))
         _save(module, targets[1])
