@@ -39,10 +39,10 @@ def fit(folder: Path, config: str, precision: str, steps: int, more: Sequence[st
     return time.perf_counter() - started
 
 
-def scalars(folder: Path, tag: str) -> list[float]:
-    """What a run logged under a name."""
+def scalars(folder: Path, tag: str) -> list[tuple[int, float]]:
+    """Steps and values of what a run logged under a name."""
     events = EventAccumulator(str(folder), size_guidance={"scalars": 0}).Reload()
-    return [event.value for event in events.Scalars(tag)]
+    return [(event.step, event.value) for event in events.Scalars(tag)]
 
 
 def main() -> None:
@@ -65,19 +65,23 @@ def main() -> None:
                 given = ["--model.autoencoder_checkpoint", str(ae)] if stage == "stage two" else one
                 seconds[precision] = fit(runs[precision], config, precision, steps, [*machine, *given])
                 logged = runs[precision] / name / "version_0"
-                losses[precision], figures[precision] = scalars(logged, loss), scalars(logged, validated)[-1]
+                losses[precision], figures[precision] = scalars(logged, loss), scalars(logged, validated)[-1][1]
             report(stage, loss, losses["32-true"], losses["bf16-mixed"])
             say(f"  {validated:24s}{figures['32-true']:12.4f}{figures['bf16-mixed']:12.4f}\n")
             say(f"  {'seconds':24s}{seconds['32-true']:12.1f}{seconds['bf16-mixed']:12.1f}\n\n")
 
 
-def report(stage: str, loss: str, exact: Sequence[float], mixed: Sequence[float]) -> None:
-    """Means over tenths of the run."""
+Scalars = Sequence[tuple[int, float]]
+
+
+def report(stage: str, loss: str, exact: Scalars, mixed: Scalars) -> None:
+    """Means over tenths of the run; a step that logs no such loss is none of them."""
     say(f"{stage}, {loss}\n  {'steps':24s}{'float32':>12s}{'bf16-mixed':>12s}{'difference':>12s}\n")
     tenth = max(1, len(exact) // 10)
     for first in range(0, len(exact) - tenth + 1, tenth):
-        one, other = (statistics.fmean(run[first : first + tenth]) for run in (exact, mixed))
-        where = f"{first + 1}-{first + tenth}"
+        of_tenth = slice(first, first + tenth)
+        one, other = (statistics.fmean(value for _, value in run[of_tenth]) for run in (exact, mixed))
+        where = f"{exact[first][0]}-{exact[of_tenth][-1][0]}"
         say(f"  {where:24s}{one:12.4f}{other:12.4f}{other / one - 1:12.1%}\n")
 
 

@@ -1,5 +1,8 @@
 """Stage two: one training step, one denoising step and one guided step of PVDM-S and PVDM-L, on latents.
 
+An iteration of ours is a training step with its draws and the moving average, on latents as a cache gives them. The
+original's encodes first: one clip, or both of a pair, which it trains on in 3 of 10 iterations (its `cond_prob`).
+
     python benchmarks/stage_two.py
     REFERENCE=checkout python benchmarks/stage_two.py
     REFERENCE=checkout python benchmarks/stage_two.py --device cuda --precision bf16-mixed --compile --batch-size 16
@@ -22,11 +25,13 @@ from sides import print_rows
 from torch import Tensor, nn
 
 from pvdm_lightning.denoiser import TriplaneUNet
-from pvdm_lightning.diffusion import guided
+from pvdm_lightning.diffusion import NoiseSchedule, guided
+from pvdm_lightning.training.ema import MovingAverage
 from pvdm_lightning.triplane import TriplaneShape
 
 SHAPE = TriplaneShape(16, 32, 32)
 MODELS = {"S": 128, "L": 256}  # base channels
+FIRST_CLIP, PAIR = "iteration, first clip", "iteration, pair"
 
 
 def awake(network: nn.Module) -> nn.Module:
@@ -42,11 +47,11 @@ def inputs(batch: int, shape: TriplaneShape, device: str = "cpu") -> tuple[Tenso
     return torch.randn(size, device=device), torch.full((batch,), 500, device=device), torch.randn(size, device=device)
 
 
-def trainer(network: nn.Module, forward: Callable[[], Tensor], fused: bool | None) -> Callable[[], None]:
-    """One step: forward, backward, AdamW."""
+def trainer(network: nn.Module, fused: bool | None) -> Callable[[Callable[[], Tensor]], None]:
+    """One step: a forward pass that it is given, backward, AdamW."""
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-6, fused=fused)
 
-    def step() -> None:
+    def step(forward: Callable[[], Tensor]) -> None:
         forward().square().mean().backward()
         optimizer.step()
         optimizer.zero_grad()  # frees the gradients, so that the two large models fit beside each other
@@ -67,14 +72,27 @@ def ours(args: argparse.Namespace) -> dict[str, Callable[[], Any]]:
         network.compile()
     denoise, (z, t, c) = cast(network, args), inputs(args.batch_size, shape, args.device)
     strong, free = guided(denoise, 1.0), guided(denoise, 0.0)
-    step = cache(lambda: trainer(network, lambda: denoise(z, t, c), fused=True))
+    step, average = cache(lambda: trainer(network, fused=True)), cache(lambda: MovingAverage(network))
+    schedule = NoiseSchedule().to(args.device)
+
+    def iteration() -> None:
+        step()(lambda: denoise(*noisy(schedule, z), c))
+        average().update(network)
+
     return {
         "denoising step": torch.no_grad()(lambda: denoise(z, t, c)),
         "guided step": torch.no_grad()(lambda: strong(z, t, c)),
         "guidance of weight 0": torch.no_grad()(lambda: free(z, t, c)),
-        "training step": lambda: step()(),
-        "iteration on cached latents": lambda: step()(),
+        "training step": lambda: step()(lambda: denoise(z, t, c)),
+        FIRST_CLIP: iteration,
+        PAIR: iteration,
     }
+
+
+def noisy(schedule: NoiseSchedule, z_0: Tensor) -> tuple[Tensor, Tensor]:
+    """z_t and t, drawn anew."""
+    t = torch.randint(schedule.num_train_steps, (len(z_0),)).to(z_0.device)
+    return schedule.add_noise(z_0, torch.randn(z_0.shape).to(z_0.device), t), t
 
 
 def original(args: argparse.Namespace) -> dict[str, Callable[[], Any]]:
@@ -85,24 +103,28 @@ def original(args: argparse.Namespace) -> dict[str, Callable[[], Any]]:
     awake(network).to(args.device)
     z, t, c = inputs(args.batch_size, shape, args.device)
     # PyTorch's own choice of loop, as the original leaves it.
-    step = cache(lambda: trainer(network, lambda: network(z, c, t), fused=None))
+    step = cache(lambda: trainer(network, fused=None))
     encoder = cache(lambda: encoder_of(args))
 
-    def iteration() -> None:
-        """From pixels: it encodes both clips of a pair, then makes its step."""
-        network, clip = encoder()
+    def training_step() -> None:
+        step()(lambda: network(z, c, t))
+
+    def iteration(clips: int) -> None:
+        """From pixels: it encodes, then makes its step."""
+        autoencoder, clip = encoder()
         with torch.no_grad():
-            network.extract(clip)
-            network.extract(clip)
-        step()()
+            for _ in range(clips):
+                autoencoder.extract(clip)
+        training_step()
 
     return {
         "denoising step": torch.no_grad()(lambda: network(z, c, t)),
         # It evaluates both halves whatever the weight.
         "guided step": torch.no_grad()(lambda: 2 * network(z, c, t) - network(z, None, t)),
         "guidance of weight 0": torch.no_grad()(lambda: network(z, c, t) - 0 * network(z, None, t)),
-        "training step": lambda: step()(),
-        "iteration on cached latents": iteration,
+        "training step": training_step,
+        FIRST_CLIP: lambda: iteration(1),
+        PAIR: lambda: iteration(2),
     }
 
 
@@ -131,14 +153,15 @@ def work_of(args: argparse.Namespace) -> dict[str, float]:
         "guided step": 2 * once,
         "guidance of weight 0": once,
         "training step": training,
-        "iteration on cached latents": training,
+        FIRST_CLIP: training,
+        PAIR: training,
     }
 
 
 def measure(name: str, args: argparse.Namespace) -> None:
     """Print the lines of one model."""
     beside = None if reference.CHECKOUT is None or args.quick else original
-    comes = ("training step", "iteration on cached latents")
+    comes = ("training step", PAIR)
     print_rows(f"PVDM-{name} ", ours, beside, work_of(args), args, as_it_comes=comes)
 
 

@@ -74,5 +74,6 @@ def _step(kind: str, build: Build) -> Callable[[], Any]:
     network, arguments = build(1)
     awake(network)
     if kind == "training":
-        return trainer(network, lambda: network(*arguments), fused=True)
+        step = trainer(network, fused=True)
+        return lambda: step(lambda: network(*arguments))
     return torch.no_grad()(lambda: network(*arguments))

@@ -14,7 +14,8 @@ ROWS = {
         "PVDM-tiny guided step",
         "PVDM-tiny guidance of weight 0",
         "PVDM-tiny training step",
-        "PVDM-tiny iteration on cached latents",
+        "PVDM-tiny iteration, first clip",
+        "PVDM-tiny iteration, pair",
     ],
 }
 
