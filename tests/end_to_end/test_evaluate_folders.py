@@ -191,7 +191,7 @@ def folders(workdir):
         (["--metrics.i3d", "other.pt"], "--metrics.i3d other.pt: cannot be read as i3d_pretrained_400.pt: "),
         (["--device", "abacus"], "--device abacus: cannot be used ("),
         (["--resolution", 0], "--resolution 0: is less than 1. Give 1 or more."),
-        (["--out", "picture.png/a"], "picture.png is no folder that can be written to. Name another folder."),
+        (["--out", "picture.png/a"], "picture.png is no folder that can be written to. Name another."),
         (["--real_stride", 0], "--real_stride 0: is less than 1. Give 1 or more."),
     ],
 )

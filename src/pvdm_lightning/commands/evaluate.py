@@ -6,10 +6,9 @@ from typing import Literal
 
 import torch
 
-from pvdm_lightning.errors import UserError, refuse_less
+from pvdm_lightning.errors import UserError, refuse_less, refuse_unwritable
 from pvdm_lightning.evaluation import FeatureNetworks, FolderProtocol, measure_folders
 from pvdm_lightning.evaluation.options import refuse_wrong_counts
-from pvdm_lightning.evaluation.report import refuse_unwritable
 
 _FROM_CACHE = FeatureNetworks()
 
@@ -74,7 +73,7 @@ def evaluate(
     )
     chosen = _device(device)
     networks = metrics.find("FVD", inception_score=inception_splits > 0)
-    refuse_unwritable(Path(out), "--out")
+    refuse_unwritable("--out", out, Path(out))
     report = measure_folders(real, generated, protocol, networks, chosen)
     sys.stdout.write(f"\n{report.table()}")
     sys.stdout.write(f"report: {report.write(Path(out), 'folders')}\n")

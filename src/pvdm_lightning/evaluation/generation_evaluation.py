@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from pvdm_lightning.errors import UserError
+from pvdm_lightning.errors import UserError, refuse_unwritable
 from pvdm_lightning.evaluation.distances import AT_ONCE, VideoDistances
 from pvdm_lightning.evaluation.feature_networks import FoundNetworks, LeftOut
 from pvdm_lightning.evaluation.generated_videos import GeneratedVideos
@@ -21,7 +21,7 @@ from pvdm_lightning.evaluation.lengths import Lengths, choose_lengths
 from pvdm_lightning.evaluation.options import SPLITS, USUAL_COUNT, Evaluation
 from pvdm_lightning.evaluation.processes import Processes
 from pvdm_lightning.evaluation.protocol import clips_record, network_record, versions
-from pvdm_lightning.evaluation.report import Figure, Report, refuse_unwritable
+from pvdm_lightning.evaluation.report import Figure, Report
 from pvdm_lightning.evaluation.trained_model import (
     TrainedModel,
     data_record,
@@ -66,7 +66,7 @@ class GenerationEvaluation(Callback):
         refuse_what_cannot_be_shared(trainer, len(data.test_dataset()))
         self._choose_lengths(data, pl_module.clip_shape[0])
         if trainer.is_global_zero:
-            refuse_unwritable(Path(self.evaluation.dir), "--evaluation.dir")
+            refuse_unwritable("--evaluation.dir", self.evaluation.dir, Path(self.evaluation.dir))
         if not self.lengths.used:
             return
         self.sampling = replace(self.sampling, num_videos=self.count, num_frames=self.lengths.used[-1])

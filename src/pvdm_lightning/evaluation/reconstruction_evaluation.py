@@ -10,7 +10,7 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
-from pvdm_lightning.errors import UserError
+from pvdm_lightning.errors import UserError, refuse_unwritable
 from pvdm_lightning.evaluation.distances import AT_ONCE
 from pvdm_lightning.evaluation.feature_networks import FoundNetworks, LeftOut
 from pvdm_lightning.evaluation.lengths import choose_lengths
@@ -18,7 +18,7 @@ from pvdm_lightning.evaluation.options import SPLITS, Evaluation
 from pvdm_lightning.evaluation.processes import Processes
 from pvdm_lightning.evaluation.protocol import clips_record, network_record, versions
 from pvdm_lightning.evaluation.real_statistics import RealStatistics
-from pvdm_lightning.evaluation.report import Figure, Report, refuse_unwritable
+from pvdm_lightning.evaluation.report import Figure, Report
 from pvdm_lightning.evaluation.trained_model import (
     TrainedModel,
     data_record,
@@ -56,7 +56,7 @@ class ReconstructionEvaluation(Callback):
         data.test_clips = wanted
         refuse_what_cannot_be_shared(trainer, wanted or usable)
         if trainer.is_global_zero:
-            refuse_unwritable(Path(self.evaluation.dir), "--evaluation.dir")
+            refuse_unwritable("--evaluation.dir", self.evaluation.dir, Path(self.evaluation.dir))
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         device, processes = pl_module.device, Processes.of(trainer)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pvdm_lightning.errors import UserError
 from pvdm_lightning.evaluation.feature_networks import LeftOut
 from pvdm_lightning.evaluation.options import USUAL_COUNT
 from pvdm_lightning.evaluation.protocol import network_record, protocol_hash
@@ -125,13 +123,6 @@ class Report:
         path = folder / f"{name}_{protocol_hash(self.protocol)}.json"
         write_json(self.content(), path)
         return path
-
-
-def refuse_unwritable(folder: Path, flag: str) -> None:
-    """Raise the `UserError` if a report could not be put into a folder, there or yet to be made; makes nothing."""
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
-        raise UserError(flag, folder, f"{there} is no folder that can be written to", "Name another folder.")
 
 
 def write_json(content: object, path: Path) -> None:
