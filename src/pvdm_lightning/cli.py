@@ -44,6 +44,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "evaluate": commands.evaluate,
 }
 _FROM_CHECKPOINT = ("validate", "test", "predict", "encode")
+_KEYWORDS = ("best", "last", "hpc", "registry")  # that Lightning takes for a --ckpt_path
 
 
 class PvdmTrainer(Trainer):
@@ -153,7 +154,7 @@ class PvdmCLI(LightningCLI):
             if isinstance(self.model, LatentDiffusionModule):
                 self.model.load_autoencoder()
             return
-        if path in ("best", "last", "hpc", "registry"):
+        if path in _KEYWORDS:
             return
         if isinstance(self.model, LatentEncoder):
             self.model.load_weights(read_checkpoint(path, "--ckpt_path"))
@@ -274,16 +275,18 @@ def _with_checkpoints_config(args: list[str], folder: Path) -> list[str]:
     encodes = args[0] == "encode"
     path = next((b for a, b in pairwise(args) if a == "--ckpt_path"), None)
     path = next((a.removeprefix("--ckpt_path=") for a in args if a.startswith("--ckpt_path=")), path)
+    # A configuration may hold the path, and help needs none; what is missing in the end is said once all is read.
+    elsewhere = any(arg.startswith(("--config", "-c", "--print_config")) or arg.endswith("help") for arg in args)
+    if path in _KEYWORDS or (path is None and ("-h" in args or elsewhere or any(".help" in arg for arg in args))):
+        return args
     if path is None:
-        if {"-h", "--help", "--print_config"} & set(args):
-            return args
         raise UserError("--ckpt_path", None, f"{args[0]} needs a trained model", "Give a .ckpt file of `pvdm fit`.")
     checkpoint = read_checkpoint(path, "--ckpt_path")
     init_args = {k: v for k, v in checkpoint["hyper_parameters"].items() if k not in ("_class_path", "_instantiator")}
     config: dict[str, Any] = {
         "model": {"class_path": checkpoint["hyper_parameters"]["_class_path"], "init_args": init_args}
     }
-    if checkpoint.get("data_config"):
+    if checkpoint.get("data_config") and not _configure_data(args):
         config["data"] = checkpoint["data_config"]
     last: list[str] = []
     if encodes:
@@ -294,6 +297,18 @@ def _with_checkpoints_config(args: list[str], folder: Path) -> list[str]:
     file = folder / "checkpoint.yaml"
     file.write_text(yaml.safe_dump(config))
     return [args[0], "--config", str(file), *args[1:], *last]
+
+
+def _configure_data(args: Sequence[str]) -> bool:
+    """Whether a --config names a class of data: those of the checkpoint, its stride for one, are not meant then."""
+    files = [b for a, b in pairwise(args) if a in ("--config", "-c")]
+    files += [arg.removeprefix("--config=") for arg in args if arg.startswith("--config=")]
+    for file in files:
+        content = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+        data = content.get("data") if isinstance(content, dict) else None
+        if isinstance(data, str) or (isinstance(data, dict) and "class_path" in data):
+            return True
+    return False
 
 
 def _quieten() -> None:

@@ -239,6 +239,8 @@ def test_stage_one_with_networks(pvdm, workdir, networks, report_in, monkeypatch
     pvdm.run(*args, *others, "--evaluation.dir", "unlimited")
     limited, unlimited = report_in(workdir / "limited"), report_in(workdir / "unlimited")
     assert [one["figures"][0]["real_videos"] for one in (limited, unlimited)] == [4, 5]
+    pvdm.run(*args, *others, "--trainer.limit_test_batches", 2, "--evaluation.dir", "again_limited")
+    assert report_in(workdir / "again_limited")["figures"] == limited["figures"]
 
     # The real side comes from the disk, whatever the batch size, and gives the same figures.
     update = FrechetVideoDistance.update

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from pvdm_lightning.training import AutoencoderModule, LatentDiffusionModule
@@ -127,7 +128,28 @@ def test_options_given_to_a_run_that_goes_on_are_taken(pvdm, workdir, trained, l
 def test_gradients_of_stage_two_can_be_clipped_in_mixed_precision(pvdm, workdir, trained, load):
     clipped = ["--trainer.gradient_clip_val", 1.0, "--trainer.precision", "bf16-mixed", "--trainer.max_steps", 2]
     pvdm.run("fit", "--config", "tiny_ldm.yaml", "--model.autoencoder_checkpoint", trained["ae"], *clipped)
-    assert load(pvdm.last)["global_step"] == 2
+    clipped = load(pvdm.last)
+    assert clipped["global_step"] == 2
+    assert not clipped["optimizer_states"][0]["param_groups"][0]["fused"]
+    pvdm.run("fit", "--config", "tiny_ldm.yaml", "--ckpt_path", pvdm.last, "--trainer.max_steps", 3)
+    resumed = load("runs/run/version_1/checkpoints/last.ckpt")
+    assert resumed["optimizer_states"][0]["param_groups"][0]["fused"]
+
+
+def test_the_path_of_the_checkpoint_may_stand_in_a_configuration(pvdm, workdir, trained, capsys):
+    config = yaml.safe_load((workdir / "tiny_ae.yaml").read_text())
+    del config["checkpoint"], config["seed_everything"]
+    (workdir / "whole.yaml").write_text(yaml.safe_dump({**config, "ckpt_path": str(trained["ae"])}))
+    pvdm.run("validate", "--config", "whole.yaml")
+    assert "val/psnr" in capsys.readouterr().out
+
+
+def test_data_of_a_configuration_are_not_mixed_with_those_of_the_checkpoint(pvdm, workdir, trained, capsys):
+    (workdir / "frames.yaml").write_text("data: {class_path: FrameFolder, init_args: {root: here}}")
+    with pytest.raises(SystemExit):
+        pvdm.run("validate", "--config", "frames.yaml", "--ckpt_path", trained["ae"], "--print_config")
+    data = yaml.safe_load(capsys.readouterr().out)["data"]["init_args"]
+    assert (data["root"], data["batch_size"], data["num_workers"]) == ("here", 8, None)
 
 
 def test_options_beside_a_trained_model_change_it_alone(pvdm, workdir, trained, capsys):

@@ -1,3 +1,5 @@
+import pickle
+
 import pytest
 import torch
 from lightning import Trainer
@@ -76,7 +78,7 @@ def test_a_moving_average_that_is_loaded_goes_on_counting():
     network.weight.data.fill_(5.0)
     for one in (average, other):
         one.update(network)
-    assert other.num_updates == 4
+    assert other.num_updates == pickle.loads(pickle.dumps(other)).num_updates == 4
     assert torch.equal(other.network.weight, average.network.weight)
 
 

@@ -4,6 +4,7 @@ import time
 from collections import deque
 from typing import Any
 
+import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
@@ -35,4 +36,5 @@ class Throughput(Callback):
         self._since = now
         clips, seconds = (sum(column) for column in zip(*self._batches))
         # Logged with every batch: Lightning picks those that it writes, by a count that a resumed run goes on with.
-        pl_module.log("train/clips_per_second", clips / max(seconds, 1e-9), rank_zero_only=True)
+        # As a tensor it stays on the host: a number would be sent to the GPU, which then is waited for.
+        pl_module.log("train/clips_per_second", torch.tensor(clips / max(seconds, 1e-9)), rank_zero_only=True)

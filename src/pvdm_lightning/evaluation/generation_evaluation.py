@@ -65,8 +65,7 @@ class GenerationEvaluation(Callback):
         data = trainer.datamodule  # type: ignore[attr-defined]
         refuse_what_cannot_be_shared(trainer, len(data.test_dataset()))
         self._choose_lengths(data, pl_module.clip_shape[0])
-        if trainer.is_global_zero:
-            refuse_unwritable("--evaluation.dir", self.evaluation.dir, Path(self.evaluation.dir))
+        refuse_unwritable("--evaluation.dir", self.evaluation.dir, Path(self.evaluation.dir))
         if not self.lengths.used:
             return
         self.sampling = replace(self.sampling, num_videos=self.count, num_frames=self.lengths.used[-1])

@@ -63,7 +63,7 @@ class RealStatistics:
     def keep(self, metric: FrechetVideoDistance) -> None:
         """Write the metric's real side, of all processes, to the file; all must call this.
 
-        A part of the clips is not kept: the run was limited, or videos broke while they were read.
+        A part of the clips is not kept: the run was limited, or videos broke and no others stood in for them.
         """
         statistics = metric.real_statistics()
         metric.use_real_statistics(statistics)

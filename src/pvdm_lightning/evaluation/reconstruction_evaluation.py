@@ -55,8 +55,7 @@ class ReconstructionEvaluation(Callback):
             raise UserError("--evaluation.num_videos", wanted, problem, "Give at most those, or leave it out for all.")
         data.test_clips = wanted
         refuse_what_cannot_be_shared(trainer, wanted or usable)
-        if trainer.is_global_zero:
-            refuse_unwritable("--evaluation.dir", self.evaluation.dir, Path(self.evaluation.dir))
+        refuse_unwritable("--evaluation.dir", self.evaluation.dir, Path(self.evaluation.dir))
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         device, processes = pl_module.device, Processes.of(trainer)
@@ -77,7 +76,9 @@ class ReconstructionEvaluation(Callback):
             for network in self.networks.i3d:
                 metric = FrechetVideoDistance(network, selection.num_frames).to(device)
                 kept = RealStatistics(self.clips, selection, network, processes)
-                self.distances.append((kept, kept.give_to(metric), metric))
+                # All real clips beside some of the reconstructions would be another figure than one of both.
+                known = _is_unlimited(trainer) and kept.give_to(metric)
+                self.distances.append((kept, known, metric))
 
     def on_test_batch_end(
         self,
@@ -138,3 +139,8 @@ class ReconstructionEvaluation(Callback):
             left_out=self.left_out,
         )
         publish(report, trainer, Path(self.evaluation.dir), self.model)
+
+
+def _is_unlimited(trainer: Trainer) -> bool:
+    limit = trainer.limit_test_batches
+    return isinstance(limit, float) and limit == 1.0  # an int is a number of batches

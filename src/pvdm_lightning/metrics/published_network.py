@@ -63,7 +63,7 @@ class PublishedNetwork:
         try:
             network = FrozenNetwork(self.load(path), name, self.num_outputs, path, digest)
             # Of another network the outputs tell; now, and not after thousands of videos were generated.
-            outputs = network(*[torch.zeros(1, 3, 16, 32, 32, dtype=torch.uint8)] * self.num_inputs)
+            outputs = network(*[torch.zeros(1, 3, 16, 128, 128, dtype=torch.uint8)] * self.num_inputs)
             if outputs.numel() != self.num_outputs:
                 raise ValueError(f"it gives {outputs.numel()} values for a video, not {self.num_outputs}")
         # A damaged or foreign file fails in as many ways as there are formats; all of them are the user's file.

@@ -22,7 +22,7 @@ from pvdm_lightning.adversarial import (
 )
 from pvdm_lightning.autoencoder import VideoAutoencoder
 from pvdm_lightning.errors import refuse_less
-from pvdm_lightning.metrics.reconstruction import VideoPSNR
+from pvdm_lightning.metrics.reconstruction import psnr_per_video
 from pvdm_lightning.training import hyper_parameters
 from pvdm_lightning.training.checkpoint import refuse_other_shapes
 from pvdm_lightning.training.clip_size import refuse_other_clips
@@ -134,7 +134,6 @@ class AutoencoderModule(LightningModule):
         self.lpips_weights = lpips_weights
         # Not registered: 60 MB of frozen VGG weights have no place in every checkpoint.
         self._perceptual: list[PerceptualLoss] = []
-        self.val_psnr = VideoPSNR()
 
     @property
     def clip_shape(self) -> tuple[int, int, int]:
@@ -208,7 +207,7 @@ class AutoencoderModule(LightningModule):
         factor = warmup_and_decay(self.global_step, self.warmup_steps, self.decay_steps, self.trainer.max_steps)
         for group in optimizer.param_groups:
             group["lr"] = self.learning_rate * factor
-        self.log("train/learning_rate", self.learning_rate * factor)
+        self.log("train/learning_rate", torch.tensor(self.learning_rate * factor))
 
     def _is_last_of_step(self, batch_idx: int) -> bool:
         return (batch_idx + 1) % self.accumulate_grad_batches == 0 or self.trainer.is_last_batch
@@ -262,12 +261,22 @@ class AutoencoderModule(LightningModule):
         """What each discriminator sees: (real, reconstructed, its name)."""
         return [(_pick(clip, frame), _pick(reconstruction, frame), "frame"), (clip, reconstruction, "clip")]
 
+    def on_validation_epoch_start(self) -> None:
+        self._sums = torch.zeros(3, device=self.device)
+
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         clip = to_unit(batch["clip"])
         reconstruction = self.autoencoder(clip)
-        self.val_psnr.update(to_uint8(reconstruction), batch["clip"])
-        self.log("val/l1", (reconstruction - clip).abs().mean(), batch_size=len(clip), sync_dist=True)
-        self.log("val/psnr", self.val_psnr, prog_bar=True, batch_size=len(clip))
+        distances = (reconstruction - clip).abs().flatten(1).mean(dim=1)
+        psnr = psnr_per_video(to_uint8(reconstruction), batch["clip"])
+        self._sums += torch.stack([distances.sum(), psnr.sum(), psnr.new_tensor(len(clip))])
+
+    def on_validation_epoch_end(self) -> None:
+        # Means over the clips of all processes: of one alone, all of whose clips are broken, there would be none.
+        distance, psnr, count = self.trainer.strategy.reduce(self._sums, reduce_op="sum").tolist()
+        if count:
+            self.log("val/l1", distance / count, sync_dist=True)
+            self.log("val/psnr", psnr / count, prog_bar=True, sync_dist=True)
 
     def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
         """Reconstructions uint8 [B 3 S H W]; `evaluation.ReconstructionEvaluation` measures them."""

@@ -1,7 +1,7 @@
 """Exponential moving average of a network's weights (PVDM: 0.9999, samples come from it)."""
 
 import copy
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -29,11 +29,14 @@ class MovingAverage(nn.Module, Generic[Network]):
         self.register_buffer("num_updates", torch.zeros((), dtype=torch.long))
         # Known outside of the buffer, too: a GPU would have to be waited for in each step.
         self._known_updates: int | None = None
-        self.register_load_state_dict_post_hook(lambda module, _: setattr(module, "_known_updates", None))
 
     def train(self, mode: bool = True) -> "MovingAverage[Network]":
         """Stays in evaluation mode."""
         return super().train(False)
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
+        self._known_updates = None
 
     @torch.no_grad()
     def update(self, network: Network) -> None:

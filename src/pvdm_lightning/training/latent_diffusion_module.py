@@ -205,6 +205,10 @@ class LatentDiffusionModule(LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.attach_carried_autoencoder(checkpoint)
         refuse_other_shapes(self.state_dict(), checkpoint["state_dict"], getattr(self._trainer, "ckpt_path", "it"))
+        if self._trainer is not None:
+            for state in checkpoint.get("optimizer_states", []):
+                for group in state["param_groups"]:
+                    group["fused"] = not self._trainer.gradient_clip_val  # as `configure_optimizers`
         learned = checkpoint["hyper_parameters"].get("prediction", "noise")
         if learned != self.prediction:
             problem = f"the checkpoint's network learned to predict {learned}"
@@ -232,7 +236,7 @@ class LatentDiffusionModule(LightningModule):
             group.update(initial_lr=self.learning_rate, lr=self.learning_rate * factor)
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        """Pixels and latents go; what the host reads in each step stays, so that it never waits for a GPU."""
+        """Pixels and latents go; what the host reads in each step stays: fetching it back would wait for the GPU."""
         moved = super().transfer_batch_to_device(batch, device, dataloader_idx)
         if not isinstance(batch, Mapping):  # numbers of videos to sample
             return moved
@@ -254,7 +258,7 @@ class LatentDiffusionModule(LightningModule):
         loss = self._loss(self.denoiser, z_0, condition, t, noise).mean()
         optimizer = self.optimizers().optimizer  # type: ignore[union-attr]
         self.log("train/loss", loss.detach(), prog_bar=True, batch_size=len(z_0))
-        self.log("train/learning_rate", optimizer.param_groups[0]["lr"])
+        self.log("train/learning_rate", torch.tensor(optimizer.param_groups[0]["lr"]))
         return loss
 
     def _to_latent(self, clip: Tensor) -> Tensor:
