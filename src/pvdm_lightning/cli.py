@@ -70,7 +70,8 @@ class PvdmCLI(LightningCLI):
             save_config_kwargs={"overwrite": True},
             seed_everything_default=0,
             auto_configure_optimizers=False,
-            trainer_defaults={"default_root_dir": "runs"},
+            # Batch sizes are per process, and the paper's: more GPUs only if they are asked for.
+            trainer_defaults={"default_root_dir": "runs", "devices": 1},
             parser_kwargs={"description": "Projected latent video diffusion: train, validate, test and sample."},
             args=list(args),
         )
@@ -120,7 +121,7 @@ class PvdmCLI(LightningCLI):
         if self.subcommand != "fit":
             self.save_config_callback = None
         accelerator = self._get(self.config_init, "trainer.accelerator", default="auto")
-        if accelerator == "mps":
+        if accelerator == "mps" or (accelerator == "gpu" and torch.backends.mps.is_available()):
             problem = "Apple's GPU has no float64, which the metrics are computed in"
             raise UserError("--trainer.accelerator", accelerator, problem, "Give cpu, or leave it out.")
         if accelerator == "auto" and torch.backends.mps.is_available():
@@ -187,6 +188,9 @@ class PvdmCLI(LightningCLI):
             self.model.sampling = sampling
             sampling.samplers(self.model.schedule)
             sampling.refuse_what_memory_cannot_hold(self.model.clip_shape)
+            if self.trainer.world_size > sampling.num_videos:
+                problem = f"is fewer than the {self.trainer.world_size} processes, and each needs one"
+                raise UserError("--sampling.num_videos", sampling.num_videos, problem, "Use fewer --trainer.devices.")
             kwargs.pop("datamodule", None)
             numbers = torch.arange(sampling.num_videos)
             kwargs["dataloaders"] = DataLoader(numbers, batch_size=sampling.batch_size)  # type: ignore[arg-type]

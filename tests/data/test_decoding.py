@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pvdm_lightning.data import decoding
+from pvdm_lightning.data import decoding, probing
 from pvdm_lightning.data.decoding import read_frames
 from pvdm_lightning.data.probing import probe
 from pvdm_lightning.data.video_info import DecodeError, Route
@@ -58,6 +58,13 @@ def test_decord_reads_what_it_reads_right_and_nothing_else(playable: Path) -> No
     by_decord = {name for name in PLAYABLE if probe(playable / name).route == Route.DECORD}
     assert {"mpeg4.avi", "h264.mp4", "vp9.webm", "rotated.mp4"} <= by_decord
     assert by_decord.isdisjoint({"b_frames.avi", "ten_bit.mp4", "odd_420.avi", "uneven_times.mkv", "damaged.avi"})
+
+
+def test_in_a_large_file_frames_are_sought(playable: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probing, "MOST_BYTES_FOR_DECORD", 100)
+    routes = {probe(playable / name).route for name in PLAYABLE}
+    assert routes <= {Route.DECORD, Route.SEEK, Route.SCAN}
+    assert probe(playable / "h264.mp4").route == Route.SEEK
 
 
 @pytest.mark.skipif(decoding.decord is None, reason="decord is not installed")

@@ -49,6 +49,12 @@ def test_formats_and_length(pvdm, workdir, trained):
     assert gif.info["duration"] == 200
 
 
+def test_fewer_videos_than_processes_are_refused(workdir, trained, error_of):
+    two = ["--trainer.accelerator", "cpu", "--trainer.devices", 2, "--trainer.strategy", "ddp_spawn"]
+    line = error_of("predict", "--ckpt_path", trained["ldm"], *two, "--sampling.num_videos", 1)
+    assert "--sampling.num_videos 1: is fewer than the 2 processes, and each needs one. Use fewer" in line
+
+
 def test_being_terminated_ends_the_run_at_once(pvdm, workdir, trained, monkeypatch):
     forward, before, calls = TriplaneUNet.forward, signal.getsignal(signal.SIGTERM), []
 

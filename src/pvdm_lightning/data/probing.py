@@ -22,6 +22,8 @@ NOT_WITH_B_FRAMES = ("mpeg4",)
 # Pixel formats that decord turns into the same RGB as PyAV does. Not so with more than 8 bits, or odd sizes.
 FORMATS_FOR_DECORD = ("yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p")
 SMALLEST_FOR_DECORD = 16  # pixels a side; below, it refuses or overruns
+# It reads the whole file for any clip of it; a seek reads what lies around the clip, faster in a long file.
+MOST_BYTES_FOR_DECORD = 2**23
 # Frames announced and not decoded that are nothing to worry about: XviD's packed B-frames leave up to two.
 MISSING_ALLOWED = 2
 
@@ -126,6 +128,7 @@ def _with_short_cut(path: Path, info: VideoInfo, seen: _Pass) -> VideoInfo:
         and seen.pixel_format in FORMATS_FOR_DECORD
         and info.height % 2 == info.width % 2 == 0
         and min(info.height, info.width) >= SMALLEST_FOR_DECORD
+        and (path.stat().st_size <= MOST_BYTES_FOR_DECORD or len(seen.keys) <= 1)
     )
     by_decord = replace(info, route=Route.DECORD)
     if fit_for_decord and _decord_gives(path, by_decord, windows, pictures):
