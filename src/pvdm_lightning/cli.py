@@ -280,8 +280,11 @@ def _with_checkpoints_config(args: list[str], folder: Path) -> list[str]:
     path = next((b for a, b in pairwise(args) if a == "--ckpt_path"), None)
     path = next((a.removeprefix("--ckpt_path=") for a in args if a.startswith("--ckpt_path=")), path)
     # A configuration may hold the path, and help needs none; what is missing in the end is said once all is read.
-    elsewhere = any(arg.startswith(("--config", "-c", "--print_config")) or arg.endswith("help") for arg in args)
-    if path in _KEYWORDS or (path is None and ("-h" in args or elsewhere or any(".help" in arg for arg in args))):
+    may_do_without = any(
+        arg in ("-h", "--help", "-c") or arg.startswith(("--config", "--print_config")) or ".help" in arg
+        for arg in args
+    )
+    if path in _KEYWORDS or (path is None and may_do_without):
         return args
     if path is None:
         raise UserError("--ckpt_path", None, f"{args[0]} needs a trained model", "Give a .ckpt file of `pvdm fit`.")
@@ -308,7 +311,10 @@ def _configure_data(args: Sequence[str]) -> bool:
     files = [b for a, b in pairwise(args) if a in ("--config", "-c")]
     files += [arg.removeprefix("--config=") for arg in args if arg.startswith("--config=")]
     for file in files:
-        content = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+        try:
+            content = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError):  # the parser of the options says it in one line
+            continue
         data = content.get("data") if isinstance(content, dict) else None
         if isinstance(data, str) or (isinstance(data, dict) and "class_path" in data):
             return True
