@@ -61,3 +61,13 @@ def test_imports_follow_the_arrows(path):
 
 def test_every_part_is_in_the_map():
     assert {path.relative_to(ROOT).parts[0].removesuffix(".py") for path in files()} == ALLOWED.keys()
+
+
+@pytest.mark.parametrize("path", files(), ids=lambda p: str(p.relative_to(ROOT)))
+def test_what_few_commands_need_is_not_loaded_with_the_package(path):
+    """A machine without video libraries trains from drawn videos and cached latents."""
+    tree = ast.parse(path.read_text())
+    for node in tree.body:  # not what stands in a function, nor under TYPE_CHECKING
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module]
+            assert {name.split(".")[0] for name in names}.isdisjoint({"av", "decord", "lpips", "torchvision"})

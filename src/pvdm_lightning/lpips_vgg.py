@@ -7,7 +7,6 @@ heads come with the lpips package; the trunk is torchvision's ImageNet file.
 import warnings
 from collections.abc import Mapping
 
-import lpips
 import torch
 from torch import Tensor, nn
 
@@ -23,6 +22,8 @@ def build_lpips(trunk: Mapping[str, Tensor]) -> nn.Module:
     Raises:
         ValueError: A convolution of the trunk is missing or misshapen; it is named.
     """
+    import lpips  # with torchvision, which takes long to load
+
     # The trunk is drawn at random before it is loaded: that must not move the run's own random state.
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="torchvision")  # lpips calls it by a deprecated argument

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pvdm_lightning.data import decoding
+from pvdm_lightning.data import video_libraries
 
 
 def picture(number: int, height: int = 48, width: int = 64) -> np.ndarray:
@@ -144,7 +144,7 @@ def decode_all() -> Callable[[Path, int], list[np.ndarray]]:
 @pytest.fixture
 def without_decord(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a Mac, where decord cannot be installed."""
-    monkeypatch.setattr(decoding, "decord", None)
+    monkeypatch.setattr(video_libraries, "decord", lambda: None)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pvdm_lightning.data import decoding, probing
+from pvdm_lightning.data import decoding, probing, video_libraries
 from pvdm_lightning.data.decoding import read_frames
 from pvdm_lightning.data.probing import probe
 from pvdm_lightning.data.video_info import DecodeError, Route
@@ -53,7 +53,7 @@ def test_pyav_alone_serves_everything(playable: Path, name: str, decode_all: Dec
     assert wrong_windows(playable / name, decode_all) == []
 
 
-@pytest.mark.skipif(decoding.decord is None, reason="decord is not installed")
+@pytest.mark.skipif(video_libraries.decord() is None, reason="decord is not installed")
 def test_decord_reads_what_it_reads_right_and_nothing_else(playable: Path) -> None:
     by_decord = {name for name in PLAYABLE if probe(playable / name).route == Route.DECORD}
     assert {"mpeg4.avi", "h264.mp4", "vp9.webm", "rotated.mp4"} <= by_decord
@@ -67,13 +67,13 @@ def test_in_a_large_file_frames_are_sought(playable: Path, monkeypatch: pytest.M
     assert probe(playable / "h264.mp4").route == Route.SEEK
 
 
-@pytest.mark.skipif(decoding.decord is None, reason="decord is not installed")
+@pytest.mark.skipif(video_libraries.decord() is None, reason="decord is not installed")
 def test_an_index_made_with_decord_serves_machines_without(
     playable: Path, decode_all: DecodeAll, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     info = probe(playable / "h264.mp4")
     assert info.route == Route.DECORD
-    monkeypatch.setattr(decoding, "decord", None)
+    monkeypatch.setattr(video_libraries, "decord", lambda: None)
     right = decode_all(playable / "h264.mp4", 0)
     assert np.array_equal(read_frames(playable / "h264.mp4", info, [30, 31], np.array), right[30:32])
 

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
-import av
 import numpy as np
 from PIL import Image
 from torch import Tensor
@@ -30,6 +29,8 @@ def write_gif(video: Tensor, path: Path, fps: float) -> None:
 
 def write_mp4(video: Tensor, path: Path, fps: float) -> None:
     """Write H.264 in 4:2:0; an odd side, which that cannot hold, loses its last row or column."""
+    import av  # where no mp4 is written it need not be installed
+
     frames = _frames(video)[:, : video.shape[2] // 2 * 2 or None, : video.shape[3] // 2 * 2 or None]
     with av.open(str(path), "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001), options={"crf": "17"})

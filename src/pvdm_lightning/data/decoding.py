@@ -4,35 +4,19 @@ Three routes lead to a frame (`Route`); which one is exact differs from file to 
 reader is opened and closed within each call: decord readers that live through a fork hang.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import av
 import numpy as np
-import torch  # noqa: F401  (decord loaded before torch crashes CUDA programs)
 
+from pvdm_lightning.data import video_libraries
 from pvdm_lightning.data.video_info import DecodeError, Route, VideoInfo, one_line
 
-try:
-    import decord
-except ImportError:  # there are no wheels for macOS and aarch64; PyAV serves everything there
-    decord = None
-
-# What a damaged file may bring about; FFmpeg's and decord's errors share no base class. Mistakes of a program
-# (AttributeError, TypeError and the like) are not among these: they must not pass for damaged files.
-FILE_ERRORS: tuple[type[Exception], ...] = (av.FFmpegError, OSError, ValueError, LookupError, ArithmeticError)
-FILE_ERRORS += (
-    RuntimeError,
-    EOFError,
-    MemoryError,
-    *(() if decord is None else (decord.DECORDError, decord.DECORDLimitReachedError)),
-)
-
-# Both libraries print what they think of damaged files straight to stderr; ours are named once, through logging.
-av.logging.set_level(None)
-if decord is not None:
-    decord.logging.set_level(decord.logging.FATAL)
+if TYPE_CHECKING:
+    import av
 
 DECORD_BATCH = 16  # frames decord hands over at a time, so that long clips of large pictures fit into memory
 
@@ -61,7 +45,7 @@ def read_frames(
         return _read_frames(path, info, indices, transform)
     except DecodeError:
         raise
-    except FILE_ERRORS as error:
+    except video_libraries.file_errors() as error:
         raise DecodeError(one_line(error)) from error
 
 
@@ -70,7 +54,7 @@ def _read_frames(
 ) -> list[Picture]:
     if info.route == Route.BROKEN:
         raise DecodeError(info.problem)
-    if info.route == Route.DECORD and decord is not None:
+    if info.route == Route.DECORD and video_libraries.decord() is not None:
         return [transform(frame) for frame in _decord_frames(path, info, indices)]
     # Files that are exact in decord have regular time stamps, so without decord they are sought with PyAV.
     if info.route != Route.SCAN:
@@ -89,7 +73,7 @@ def to_rgb(frame: av.VideoFrame, info: VideoInfo) -> np.ndarray:
 
 def scan(path: Path) -> Iterator[tuple[int, av.VideoFrame]]:
     """Every frame with its number, decoded from the start."""
-    with av.open(str(path)) as container:
+    with video_libraries.pyav().open(str(path)) as container:
         stream = container.streams.video[0]
         stream.codec_context.thread_count = 1  # workers decode side by side; threads inside each would only compete
         yield from enumerate(container.decode(stream))
@@ -101,7 +85,7 @@ def seek(path: Path, info: VideoInfo, start: int) -> Iterator[tuple[int, av.Vide
     Raises:
         DecodeError: If a frame's number is not the one that has to follow.
     """
-    with av.open(str(path)) as container:
+    with video_libraries.pyav().open(str(path)) as container:
         stream = container.streams.video[0]
         stream.codec_context.thread_count = 1
         container.seek(round(info.first_pts + start * info.pts_step), stream=stream)
@@ -137,6 +121,8 @@ def pick(numbered: Iterable[tuple[int, av.VideoFrame]], indices: Sequence[int]) 
 
 
 def _decord_frames(path: Path, info: VideoInfo, indices: Sequence[int]) -> Iterator[np.ndarray]:
+    decord = video_libraries.decord()
+    assert decord is not None
     reader = decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=1)
     if len(reader) != info.frames:
         raise DecodeError(f"has {len(reader)} frames, {info.frames} when it was indexed")

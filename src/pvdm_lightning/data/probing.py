@@ -4,16 +4,21 @@ Counting by decoding is slow (a UCF-101 video takes about 30 ms) and the only co
 frames that do not decode, edit lists hide frames, packed B-frames lose some at the end.
 """
 
+from __future__ import annotations
+
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import av
 import numpy as np
 
-from pvdm_lightning.data import decoding
+from pvdm_lightning.data import decoding, video_libraries
 from pvdm_lightning.data.video_info import Route, VideoInfo, one_line
+
+if TYPE_CHECKING:
+    import av
 
 # decord is tried on these codecs alone. It was exact on all of their files, but for MPEG-4 with B-frames, where seeks
 # land on wrong frames now and then, so that a proof proves nothing. The same happened with WMV, and with HEVC.
@@ -51,14 +56,14 @@ def probe(path: Path) -> VideoInfo:
             return VideoInfo(problem="is empty (0 bytes)")
         info, seen = _decode_all(path)
         return _with_short_cut(path, info, seen) if info.pts_step and not info.problem else info
-    except decoding.FILE_ERRORS as error:
+    except video_libraries.file_errors() as error:
         return VideoInfo(problem=one_line(error))
 
 
 def _decode_all(path: Path) -> tuple[VideoInfo, _Pass]:
     seen = _Pass()
     problem, height, width, rotation = "", 0, 0, 0
-    with av.open(str(path)) as container:
+    with video_libraries.pyav().open(str(path)) as container:
         if not container.streams.video:
             return VideoInfo(problem="has no video stream"), seen
         stream = container.streams.video[0]
@@ -79,7 +84,7 @@ def _decode_all(path: Path) -> tuple[VideoInfo, _Pass]:
                     seen.keys.append(number)
                 seen.stamps.append(frame.pts)
                 seen.checksums.append(_checksum(frame))
-        except av.FFmpegError as error:
+        except video_libraries.pyav().FFmpegError as error:
             problem = f"decodes only up to frame {len(seen.stamps)}: {one_line(error)}"
         seen.has_b_frames = bool(stream.codec_context.has_b_frames)
     frames = len(seen.stamps)
@@ -122,7 +127,7 @@ def _with_short_cut(path: Path, info: VideoInfo, seen: _Pass) -> VideoInfo:
     if pictures is None:
         return info
     fit_for_decord = (
-        decoding.decord is not None
+        video_libraries.decord() is not None
         and info.codec in CODECS_FOR_DECORD
         and not (seen.has_b_frames and info.codec in NOT_WITH_B_FRAMES)
         and seen.pixel_format in FORMATS_FOR_DECORD
@@ -156,7 +161,7 @@ def _sought_pictures(
             pictures.append([decoding.to_rgb(frame, info) for frame in frames])
     except decoding.DecodeError:
         return None
-    except decoding.FILE_ERRORS:  # such a file is decoded from its start instead
+    except video_libraries.file_errors():  # such a file is decoded from its start instead
         return None
     return pictures
 
