@@ -3,6 +3,8 @@
 import ctypes
 import gc
 import os
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +14,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ["OMP_NUM_THREADS"] = "1"  # also of the processes that tests start
 
 import torch
+
+sys.path.insert(0, str(Path(__file__).parent))  # `warm`, also in the processes it starts
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     torch.set_num_threads(1)
