@@ -23,6 +23,7 @@ def context():
 
 def _work(program, args, folder, environment, output):
     os.chdir(folder)
+    os.environ.clear()  # that of the process it is a fork of, which may be older than what a test has set
     os.environ.update(environment)
     for name in ("PL_GLOBAL_SEED", "PL_SEED_WORKERS"):
         os.environ.pop(name, None)
@@ -40,7 +41,8 @@ def _work(program, args, folder, environment, output):
 
 def start(program, args, folder, output, **environment):
     """Start `python -m PROGRAM ARGS`, or a script, in a folder; what it prints goes into the file `output`."""
-    work = (str(program), [str(arg) for arg in args], str(folder), environment, str(output))
+    whole = {**os.environ, **environment}
+    work = (str(program), [str(arg) for arg in args], str(folder), whole, str(output))
     process = context().Process(target=_work, args=work)
     process.start()
     return process
