@@ -139,7 +139,7 @@ def _of_proc(file: str, field: str) -> float:
 
 def _side(args: argparse.Namespace) -> int:
     """Rows and columns of the matrices of a large product."""
-    return 512 if args.quick else 2048 if args.device == "cpu" else 8192
+    return 128 if args.quick else 2048 if args.device == "cpu" else 8192
 
 
 def _work(args: argparse.Namespace) -> float:

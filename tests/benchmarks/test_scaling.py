@@ -78,7 +78,17 @@ def test_what_does_not_fit_is_left_out_with_its_reason(benchmarks, monkeypatch):
 
 
 def run(tmp_path, *options):
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
+    # As the script sets them; it would start itself again to do so.
+    allocator = {
+        "MALLOC_MMAP_THRESHOLD_": str(2**30),
+        "MALLOC_TRIM_THRESHOLD_": str(2**32),
+        "THP_MEM_ALLOC_ENABLE": "1",
+    }
+    environment = {
+        **os.environ,
+        **allocator,
+        "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]),
+    }
     command = [sys.executable, str(FOLDER / "scaling.py"), *options]
     return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
 

@@ -1,11 +1,14 @@
 """The two sides of a comparison: processes of their own, in turn, with the allocator as told."""
 
+import multiprocessing
 import os
 import sys
 from argparse import Namespace
 from pathlib import Path
 
 import pytest
+
+import warm
 
 PIECES = """
 import os
@@ -28,6 +31,8 @@ def sides(monkeypatch, tmp_path):
     import sides
     import some_pieces
 
+    # Forks of a process that has imported PyTorch: each side is one of its own all the same.
+    monkeypatch.setattr(sides, "get_context", lambda method: warm.context())
     made = []
 
     def make(name, as_it_comes=False):
@@ -68,6 +73,7 @@ def test_one_side_may_have_the_allocator_as_it_comes(sides, monkeypatch):
     module, make, recorded = sides
     for name, value in module.ALLOCATOR.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr(module, "get_context", multiprocessing.get_context)  # a fork has the server's environment
     module.take_turns({"ours": make("a"), "reference": make("b", as_it_comes=True)}, "step", repeats=1)
     told = {name: told for name, _, told in recorded()}
     assert told == {"a": module.ALLOCATOR["MALLOC_TRIM_THRESHOLD_"], "b": "-"}

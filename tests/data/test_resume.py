@@ -1,8 +1,6 @@
 """Real training runs: what an interrupted and resumed run sees is what an uninterrupted one sees."""
 
 import logging
-import subprocess
-import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +12,7 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
+import warm
 from pvdm_lightning.data import Synthetic
 
 Seen = list[tuple[list[int], int]]
@@ -187,8 +186,7 @@ def test_two_processes_see_every_sample_once_and_draw_as_one_does(tmp_path: Path
     def run(devices: int) -> Callable[[str, int], list[tuple[str, ...]]]:
         folder = tmp_path / str(devices)
         folder.mkdir()
-        command = [sys.executable, str(script), str(devices), str(folder)]
-        subprocess.run(command, check=True, timeout=120, capture_output=True)
+        warm.run(script, [devices, folder], folder, ranks=devices)
         lines = [tuple(line.split()) for path in folder.glob("*.txt") for line in path.read_text().splitlines()]
         return lambda split, epoch: sorted(
             (index, pixels) for name, number, _, index, pixels in lines if (name, int(number)) == (split, epoch)

@@ -12,6 +12,7 @@ import torch
 import yaml
 from torch import nn
 
+import warm
 from pvdm_lightning import cli
 
 TRAINER = {
@@ -84,11 +85,6 @@ def spawn(folder, *args):
     return spawn_command(folder, [sys.executable, "-m", "pvdm_lightning", *map(str, args)])
 
 
-def spawn_file(folder, *args):
-    """As `spawn`, with a script of the test's own in place of `pvdm`."""
-    return spawn_command(folder, [sys.executable, *map(str, args)])
-
-
 def spawn_command(folder, command):
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     for name in ("PL_GLOBAL_SEED", "PL_SEED_WORKERS"):
@@ -98,11 +94,19 @@ def spawn_command(folder, command):
     return done.stdout + done.stderr
 
 
+def fork(folder, *args, ranks=1, program="pvdm_lightning"):
+    """As `spawn`, with the imports done; as many processes as there are ranks, started here as torchrun starts them.
+
+    A script of the test's own may take the place of `pvdm`.
+    """
+    return warm.run(program, args, folder, ranks)
+
+
 class Pvdm:
     """What the tests need: both configurations, and commands."""
 
     trainer, data, autoencoder, diffusion, last = TRAINER, DATA, AUTOENCODER, DIFFUSION, LAST
-    run, spawn, spawn_file = staticmethod(run), staticmethod(spawn), staticmethod(spawn_file)
+    run, spawn, fork = staticmethod(run), staticmethod(spawn), staticmethod(fork)
 
     @staticmethod
     def write(folder):

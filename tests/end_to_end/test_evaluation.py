@@ -140,7 +140,7 @@ def test_two_processes_give_the_figures_of_one(pvdm, workdir, trained, networks,
     options = ["test", "--ckpt_path", trained["ldm"], *CPU, *SAMPLING, *SIX, *networks, *five]
     two = ["--trainer.devices", 2, "--trainer.strategy", "ddp", "--evaluation.dir", "two"]
     shutil.rmtree(workdir / "cache")  # the real side, too, is to be shared
-    said = pvdm.spawn(workdir, *options, *two)
+    said = pvdm.fork(workdir, *options, *two, ranks=2)
     one, both = report_in(workdir / "evaluation"), report_in(workdir / "two")
     assert values(both).keys() == {"FVD 10", "FVD 16", "IS", "loss", "loss, next clip"}
     assert values(both) == pytest.approx(values(one), rel=1e-6)

@@ -42,7 +42,7 @@ def fitted_by_two(pvdm, trained, tmp_path_factory):
         pvdm.write(folder)
         (folder / "ranks.py").write_text(RANKS)
         handoff = ["--model.autoencoder_checkpoint", trained["ae"]] if stage == "ldm" else []
-        pvdm.spawn_file(folder, "ranks.py", "fit", "--config", f"tiny_{stage}.yaml", *handoff, *TWO)
+        pvdm.fork(folder, "fit", "--config", f"tiny_{stage}.yaml", *handoff, *TWO, ranks=2, program="ranks.py")
         folders[stage] = folder
     return folders
 
@@ -62,8 +62,8 @@ def test_both_processes_end_with_equal_weights(fitted_by_two, pvdm, trained, loa
 def test_two_processes_sample_what_one_samples(pvdm, workdir, trained):
     options = ["--sampling.num_videos", 3, "--sampling.batch_size", 1, "--sampling.num_sampling_steps", 2]
     common = ["predict", "--ckpt_path", trained["ldm"], *options, "--output.formats", "[npy]"]
-    pvdm.spawn(workdir, *common, "--output.dir", "one", "--trainer.accelerator", "cpu", "--trainer.devices", 1)
-    pvdm.spawn(workdir, *common, "--output.dir", "two", *TWO)
+    pvdm.fork(workdir, *common, "--output.dir", "one", "--trainer.accelerator", "cpu", "--trainer.devices", 1)
+    pvdm.fork(workdir, *common, "--output.dir", "two", *TWO, ranks=2)
     for i in range(3):
         one, two = (np.load(workdir / folder / f"video_0000{i}.npy").astype(int) for folder in ("one", "two"))
         assert np.abs(one - two).max() <= 1

@@ -7,21 +7,26 @@ from pvdm_lightning.original.i3d import load_i3d
 
 
 @pytest.fixture(scope="module")
-def videos(case, fill):
-    description, _, _ = case("i3d")
+def i3d(case):
+    return case("i3d")
+
+
+@pytest.fixture(scope="module")
+def videos(i3d, fill):
+    description, _, _ = i3d
     channels_last = fill.tensor("video", tuple(description["video_shape"]), description["seed"]) * 60 + 128
     return channels_last.clamp(0, 255).to(torch.uint8).permute(0, 4, 1, 2, 3)
 
 
-def test_preprocessing(case, videos):
-    _, _, recorded = case("i3d")
+def test_preprocessing(i3d, videos):
+    _, _, recorded = i3d
     prepared = preprocess(videos)
     assert prepared.shape == (2, 3, 16, 224, 224)
     assert (prepared[..., ::16, ::16] - recorded["prepared_every_16th_pixel"]).abs().max() <= 1e-5
 
 
-def test_logits_whatever_the_run_around_has_chosen(case, videos):
-    _, checkpoint, recorded = case("i3d")
+def test_logits_whatever_the_run_around_has_chosen(i3d, videos):
+    _, checkpoint, recorded = i3d
     network = load_i3d({f"module.{key}": value for key, value in checkpoint.items()})
     network.train()
     torch.set_float32_matmul_precision("medium")
@@ -36,8 +41,8 @@ def test_logits_whatever_the_run_around_has_chosen(case, videos):
     assert (logits - recorded["logits"]).abs().max() <= 1e-4
 
 
-def test_frechet_distance(case, fill):
-    description, _, recorded = case("i3d")
+def test_frechet_distance(i3d, fill):
+    description, _, recorded = i3d
     real = FeatureStatistics.of(fill.tensor("real", (256, 24), description["seed"]))
     fake = FeatureStatistics.of(1.3 * fill.tensor("fake", (200, 24), description["seed"]) + 0.4)
     distance = frechet_distance(real.mean(), real.covariance(), fake.mean(), fake.covariance())
@@ -52,14 +57,14 @@ def test_frechet_distance(case, fill):
         (lambda sd: sd.update({"logits.conv3d.bias": torch.zeros(600)}), r"logits.conv3d.bias \[600\] instead of"),
     ],
 )
-def test_a_key_that_does_not_fit_is_named(case, change, named):
-    _, checkpoint, _ = case("i3d")
+def test_a_key_that_does_not_fit_is_named(i3d, change, named):
+    checkpoint = dict(i3d[1])
     change(checkpoint)
     with pytest.raises(ValueError, match=named):
         load_i3d(checkpoint)
 
 
-def test_too_few_frames_are_refused(case):
-    _, checkpoint, _ = case("i3d")
+def test_too_few_frames_are_refused(i3d):
+    _, checkpoint, _ = i3d
     with pytest.raises(ValueError, match="at least 9 frames, not 8"):
         load_i3d(checkpoint)(torch.zeros(1, 3, 8, 32, 32, dtype=torch.uint8))
