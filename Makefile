@@ -2,13 +2,14 @@
 #   make demo   install, train both stages on generated videos, sample
 #   make test   install, ruff, mypy, tests
 # make benchmark prints what a step costs, on the GPU if there is one; with REFERENCE=checkout beside the original, in turn.
+# make gpu measures on a GPU, within minutes, what the documentation claims; it needs no installation. See docs/gpu.md.
 PYTHON ?= python3
 BIN := .venv/bin
 RUN := runs/demo-$(shell date +%Y%m%d-%H%M%S)
 AUTOENCODER := $(RUN)/autoencoder/version_0/checkpoints/last.ckpt
 DENOISER := $(RUN)/latent_diffusion/version_0/checkpoints/last.ckpt
 
-.PHONY: install demo test benchmark format clean
+.PHONY: install demo test benchmark gpu gpu-wheels format clean
 
 install: .venv/installed
 
@@ -49,6 +50,16 @@ benchmark: install
 	$(BIN)/python benchmarks/compile.py $(GPU)
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/scaling.py --frames 16 64 --sides 64 256 --limit 4 --repeats 1
+
+# With the packages of the machine where nothing is installed here; those it lacks are taken from the folder .wheels.
+gpu:
+	$(if $(wildcard .venv/installed),$(BIN)/python,$(PYTHON)) benchmarks/gpu.py --minutes 8 --out gpu
+
+# For a machine without network: Python 3.12 on x86-64 Linux, with PyTorch, Lightning and torchmetrics installed.
+gpu-wheels:
+	$(PYTHON) -m pip download --no-deps --only-binary=:all: --python-version 3.12 --implementation cp \
+		--platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 \
+		--dest .wheels jsonargparse docstring-parser typeshed-client lpips av
 
 format: install
 	$(BIN)/ruff check --fix .

@@ -17,6 +17,7 @@ import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
+from typing import Any
 
 import reference
 import torch
@@ -31,6 +32,7 @@ from pvdm_lightning.training.ema import MovingAverage
 from pvdm_lightning.triplane import TriplaneShape
 
 CARDS = (12, 24, 80, 141)
+SHAPE = TriplaneShape(16, 32, 32)
 Step = tuple[list[nn.Module], Callable[[], Tensor]]
 
 
@@ -57,10 +59,10 @@ def _as_on_cuda(module: nn.Module) -> None:
             part.register_forward_pre_hook(lambda _, inputs: tuple(x.float() for x in inputs))
 
 
-def stage_one(batch: int, checkpointing: bool, adversarial: bool = False, frames: int = 16, side: int = 256) -> Step:
-    """The autoencoder's turn."""
-    network = VideoAutoencoder(frames, side, checkpointing=checkpointing)
-    clip = torch.rand(batch, 3, frames, side, side)
+def stage_one(batch: int, checkpointing: bool, adversarial: bool = False, **sizes: Any) -> Step:
+    """The autoencoder's turn; `sizes` as of VideoAutoencoder."""
+    network = VideoAutoencoder(**sizes, checkpointing=checkpointing)
+    clip = torch.rand(batch, 3, *network.clip_shape)
     judges = [PatchDiscriminator(2), PatchDiscriminator(3)] if adversarial else []
 
     def loss() -> Tensor:
@@ -76,9 +78,8 @@ def stage_one(batch: int, checkpointing: bool, adversarial: bool = False, frames
     return [network, *judges], loss
 
 
-def stage_two(batch: int, base_channels: int, checkpointing: bool) -> Step:
+def stage_two(batch: int, base_channels: int, checkpointing: bool, shape: TriplaneShape = SHAPE) -> Step:
     """The denoiser on latents, and its moving average."""
-    shape = TriplaneShape(16, 32, 32)
     network = TriplaneUNet(shape, base_channels=base_channels, checkpointing=checkpointing)
     z, t = torch.randn(batch, 4, shape.num_tokens), torch.zeros(batch, dtype=torch.long)
     return [network, MovingAverage(network)], lambda: network(z, t, z).square().mean()

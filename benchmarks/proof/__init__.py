@@ -1,0 +1,1 @@
+"""What `benchmarks/gpu.py` runs: one file a section, and how sections are run and reported."""

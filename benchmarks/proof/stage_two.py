@@ -1,0 +1,166 @@
+"""A training step of the denoiser on latents, as from a cache, at the paper's size."""
+
+from __future__ import annotations
+
+import warnings
+from functools import partial
+from typing import Any
+
+import memory
+import torch
+from measure import gflop
+from torch import Tensor
+from torch.profiler import ProfilerActivity, profile
+
+from proof.section import Proof, bf16_rate
+from proof.stage_one import TINY
+from proof.steps import Batch, compile_module, quieten, table_row, train
+from pvdm_lightning.autoencoder import VideoAutoencoder
+from pvdm_lightning.denoiser import TriplaneUNet
+from pvdm_lightning.diffusion import denoising_loss
+from pvdm_lightning.training import FrozenAutoencoder, LatentDiffusionModule
+
+BATCH = 64  # of ldm.yaml
+MODELS = {"PVDM-L": 256, "PVDM-S": 128}  # base channels
+TOP = 10
+PROFILED = 4  # steps
+
+
+def frozen_autoencoder(proof: Proof) -> FrozenAutoencoder:
+    """The paper's, with random weights."""
+    return FrozenAutoencoder(VideoAutoencoder(**(TINY if proof.tiny else {})))
+
+
+def module_of(proof: Proof, base_channels: int) -> LatentDiffusionModule:
+    """Stage two as ldm.yaml has it."""
+    module = LatentDiffusionModule(denoiser_of(proof, base_channels), warmup_steps=10)
+    module.attach_autoencoder(frozen_autoencoder(proof))
+    return module
+
+
+def denoiser_of(proof: Proof, base_channels: int) -> TriplaneUNet:
+    """The paper's network, or a toy."""
+    if proof.tiny:
+        return TriplaneUNet(base_channels=32, channel_multipliers=(1, 2), blocks_per_level=1, norm_groups=8)
+    return TriplaneUNet(base_channels=base_channels)
+
+
+def batch_of(module: LatentDiffusionModule, size: int) -> Batch:
+    """Latents of pairs, as `CachedLatents` gives them."""
+    network = module.load_autoencoder().autoencoder
+    shape = (size, network.latent_channels, network.latent_shape.num_tokens)
+    clip, previous = torch.rand(2, *shape) * 2 - 1
+    return {"clip": clip, "previous": previous, "has_previous": torch.ones(size, dtype=torch.bool)}
+
+
+def tflop(proof: Proof, base_channels: int) -> float:
+    """Of forward and backward, one clip."""
+
+    def build() -> Any:
+        network = denoiser_of(proof, base_channels)
+        network.latent_shape = frozen_autoencoder(proof).autoencoder.latent_shape
+        z = torch.randn(1, 4, network.latent_shape.num_tokens)
+        t = torch.zeros(1, dtype=torch.long)
+        return lambda: network(z, t, z).square().mean().backward()
+
+    return gflop(build) / 1e3
+
+
+def predicted(proof: Proof, batch: int, base_channels: int) -> float | None:
+    """GiB, as benchmarks/memory.py counts them."""
+    warnings.filterwarnings("ignore", message=".*data pointer of FakeTensor.*")
+    if proof.tiny:
+        return None
+    return memory.peak(partial(memory.stage_two, batch, base_channels, False), "bf16-mixed")
+
+
+def compile_large(proof: Proof) -> None:
+    """Fill the compiler's cache, so that the section's own time goes into steps."""
+    module = module_of(proof, MODELS["PVDM-L"])
+    compile_module(proof, module)
+    train(proof, module, batch_of(module, 2 if proof.tiny else BATCH), budget=0.0)
+
+
+def run(proof: Proof) -> None:
+    """Eager and compiled, a profile of each, then optimizer and moving average alone."""
+    rate = bf16_rate(proof)
+    batch = 2 if proof.tiny else BATCH
+    for name, base_channels in MODELS.items():
+        work = tflop(proof, base_channels)
+        expected = predicted(proof, batch, base_channels)
+        for compiled in (False, True):
+            if compiled and name != "PVDM-L" and proof.left() < 60 and not proof.tiny:
+                continue  # compiling takes as long as all that is left
+            module = module_of(proof, base_channels)
+            if compiled:
+                compile_module(proof, module)
+            mode = "compiled" if compiled else "eager"
+            steps = train(proof, module, batch_of(module, batch))
+            table_row(proof, name, mode, batch, steps, batch * work, rate, expected)
+            if name == "PVDM-L":
+                kernels(proof, module, batch, f"{name}, {mode}")
+            del module
+            proof.reset_memory()
+        optimizer_and_average(proof, name, base_channels)
+        proof.reset_memory()
+
+
+def optimizer_and_average(proof: Proof, name: str, base_channels: int) -> None:
+    """Milliseconds of what follows the backward pass."""
+    module = module_of(proof, base_channels).to(proof.device)
+    weights = list(module.denoiser.parameters())
+    for weight in weights:
+        weight.grad = torch.randn_like(weight)
+    for kind, options in (("fused", {"fused": True}), ("for each", {"foreach": True})):
+        optimizer = torch.optim.AdamW(weights, lr=1e-6, **options)
+        proof.row(**{"model": name, "after backward": f"AdamW, {kind}", "ms": 1e3 * proof.seconds(optimizer.step)})
+        del optimizer
+    average = proof.seconds(lambda: module.average.update(module.denoiser))
+    proof.row(**{"model": name, "after backward": "moving average", "ms": 1e3 * average})
+
+
+def kernels(proof: Proof, module: LatentDiffusionModule, batch: int, title: str) -> None:
+    """The kernels that take the longest, and the share of time in which none runs."""
+    quieten()
+    module.to(proof.device).train()
+    data = {name: value.to(proof.device) for name, value in batch_of(module, batch).items()}
+    optimizer = torch.optim.AdamW(module.denoiser.parameters(), lr=1e-6, fused=True)
+
+    def step() -> None:
+        with proof.autocast():
+            loss = denoising_step(module, data)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        module.average.update(module.denoiser)
+
+    count = 1 if proof.tiny else PROFILED
+    plain = proof.seconds(step, at_least=count, budget=0.0)
+    activities = [ProfilerActivity.CUDA] if proof.on_gpu else [ProfilerActivity.CPU]
+    with profile(activities=activities) as profiled:
+        for _ in range(count):
+            step()
+        proof.synchronize()
+    times = {
+        event.key: (event.self_device_time_total if proof.on_gpu else event.self_cpu_time_total) / 1e3 / count
+        for event in profiled.key_averages()
+    }
+    busy = sum(times.values())
+    proof.row(
+        **{
+            "profile": title,
+            "ms a step": 1e3 * plain,
+            "ms in kernels": busy,
+            "outside %": 100 * (1 - busy / plain / 1e3),
+        }
+    )
+    for key, milliseconds in sorted(times.items(), key=lambda item: -item[1])[:TOP]:
+        proof.row(**{"kernel": f"{title}: `{key[:90]}`", "ms": milliseconds, "% of kernels": 100 * milliseconds / busy})
+
+
+def denoising_step(module: LatentDiffusionModule, batch: Batch) -> Tensor:
+    """The loss of a step, with draws on the device."""
+    z_0 = batch["clip"]
+    t = torch.randint(module.schedule.num_train_steps, (len(z_0),), device=z_0.device)
+    noise = torch.randn_like(z_0)
+    return denoising_loss(module.denoiser, module.schedule, z_0, batch["previous"], t, noise).mean()
