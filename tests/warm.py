@@ -21,7 +21,7 @@ def context():
     return forkserver
 
 
-def _work(program, args, folder, environment, output):
+def _work(program, args, folder, environment, output, threads):
     os.chdir(folder)
     os.environ.clear()  # that of the process it is a fork of, which may be older than what a test has set
     os.environ.update(environment)
@@ -31,7 +31,7 @@ def _work(program, args, folder, environment, output):
     os.dup2(file, 1)
     os.dup2(file, 2)
     sys.stdout, sys.stderr = (open(number, "w", buffering=1, closefd=False) for number in (1, 2))  # noqa: SIM115
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads)
     sys.argv = [program, *args]
     if Path(program).suffix == ".py":
         runpy.run_path(program, run_name="__main__")
@@ -42,7 +42,8 @@ def _work(program, args, folder, environment, output):
 def start(program, args, folder, output, **environment):
     """Start `python -m PROGRAM ARGS`, or a script, in a folder; what it prints goes into the file `output`."""
     whole = {**os.environ, **environment}
-    work = (str(program), [str(arg) for arg in args], str(folder), whole, str(output))
+    # As many threads as the test has: sums depend on them in their last digits.
+    work = (str(program), [str(arg) for arg in args], str(folder), whole, str(output), torch.get_num_threads())
     process = context().Process(target=_work, args=work)
     process.start()
     return process

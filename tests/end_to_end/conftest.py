@@ -86,7 +86,7 @@ def spawn(folder, *args):
 
 
 def spawn_command(folder, command):
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}  # sums depend on it
     for name in ("PL_GLOBAL_SEED", "PL_SEED_WORKERS"):
         environment.pop(name, None)
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
