@@ -29,7 +29,7 @@ demo: install
 	$(BIN)/pvdm fit $(TWO) --config demo_ldm.yaml --config data/cached_latents.yaml --data.root $(RUN)/latents --trainer.logger.save_dir $(RUN) --model.autoencoder_checkpoint $(AUTOENCODER)
 	$(BIN)/pvdm predict --ckpt_path $(AUTOENCODER) --sampling.num_videos 4 --output.dir $(RUN)/reconstructions --output.formats [gif,png] --output.fps 8
 	$(BIN)/pvdm predict --ckpt_path $(DENOISER) --sampling.num_videos 8 --sampling.batch_size 8 --output.dir $(RUN)/samples --output.formats [mp4,gif] --output.fps 8
-	$(BIN)/pvdm predict --ckpt_path $(DENOISER) --sampling.num_videos 1 --sampling.num_frames 64 --sampling.num_sampling_steps_later 50 --sampling.guidance 1 --output.dir $(RUN)/long --output.formats [mp4,gif] --output.fps 8
+	$(BIN)/pvdm predict --ckpt_path $(DENOISER) --sampling.num_videos 1 --sampling.num_frames 64 --sampling.num_inference_steps_later 50 --sampling.guidance_scale 2 --output.dir $(RUN)/long --output.formats [mp4,gif] --output.fps 8
 	@echo
 	@echo "autoencoder checkpoint       $(AUTOENCODER)"
 	@echo "latent diffusion checkpoint  $(DENOISER)"

@@ -23,12 +23,12 @@ import yaml
 from lightning import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
-from pvdm_lightning.autoencoder import VideoAutoencoder
-from pvdm_lightning.commands import encode
+from pvdm_lightning.cli.commands import encode
+from pvdm_lightning.cli.shipped_configs import config_folder
 from pvdm_lightning.data import CachedLatents, ClipDataModule, Synthetic, VideoFolder
-from pvdm_lightning.data.latent_cache import CacheOptions
-from pvdm_lightning.denoiser import TriplaneUNet
-from pvdm_lightning.shipped_configs import config_folder
+from pvdm_lightning.data.latents.latent_cache import CacheOptions
+from pvdm_lightning.models.autoencoder import VideoAutoencoder
+from pvdm_lightning.models.unet import TriplaneUNet
 from pvdm_lightning.training import FrozenAutoencoder, LatentDiffusionModule, LatentEncoder
 
 

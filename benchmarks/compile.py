@@ -17,9 +17,9 @@ import torch
 from measure import add_device_options, cast, in_turn, keep_memory, parser, say
 from stage_two import SHAPE, awake, inputs
 
-from pvdm_lightning.autoencoder import VideoAutoencoder
-from pvdm_lightning.denoiser import TriplaneUNet
-from pvdm_lightning.triplane import TriplaneShape
+from pvdm_lightning.models.autoencoder import VideoAutoencoder
+from pvdm_lightning.models.triplane import TriplaneShape
+from pvdm_lightning.models.unet import TriplaneUNet
 
 Piece = Callable[[], tuple[torch.nn.Module, Callable[[torch.nn.Module], Any]]]
 

@@ -23,11 +23,11 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from pvdm_lightning.data import decoding, probing
-from pvdm_lightning.data.transforms import centre_crop_box, crop_and_resize
-from pvdm_lightning.data.video_index import VideoIndex, load_or_build
-from pvdm_lightning.data.video_tree import find_videos
-from pvdm_lightning.data.windows import Windows
+from pvdm_lightning.data.clips.transforms import centre_crop_box, crop_and_resize
+from pvdm_lightning.data.clips.windows import Windows
+from pvdm_lightning.data.videos import decoding, probing
+from pvdm_lightning.data.videos.video_index import VideoIndex, load_or_build
+from pvdm_lightning.data.videos.video_tree import find_videos
 
 
 class Clips(Dataset[Tensor]):

@@ -19,9 +19,9 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from pvdm_lightning.products.route import onednn_is_better, through_onednn
+from pvdm_lightning.models.products.route import onednn_is_better, through_onednn
 
-# As the command sets them (pvdm_lightning.cpu_memory), and from the start of the process: for both sides.
+# As the command sets them (pvdm_lightning.cpu.memory), and from the start of the process: for both sides.
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**32), "THP_MEM_ALLOC_ENABLE": "1"}
 _PRODUCTS = 8
 WARM_UP = 2  # runs until the heap has found its size; what the first two fetch from the system, later ones find

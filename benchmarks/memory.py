@@ -25,11 +25,12 @@ from live_memory import LiveMemory
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from pvdm_lightning.adversarial import PatchDiscriminator, feature_matching, generator_hinge
-from pvdm_lightning.autoencoder import VideoAutoencoder
-from pvdm_lightning.denoiser import TriplaneUNet
-from pvdm_lightning.training.ema import MovingAverage
-from pvdm_lightning.triplane import TriplaneShape
+from pvdm_lightning.losses import feature_matching, generator_hinge
+from pvdm_lightning.models.autoencoder import VideoAutoencoder
+from pvdm_lightning.models.discriminators import PatchDiscriminator
+from pvdm_lightning.models.triplane import TriplaneShape
+from pvdm_lightning.models.unet import TriplaneUNet
+from pvdm_lightning.training.ema import EMA
 
 CARDS = (12, 24, 80, 141)
 SHAPE = TriplaneShape(16, 32, 32)
@@ -59,9 +60,9 @@ def _as_on_cuda(module: nn.Module) -> None:
             part.register_forward_pre_hook(lambda _, inputs: tuple(x.float() for x in inputs))
 
 
-def stage_one(batch: int, checkpointing: bool, adversarial: bool = False, **sizes: Any) -> Step:
+def stage_one(batch: int, gradient_checkpointing: bool, adversarial: bool = False, **sizes: Any) -> Step:
     """The autoencoder's turn; `sizes` as of VideoAutoencoder."""
-    network = VideoAutoencoder(**sizes, checkpointing=checkpointing)
+    network = VideoAutoencoder(**sizes, gradient_checkpointing=gradient_checkpointing)
     clip = torch.rand(batch, 3, *network.clip_shape)
     judges = [PatchDiscriminator(2), PatchDiscriminator(3)] if adversarial else []
 
@@ -78,11 +79,11 @@ def stage_one(batch: int, checkpointing: bool, adversarial: bool = False, **size
     return [network, *judges], loss
 
 
-def stage_two(batch: int, base_channels: int, checkpointing: bool, shape: TriplaneShape = SHAPE) -> Step:
-    """The denoiser on latents, and its moving average."""
-    network = TriplaneUNet(shape, base_channels=base_channels, checkpointing=checkpointing)
+def stage_two(batch: int, base_channels: int, gradient_checkpointing: bool, shape: TriplaneShape = SHAPE) -> Step:
+    """The denoiser on latents, and its EMA."""
+    network = TriplaneUNet(shape, base_channels=base_channels, gradient_checkpointing=gradient_checkpointing)
     z, t = torch.randn(batch, 4, shape.num_tokens), torch.zeros(batch, dtype=torch.long)
-    return [network, MovingAverage(network)], lambda: network(z, t, z).square().mean()
+    return [network, EMA(network)], lambda: network(z, t, z).square().mean()
 
 
 def largest(at: dict[int, float], card: float) -> int:

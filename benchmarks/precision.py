@@ -19,7 +19,7 @@ from pathlib import Path
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from pvdm_lightning.cli import main as pvdm
+from pvdm_lightning.cli.program import main as pvdm
 
 say = sys.stdout.write
 STAGES = {

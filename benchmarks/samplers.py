@@ -21,8 +21,8 @@ from tqdm import tqdm
 
 from pvdm_lightning.diffusion import DDIMSampler, DDPMSampler, DPMSolverSampler, Sampler
 from pvdm_lightning.metrics import FeatureStatistics, frechet_distance
+from pvdm_lightning.models.triplane import Triplane, TriplaneShape
 from pvdm_lightning.training import LatentDiffusionModule
-from pvdm_lightning.triplane import Triplane, TriplaneShape
 
 
 def latent_features(latents: Tensor, shape: TriplaneShape) -> Tensor:
@@ -54,7 +54,7 @@ def main() -> None:
     args = options.parse_args()
     count, batch = (8, 8) if args.quick else (args.videos, args.batch_size)
     module = LatentDiffusionModule.load_from_checkpoint(args.checkpoint, map_location="cpu").eval()
-    network, schedule, denoise = module.average.network, module.schedule, module.denoise
+    network, schedule, denoise = module.ema.network, module.schedule, module.denoise
     shape = network.latent_shape
     assert shape is not None
 

@@ -23,8 +23,9 @@ from measure import add_device_options, cast, gflop, header, keep_memory, parser
 from sides import print_rows
 from torch import Tensor, nn
 
-from pvdm_lightning.adversarial import PatchDiscriminator, feature_matching, generator_hinge
-from pvdm_lightning.autoencoder import VideoAutoencoder
+from pvdm_lightning.losses import feature_matching, generator_hinge
+from pvdm_lightning.models.autoencoder import VideoAutoencoder
+from pvdm_lightning.models.discriminators import PatchDiscriminator
 
 
 def reconstruction_step(network: nn.Module, clip: Tensor, args: argparse.Namespace) -> Callable[[], None]:
@@ -104,8 +105,8 @@ def ours(args: argparse.Namespace) -> dict[str, Callable[[], Any]]:
     """Our side of each row."""
 
     @cache
-    def own(checkpointing: bool = False) -> VideoAutoencoder:
-        network = VideoAutoencoder(**sizes_of(args), checkpointing=checkpointing).to(args.device)
+    def own(gradient_checkpointing: bool = False) -> VideoAutoencoder:
+        network = VideoAutoencoder(**sizes_of(args), gradient_checkpointing=gradient_checkpointing).to(args.device)
         if args.compile:
             network.compile_parts()
         return network
@@ -115,7 +116,7 @@ def ours(args: argparse.Namespace) -> dict[str, Callable[[], Any]]:
         latent = own().encode(clip)
     plain = cache(lambda: reconstruction_step(own(), clip, args))
     adversarial = cache(lambda: adversarial_step(own(), clip, args))
-    checkpointing = cache(lambda: reconstruction_step(own(checkpointing=True), clip, args))
+    checkpointing = cache(lambda: reconstruction_step(own(gradient_checkpointing=True), clip, args))
     return {
         "encode": torch.no_grad()(lambda: cast(own().encode, args)(clip)),
         "decode": torch.no_grad()(lambda: cast(own().decode, args)(latent)),

@@ -1,6 +1,6 @@
 """Stage two: one training step, one denoising step and one guided step of PVDM-S and PVDM-L, on latents.
 
-An iteration of ours is a training step with its draws and the moving average, on latents as a cache gives them. The
+An iteration of ours is a training step with its draws and the EMA, on latents as a cache gives them. The
 original's encodes first: one clip, or both of a pair, which it trains on in 3 of 10 iterations (its `cond_prob`).
 
     python benchmarks/stage_two.py
@@ -24,10 +24,10 @@ from measure import add_device_options, cast, gflop, header, keep_memory, parser
 from sides import print_rows
 from torch import Tensor, nn
 
-from pvdm_lightning.denoiser import TriplaneUNet
-from pvdm_lightning.diffusion import NoiseSchedule, guided
-from pvdm_lightning.training.ema import MovingAverage
-from pvdm_lightning.triplane import TriplaneShape
+from pvdm_lightning.diffusion import NoiseSchedule, classifier_free_guidance
+from pvdm_lightning.models.triplane import TriplaneShape
+from pvdm_lightning.models.unet import TriplaneUNet
+from pvdm_lightning.training.ema import EMA
 
 SHAPE = TriplaneShape(16, 32, 32)
 MODELS = {"S": 128, "L": 256}  # base channels
@@ -71,8 +71,8 @@ def ours(args: argparse.Namespace) -> dict[str, Callable[[], Any]]:
     if args.compile:
         network.compile()
     denoise, (z, t, c) = cast(network, args), inputs(args.batch_size, shape, args.device)
-    strong, free = guided(denoise, 1.0), guided(denoise, 0.0)
-    step, average = cache(lambda: trainer(network, fused=True)), cache(lambda: MovingAverage(network))
+    strong, free = classifier_free_guidance(denoise, 1.0), classifier_free_guidance(denoise, 0.0)
+    step, average = cache(lambda: trainer(network, fused=True)), cache(lambda: EMA(network))
     schedule = NoiseSchedule().to(args.device)
 
     def iteration() -> None:
@@ -91,7 +91,7 @@ def ours(args: argparse.Namespace) -> dict[str, Callable[[], Any]]:
 
 def noisy(schedule: NoiseSchedule, z_0: Tensor) -> tuple[Tensor, Tensor]:
     """z_t and t, drawn anew."""
-    t = torch.randint(schedule.num_train_steps, (len(z_0),)).to(z_0.device)
+    t = torch.randint(schedule.num_train_timesteps, (len(z_0),)).to(z_0.device)
     return schedule.add_noise(z_0, torch.randn(z_0.shape).to(z_0.device), t), t
 
 

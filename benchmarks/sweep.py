@@ -12,8 +12,8 @@ from step_times import Stopwatch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from pvdm_lightning.denoiser import TriplaneUNet
-from pvdm_lightning.triplane import TriplaneShape
+from pvdm_lightning.models.triplane import TriplaneShape
+from pvdm_lightning.models.unet import TriplaneUNet
 
 PATCH = 8
 OURS, PIXEL = "PVDM", "pixel U-Net"

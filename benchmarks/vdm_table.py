@@ -17,8 +17,8 @@ from sweep import OURS, SAMPLING, TRAINING, Clip, Sweep
 from torch import Tensor, nn, rand
 from tqdm import tqdm
 
-from pvdm_lightning.autoencoder import VideoAutoencoder
-from pvdm_lightning.triplane import Triplane
+from pvdm_lightning.models.autoencoder import VideoAutoencoder
+from pvdm_lightning.models.triplane import Triplane
 
 CARD = 24 * 10**9 / 2**30  # a card's GB are 10^9 bytes, ours are GiB
 TINY = {"dim": 64, "depth": 1, "heads": 2, "projector_depth": 1}

@@ -18,12 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from pvdm_lightning.data.clip_loader import EpochSampler
-from pvdm_lightning.data.video_dataset import ClipDataset, IndexedVideos
-from pvdm_lightning.data.video_index import FILE_NAME, load_or_build
-from pvdm_lightning.data.video_info import Route, VideoInfo
-from pvdm_lightning.data.video_tree import find_videos, hold_out
-from pvdm_lightning.data.windows import Windows
+from pvdm_lightning.data.clips.clip_loader import EpochSampler
+from pvdm_lightning.data.clips.video_dataset import ClipDataset, IndexedVideos
+from pvdm_lightning.data.clips.windows import Windows
+from pvdm_lightning.data.videos.video_index import FILE_NAME, load_or_build
+from pvdm_lightning.data.videos.video_info import Route, VideoInfo
+from pvdm_lightning.data.videos.video_tree import find_videos, hold_out
 
 
 def instant_probe(path: Path) -> VideoInfo:

@@ -8,8 +8,8 @@ import torch
 import yaml
 
 from pvdm_lightning import cli
+from pvdm_lightning.cli.shipped_configs import config_folder, find_config
 from pvdm_lightning.errors import UserError
-from pvdm_lightning.shipped_configs import config_folder, find_config
 
 ALL = sorted(str(path.relative_to(config_folder())) for path in config_folder().rglob("*.yaml"))
 RUNS = ("ae.yaml", "ldm.yaml", "demo_ae.yaml", "demo_ldm.yaml")
@@ -53,8 +53,8 @@ def test_runs_are_all_there_is_beside_presets():
 @pytest.mark.parametrize("name", RUNS)
 def test_networks_of_complete_runs(capsys, name):
     config = printed(capsys, "--config", name)["model"]["init_args"]
-    from pvdm_lightning.autoencoder import VideoAutoencoder
-    from pvdm_lightning.denoiser import TriplaneUNet
+    from pvdm_lightning.models.autoencoder import VideoAutoencoder
+    from pvdm_lightning.models.unet import TriplaneUNet
 
     with torch.device("meta"):
         if "denoiser" in config:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-_PRELOADED = ["pvdm_lightning.cli", "pvdm_lightning.__main__"]
+_PRELOADED = ["pvdm_lightning.cli.program", "pvdm_lightning.__main__"]
 
 
 def context():

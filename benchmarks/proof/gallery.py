@@ -112,7 +112,7 @@ class _Studio:
         second = self.fit("demo_ldm.yaml", "latent_diffusion", options, batch=64, share=0.72, data=cached)
         checkpoint = folder / "latent_diffusion" / "version_0" / "checkpoints" / "last.ckpt"
         first_clip, later = self.size.steps
-        steps = ["--sampling.num_sampling_steps", first_clip, "--sampling.num_sampling_steps_later", later]
+        steps = ["--sampling.num_inference_steps", first_clip, "--sampling.num_inference_steps_later", later]
         self.predict(checkpoint, "samples", self.size.sampled, *steps)
         self.predict(checkpoint, "long", 1, *steps, "--sampling.num_frames", self.size.long)
         draw_losses(proof.out / "losses.png", {"stage one": first, "stage two": second})

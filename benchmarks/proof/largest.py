@@ -36,13 +36,13 @@ def _cases(proof: Proof) -> list[tuple[Case, int]]:
     """Cases and cards, those first that say most."""
     one = Case(
         "stage one, checkpointing",
-        lambda proof: stage_one.module_of(proof, checkpointing=True),
-        lambda batch: stage_one.predicted(proof, batch, checkpointing=True, adversarial=False),
+        lambda proof: stage_one.module_of(proof, gradient_checkpointing=True),
+        lambda batch: stage_one.predicted(proof, batch, gradient_checkpointing=True, adversarial=False),
     )
     plain = Case(
         "stage one",
-        lambda proof: stage_one.module_of(proof, checkpointing=False),
-        lambda batch: stage_one.predicted(proof, batch, checkpointing=False, adversarial=False),
+        lambda proof: stage_one.module_of(proof, gradient_checkpointing=False),
+        lambda batch: stage_one.predicted(proof, batch, gradient_checkpointing=False, adversarial=False),
     )
     large, small = (
         Case(

@@ -198,10 +198,10 @@ def _stage_one(proof: Proof) -> None:
         proof.row(note=f"stage one: the original does not fit with a batch of {STAGE_ONE}")
         return
     proof.reset_memory()
-    for checkpointing in (False, True):
-        module = autoencoder_module(proof, checkpointing)
+    for gradient_checkpointing in (False, True):
+        module = autoencoder_module(proof, gradient_checkpointing)
         ours = train(proof, module, clips_of(module, STAGE_ONE), budget=2.0)
-        mode = f"bf16-mixed, eager{', checkpointing' if checkpointing else ''}"
+        mode = f"bf16-mixed, eager{', checkpointing' if gradient_checkpointing else ''}"
         _row(proof, "stage one training step", STAGE_ONE, theirs, ours, mode)
         del module
         proof.reset_memory()

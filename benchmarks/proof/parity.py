@@ -15,12 +15,12 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from proof.section import Proof
-from pvdm_lightning.autoencoder import VideoAutoencoder
-from pvdm_lightning.denoiser import TriplaneUNet
-from pvdm_lightning.diffusion import DDIMSampler, Denoise, NoiseSchedule, guided
-from pvdm_lightning.original import load_autoencoder, load_denoiser
-from pvdm_lightning.original.i3d import load_i3d
-from pvdm_lightning.triplane import TriplaneShape
+from pvdm_lightning.convert import load_autoencoder, load_denoiser
+from pvdm_lightning.convert.i3d import load_i3d
+from pvdm_lightning.diffusion import DDIMSampler, Denoise, NoiseSchedule, classifier_free_guidance
+from pvdm_lightning.models.autoencoder import VideoAutoencoder
+from pvdm_lightning.models.triplane import TriplaneShape
+from pvdm_lightning.models.unet import TriplaneUNet
 
 CASES = Path(__file__).parents[2] / "tests" / "parity"
 TOLERANCE = 1e-4
@@ -150,7 +150,7 @@ def _sampling(proof: Proof, fill: Any) -> None:
     for name, settings in runs.items():
         run = _Run(
             sampler=DDIMSampler(schedule, settings["steps"], settings["eta"]),
-            denoise=guided(model, settings["guidance_w"]),
+            denoise=classifier_free_guidance(model, settings["guidance_w"]),
             condition=recorded["cond"].to(proof.device) if settings["conditional"] else None,
             seed=about["draw_seed"],
             shape=tuple(recorded[name].shape),
@@ -185,7 +185,7 @@ class _Run:
         generator = torch.Generator().manual_seed(self.seed)
         z = torch.randn(self.shape, generator=generator)
         worst, rounding = 0.0, 0.0
-        for t, t_next, after in zip(self.sampler.times, [*self.sampler.times[1:], -1], recorded):
+        for t, t_next, after in zip(self.sampler.timesteps, [*self.sampler.timesteps[1:], -1], recorded):
             fresh = torch.randn(self.shape, generator=generator).to(device)
             now = z.to(device)
             rounded = torch.nextafter(now, torch.full_like(now, torch.inf))  # each number one rounding away

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from proof.section import Section
-from pvdm_lightning.whole_file import whole_file
+from pvdm_lightning.atomic_write import atomic_write
 
 HEAD = """\
 # Measured on a GPU
@@ -58,9 +58,9 @@ class Report:
                 for name, one in self.outcomes.items()
             },
         }
-        with whole_file(self.out / "gpu.json") as partial:
+        with atomic_write(self.out / "gpu.json") as partial:
             partial.write_text(json.dumps(_without_nan(content), indent=1) + "\n", encoding="utf-8")
-        with whole_file(self.out / "gpu.md") as partial:
+        with atomic_write(self.out / "gpu.md") as partial:
             partial.write_text(self.markdown(), encoding="utf-8")
 
     def markdown(self) -> str:

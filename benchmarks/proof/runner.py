@@ -19,7 +19,7 @@ from typing import Any
 
 from proof.section import Proof, Section
 
-PRELOAD = ["torch", "lightning", "torchmetrics", "pvdm_lightning.cli", "proof.sections"]
+PRELOAD = ["torch", "lightning", "torchmetrics", "pvdm_lightning.cli.program", "proof.sections"]
 _GRACE = 5.0  # seconds between the request to end and the end
 
 Report = Callable[[Section, list[dict[str, Any]], str, float], None]

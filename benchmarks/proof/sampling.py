@@ -16,15 +16,15 @@ BATCHES = (1, 8, 32)
 BEST = 16  # videos at once
 Kind = tuple[str, dict[str, Any]]
 KINDS: tuple[Kind, ...] = (
-    ("DPM-Solver++ 20", {"sampler": "dpm_solver", "num_sampling_steps": 20}),
-    ("DDIM 100/20", {"sampler": "ddim", "num_sampling_steps": 100, "num_sampling_steps_later": 20}),
+    ("DPM-Solver++ 20", {"sampler": "dpm_solver", "num_inference_steps": 20}),
+    ("DDIM 100/20", {"sampler": "ddim", "num_inference_steps": 100, "num_inference_steps_later": 20}),
 )
 
 
 def run(proof: Proof) -> None:
     """Clips a second of encoder and decoder, then seconds of whole videos, pixels included."""
     module = module_of(proof, MODELS["PVDM-L"]).to(proof.device).eval()
-    awaken(module.average.network)
+    awaken(module.ema.network)
     coding(proof, module)
     shape = module.clip_shape
     long = 4 * shape[0] if proof.tiny else 128
@@ -33,7 +33,7 @@ def run(proof: Proof) -> None:
         for frames in (shape[0], long):
             for name, options in KINDS:
                 if proof.tiny:
-                    options = {**options, "num_sampling_steps": 2, "num_sampling_steps_later": 1}
+                    options = {**options, "num_inference_steps": 2, "num_inference_steps_later": 1}
                 sampling = Sampling(num_frames=frames, batch_size=videos, **options)
                 steps, later = sampling.steps(module.schedule)
                 calls = steps + (sampling.num_clips(shape[0]) - 1) * later
@@ -66,7 +66,7 @@ def coding(proof: Proof, module: LatentDiffusionModule) -> None:
 
 def _once(proof: Proof, module: LatentDiffusionModule, sampling: Sampling, videos: int) -> float:
     """Seconds of one batch, after a short one that warms up."""
-    quick = Sampling(sampler="dpm_solver", num_sampling_steps=2)
+    quick = Sampling(sampler="dpm_solver", num_inference_steps=2)
     with proof.autocast():
         module.generate(list(range(videos)), quick)
         proof.synchronize()

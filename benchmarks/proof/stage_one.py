@@ -13,7 +13,7 @@ from torch import Tensor
 
 from proof.section import Proof, bf16_rate
 from proof.steps import compile_module, table_row, train
-from pvdm_lightning.autoencoder import VideoAutoencoder
+from pvdm_lightning.models.autoencoder import VideoAutoencoder
 from pvdm_lightning.training import AutoencoderModule
 
 TINY: dict[str, Any] = {
@@ -30,9 +30,9 @@ BATCH = 8  # of ae.yaml
 WITHOUT_CHECKPOINTING = 4
 
 
-def module_of(proof: Proof, checkpointing: bool, adversarial: bool = False) -> AutoencoderModule:
+def module_of(proof: Proof, gradient_checkpointing: bool, adversarial: bool = False) -> AutoencoderModule:
     """Stage one as ae.yaml has it, without LPIPS, whose weights a bare machine lacks."""
-    network = VideoAutoencoder(**(TINY if proof.tiny else {}), checkpointing=checkpointing)
+    network = VideoAutoencoder(**(TINY if proof.tiny else {}), gradient_checkpointing=gradient_checkpointing)
     return AutoencoderModule(network, perceptual_weight=0.0, adversarial_start=0 if adversarial else None)
 
 
@@ -52,37 +52,37 @@ def tflop(proof: Proof) -> float:
     return gflop(build) / 1e3
 
 
-def predicted(proof: Proof, batch: int, checkpointing: bool, adversarial: bool) -> float:
+def predicted(proof: Proof, batch: int, gradient_checkpointing: bool, adversarial: bool) -> float:
     """GiB, as benchmarks/memory.py counts them."""
     warnings.filterwarnings("ignore", message=".*data pointer of FakeTensor.*")
     sizes = TINY if proof.tiny else {}
-    return memory.peak(partial(memory.stage_one, batch, checkpointing, adversarial, **sizes), "bf16-mixed")
+    return memory.peak(partial(memory.stage_one, batch, gradient_checkpointing, adversarial, **sizes), "bf16-mixed")
 
 
 def compile_step(proof: Proof) -> None:
     """Fill the compiler's cache, so that the section's own time goes into steps."""
-    module = module_of(proof, checkpointing=True)
+    module = module_of(proof, gradient_checkpointing=True)
     compile_module(proof, module)
     train(proof, module, batch_of(module, 2 if proof.tiny else BATCH), budget=0.0)
 
 
 def run(proof: Proof) -> None:
-    """With and without checkpointing, eager and compiled, both phases."""
+    """With and without gradient checkpointing, eager and compiled, both phases."""
     rate, work = bf16_rate(proof), tflop(proof)
-    for checkpointing, adversarial, compiled in (
+    for gradient_checkpointing, adversarial, compiled in (
         (True, False, False),
         (True, True, False),
         (True, False, True),
         (False, False, False),
         (False, False, True),
     ):
-        batch = 2 if proof.tiny else BATCH if checkpointing else WITHOUT_CHECKPOINTING
-        module = module_of(proof, checkpointing, adversarial)
+        batch = 2 if proof.tiny else BATCH if gradient_checkpointing else WITHOUT_CHECKPOINTING
+        module = module_of(proof, gradient_checkpointing, adversarial)
         if compiled:
             compile_module(proof, module)
-        expected = predicted(proof, batch, checkpointing, adversarial)
+        expected = predicted(proof, batch, gradient_checkpointing, adversarial)
         steps = train(proof, module, batch_of(module, batch), pairs=adversarial)
-        what = "checkpointing" if checkpointing else "all activations kept"
+        what = "checkpointing" if gradient_checkpointing else "all activations kept"
         if adversarial:
             what += ", adversarial phase (mean of both turns)"
         mode = "compiled" if compiled else "eager"

@@ -15,9 +15,9 @@ from torch.profiler import ProfilerActivity, profile
 from proof.section import Proof, bf16_rate
 from proof.stage_one import TINY
 from proof.steps import Batch, compile_module, quieten, table_row, train
-from pvdm_lightning.autoencoder import VideoAutoencoder
-from pvdm_lightning.denoiser import TriplaneUNet
 from pvdm_lightning.diffusion import denoising_loss
+from pvdm_lightning.models.autoencoder import VideoAutoencoder
+from pvdm_lightning.models.unet import TriplaneUNet
 from pvdm_lightning.training import FrozenAutoencoder, LatentDiffusionModule
 
 BATCH = 64  # of ldm.yaml
@@ -82,7 +82,7 @@ def compile_large(proof: Proof) -> None:
 
 
 def run(proof: Proof) -> None:
-    """Eager and compiled, a profile of each, then optimizer and moving average alone."""
+    """Eager and compiled, a profile of each, then optimizer and EMA alone."""
     rate = bf16_rate(proof)
     batch = 2 if proof.tiny else BATCH
     for name, base_channels in MODELS.items():
@@ -115,8 +115,8 @@ def optimizer_and_average(proof: Proof, name: str, base_channels: int) -> None:
         optimizer = torch.optim.AdamW(weights, lr=1e-6, **options)
         proof.row(**{"model": name, "after backward": f"AdamW, {kind}", "ms": 1e3 * proof.seconds(optimizer.step)})
         del optimizer
-    average = proof.seconds(lambda: module.average.update(module.denoiser))
-    proof.row(**{"model": name, "after backward": "moving average", "ms": 1e3 * average})
+    average = proof.seconds(lambda: module.ema.update(module.denoiser))
+    proof.row(**{"model": name, "after backward": "EMA", "ms": 1e3 * average})
 
 
 def kernels(proof: Proof, module: LatentDiffusionModule, batch: int, title: str) -> None:
@@ -132,7 +132,7 @@ def kernels(proof: Proof, module: LatentDiffusionModule, batch: int, title: str)
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
-        module.average.update(module.denoiser)
+        module.ema.update(module.denoiser)
 
     count = 1 if proof.tiny else PROFILED
     plain = proof.seconds(step, at_least=count, budget=0.0)
@@ -161,6 +161,6 @@ def kernels(proof: Proof, module: LatentDiffusionModule, batch: int, title: str)
 def denoising_step(module: LatentDiffusionModule, batch: Batch) -> Tensor:
     """The loss of a step, with draws on the device."""
     z_0 = batch["clip"]
-    t = torch.randint(module.schedule.num_train_steps, (len(z_0),), device=z_0.device)
+    t = torch.randint(module.schedule.num_train_timesteps, (len(z_0),), device=z_0.device)
     noise = torch.randn_like(z_0)
     return denoising_loss(module.denoiser, module.schedule, z_0, batch["previous"], t, noise).mean()

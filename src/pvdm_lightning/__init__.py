@@ -1,6 +1,6 @@
 """Projected latent video diffusion (PVDM, CVPR 2023) in PyTorch Lightning: the public Python API.
 
-Names are imported when they are first used, so that `import pvdm_lightning.triplane` does not load Lightning.
+Names are imported when they are first used, so that `import pvdm_lightning.models.triplane` does not load Lightning.
 """
 
 from importlib import import_module
@@ -11,11 +11,11 @@ _HOMES = {
     "FrozenAutoencoder": "training",
     "LatentDiffusionModule": "training",
     "Sampling": "training",
-    "Triplane": "triplane",
-    "TriplaneShape": "triplane",
-    "TriplaneUNet": "denoiser",
+    "Triplane": "models.triplane",
+    "TriplaneShape": "models.triplane",
+    "TriplaneUNet": "models.unet",
     "UserError": "errors",
-    "VideoAutoencoder": "autoencoder",
+    "VideoAutoencoder": "models.autoencoder",
 }
 __all__ = sorted(_HOMES)
 

@@ -1,6 +1,6 @@
 """The command `pvdm`, also as `python -m pvdm_lightning`."""
 
-from pvdm_lightning.cpu_memory import use_large_pages
+from pvdm_lightning.cpu.memory import use_large_pages
 
 
 def main() -> None:

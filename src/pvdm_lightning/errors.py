@@ -19,13 +19,13 @@ class UserError(Exception):
         super().__init__(" ".join(f"{flag} {value}: {problem}. {remedy}".split()))
 
 
-def refuse_less(flag: str, value: int | None, least: int) -> None:
+def check_at_least(flag: str, value: int | None, least: int) -> None:
     """Raise the `UserError` if a number is given and is too small."""
     if value is not None and value < least:
         raise UserError(flag, value, f"is less than {least}", f"Give {least} or more.")
 
 
-def refuse_unwritable(flag: str, value: object, folder: Path) -> None:
+def check_writable(flag: str, value: object, folder: Path) -> None:
     """Raise the `UserError` if files could not be put into a folder, there or yet to be made; makes nothing."""
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pvdm_lightning.data import video_libraries
+from pvdm_lightning.data.videos import video_libraries
 
 
 def picture(number: int, height: int = 48, width: int = 64) -> np.ndarray:

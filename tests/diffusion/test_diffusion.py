@@ -8,14 +8,14 @@ from pvdm_lightning.diffusion import (
     DDPMSampler,
     DPMSolverSampler,
     NoiseSchedule,
+    classifier_free_guidance,
     denoising_loss,
     draw_conditional,
-    guided,
-    predicting_noise,
     sample_clips,
+    to_epsilon_prediction,
 )
-from pvdm_lightning.diffusion.draws import normal
-from pvdm_lightning.diffusion.samplers import dpm_solver
+from pvdm_lightning.diffusion.samplers import sampler
+from pvdm_lightning.random import randn
 
 SCHEDULE = NoiseSchedule()
 MEAN, STD = 0.1, 0.3  # the clamp at 1 is three deviations away
@@ -34,7 +34,7 @@ def test_schedule():
     assert (SCHEDULE.alpha_bar.diff() < 0).all()
     assert SCHEDULE.alpha_bar[499].item() == pytest.approx((1 - SCHEDULE.beta[:500].double()).prod().item(), rel=1e-5)
     assert not SCHEDULE.state_dict()
-    with pytest.raises(ValueError, match="num_train_steps"):
+    with pytest.raises(ValueError, match="num_train_timesteps"):
         NoiseSchedule(0)
 
 
@@ -42,12 +42,12 @@ def test_noise_is_found_again():
     z_0, noise, t = 3 * torch.randn(2, 4, 6), torch.randn(2, 4, 6), torch.tensor([300, 300])
     z_t = SCHEDULE.add_noise(z_0, noise, t)
     assert torch.allclose(SCHEDULE.predict_z_0(z_t, noise, 300), z_0.clamp(-1, 1), atol=1e-4)
-    assert torch.allclose(NoiseSchedule(limit=20).predict_z_0(z_t, noise, 300), z_0, atol=1e-4)
+    assert torch.allclose(NoiseSchedule(clip_range=20).predict_z_0(z_t, noise, 300), z_0, atol=1e-4)
 
 
 @pytest.mark.parametrize("steps", [1, 3, 10, 100, 999, 1000])
 def test_sampling_times(steps):
-    times = SCHEDULE.sampling_times(steps)
+    times = SCHEDULE.timesteps(steps)
     assert len(times) == steps
     assert times[0] == 999
     assert all(a > b for a, b in zip(times, times[1:]))
@@ -83,8 +83,8 @@ def exact_ode_solution(z):
     alpha_bar = SCHEDULE.alpha_bar[-1].double()
     quantile = (z.double() - alpha_bar.sqrt() * MEAN) / (alpha_bar * STD**2 + 1 - alpha_bar).sqrt()
     alpha_bar = SCHEDULE.alpha_bar[0].double()
-    deviation = (alpha_bar * STD**2 + 1 - alpha_bar).sqrt()
-    return MEAN + alpha_bar.sqrt() * STD**2 / deviation * quantile
+    std = (alpha_bar * STD**2 + 1 - alpha_bar).sqrt()
+    return MEAN + alpha_bar.sqrt() * STD**2 / std * quantile
 
 
 def error_of(sampler):
@@ -108,7 +108,7 @@ def test_the_stochastic_solver_forgets_its_start(monkeypatch):
         for start in (-1.0, 1.0):
             fresh = torch.Generator().manual_seed(0)
             draws = iter([torch.full((1, 2, 64), start), *(torch.randn(1, 2, 64, generator=fresh) for _ in range(30))])
-            monkeypatch.setattr(dpm_solver, "normal", lambda *_, draws=draws: next(draws))
+            monkeypatch.setattr(sampler, "randn", lambda *_, draws=draws: next(draws))
             ends.append(DPMSolverSampler(SCHEDULE, 30, stochastic)(gaussian_denoise, (1, 2, 64)))
         apart[stochastic] = (ends[0] - ends[1]).abs().mean().item()
     assert apart[True] < 0.1 * apart[False]
@@ -116,7 +116,7 @@ def test_the_stochastic_solver_forgets_its_start(monkeypatch):
 
 @pytest.mark.parametrize("steps", [1, 2, 20, 400, 1000])
 def test_log_snr_times(steps):
-    times = SCHEDULE.log_snr_times(steps)
+    times = SCHEDULE.log_snr_timesteps(steps)
     assert len(times) == steps
     assert all(a > b for a, b in zip(times, times[1:]))
     assert times[0] == 999
@@ -152,8 +152,10 @@ def test_samples_of_a_network_that_predicts_velocity_are_those_of_its_noise():
     def draw(denoise):
         return DDIMSampler(SCHEDULE, 20, 1.0)(denoise, (2, 4, 6), generator=torch.Generator().manual_seed(0))
 
-    assert torch.allclose(draw(predicting_noise(velocity, SCHEDULE, "velocity")), draw(gaussian_denoise), atol=1e-4)
-    assert predicting_noise(velocity, SCHEDULE, "noise") is velocity
+    assert torch.allclose(
+        draw(to_epsilon_prediction(velocity, SCHEDULE, "v_prediction")), draw(gaussian_denoise), atol=1e-4
+    )
+    assert to_epsilon_prediction(velocity, SCHEDULE, "epsilon") is velocity
 
 
 def test_an_error_of_the_velocity_weighs_more_as_noise_grows():
@@ -165,12 +167,12 @@ def test_an_error_of_the_velocity_weighs_more_as_noise_grows():
         def network(z_t, t, condition=None):
             ratio = SCHEDULE.alpha_bar[t].sqrt() / (1 - SCHEDULE.alpha_bar[t]).sqrt()
             other = noise - ratio[:, None, None] * 0.1  # the noise if z_0 were 0.1
-            return other if kind == "noise" else SCHEDULE.velocity(z_0 + 0.1, other, t)
+            return other if kind == "epsilon" else SCHEDULE.velocity(z_0 + 0.1, other, t)
 
         return denoising_loss(network, SCHEDULE, z_0, None, t, noise, kind)
 
-    assert torch.allclose(wrong("noise"), 0.01 * alpha_bar / (1 - alpha_bar), rtol=1e-3)
-    assert torch.allclose(wrong("velocity"), 0.01 / (1 - alpha_bar), rtol=1e-3)
+    assert torch.allclose(wrong("epsilon"), 0.01 * alpha_bar / (1 - alpha_bar), rtol=1e-3)
+    assert torch.allclose(wrong("v_prediction"), 0.01 / (1 - alpha_bar), rtol=1e-3)
 
 
 def test_conditional_share():
@@ -190,10 +192,10 @@ def test_guidance():
         return z * 0 + (1.0 if condition is None else condition)
 
     z, t, condition = torch.zeros(2, 1, 3), torch.tensor([1, 2]), torch.full((2, 1, 3), 5.0)
-    assert guided(denoise, 0.0) is denoise
-    assert torch.equal(guided(denoise, 1.5)(z, t, condition), torch.full((2, 1, 3), 2.5 * 5.0))
+    assert classifier_free_guidance(denoise, 0.0) is denoise
+    assert torch.equal(classifier_free_guidance(denoise, 1.5)(z, t, condition), torch.full((2, 1, 3), 2.5 * 5.0))
     assert calls == [4]  # both halves in one call
-    assert torch.equal(guided(denoise, 1.5)(z, t, None), torch.ones(2, 1, 3))
+    assert torch.equal(classifier_free_guidance(denoise, 1.5)(z, t, None), torch.ones(2, 1, 3))
 
 
 def test_draws_of_a_sample_do_not_depend_on_its_batch():
@@ -204,7 +206,7 @@ def test_draws_of_a_sample_do_not_depend_on_its_batch():
     alone = DDIMSampler(SCHEDULE, 5)(gaussian_denoise, (1, 2, 8), generator=generators(2))
     assert torch.allclose(together[1], alone[0], atol=1e-6)
     with pytest.raises(ValueError, match="2 generators for a batch of 3"):
-        normal((3, 2), generators(1, 2), torch.device("cpu"))
+        randn((3, 2), generators(1, 2), torch.device("cpu"))
 
 
 def test_a_long_video_goes_on_from_its_last_clip():

@@ -40,7 +40,7 @@ AUTOENCODER = {
     "class_path": "pvdm_lightning.training.AutoencoderModule",
     "init_args": {
         "autoencoder": {
-            "class_path": "pvdm_lightning.autoencoder.VideoAutoencoder",
+            "class_path": "pvdm_lightning.models.autoencoder.VideoAutoencoder",
             "init_args": {
                 "frames": 4,
                 "resolution": [16, 24],
@@ -64,7 +64,7 @@ DIFFUSION = {
     "class_path": "pvdm_lightning.training.LatentDiffusionModule",
     "init_args": {
         "denoiser": {
-            "class_path": "pvdm_lightning.denoiser.TriplaneUNet",
+            "class_path": "pvdm_lightning.models.unet.TriplaneUNet",
             "init_args": {"base_channels": 32, "channel_multipliers": [1, 1], "blocks_per_level": 1, "heads": 2},
         },
         "learning_rate": 1.0e-3,
@@ -148,8 +148,8 @@ def trained(tmp_path_factory):
             folder = tmp_path_factory.mktemp(stage)
             Pvdm.write(folder)
             os.chdir(folder)
-            handoff = ["--model.autoencoder_checkpoint", checkpoints["ae"]] if stage == "ldm" else []
-            run("fit", "--config", f"tiny_{stage}.yaml", *handoff)
+            first_stage = ["--model.autoencoder_checkpoint", checkpoints["ae"]] if stage == "ldm" else []
+            run("fit", "--config", f"tiny_{stage}.yaml", *first_stage)
             checkpoints[stage] = folder / LAST
     finally:
         os.chdir(here)

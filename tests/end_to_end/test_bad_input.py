@@ -47,7 +47,10 @@ import torch
             ["--config", "tiny_ldm.yaml", "--model.denoiser.channel_multipliers", "[0,1]"],
             "--model.denoiser.channel_multipliers [0, 1]: are not all positive, one for each level. Give such as",
         ),
-        (["--config", "tiny_ldm.yaml", "--model.num_train_steps", "0"], "--model.num_train_steps 0: is less than 1."),
+        (
+            ["--config", "tiny_ldm.yaml", "--model.num_train_timesteps", "0"],
+            "--model.num_train_timesteps 0: is less than 1.",
+        ),
         (["--config", "tiny_ldm.yaml", "--model.ema_decay", "2"], "--model.ema_decay 2.0: is no share. Give 0 to 1"),
         (["--config", "tiny_ldm.yaml", "--model.beta_end", "0"], "--model.beta_start/--model.beta_end 0.0015/0.0: do"),
         (["--config", "tiny_ae.yaml", "--model.learning_rate", "-1"], "--model.learning_rate -1.0: is not positive."),
@@ -95,7 +98,10 @@ def test_latents_that_do_not_match_the_denoiser(workdir, trained, error_of):
         (["--sampling.num_frames", "100000000000"], "--sampling.num_frames 100000000000: a batch of 4 such videos"),
         (["--sampling.seed", "-1"], "--sampling.seed -1: is less than 0. Give 0 or more."),
         (["--sampling.num_videos", "0"], "--sampling.num_videos 0: is not positive. Give 1 or more."),
-        (["--sampling.num_sampling_steps", "2000"], "--sampling.num_sampling_steps 2000: is more than the 1000 steps"),
+        (
+            ["--sampling.num_inference_steps", "2000"],
+            "--sampling.num_inference_steps 2000: is more than the 1000 steps",
+        ),
         (["--sampling.eta", "2"], "--sampling.eta 2.0: is not between 0 and 1"),
         (["--sampling.sampler", "euler"], "euler"),
         (["--output.fps", "0"], "--output.fps 0.0: is not positive"),

@@ -11,8 +11,8 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from pvdm_lightning.data import CachedLatents
-from pvdm_lightning.data.synthetic import SyntheticVideos
-from pvdm_lightning.data.video_info import DecodeError
+from pvdm_lightning.data.videos.synthetic import SyntheticVideos
+from pvdm_lightning.data.videos.video_info import DecodeError
 from pvdm_lightning.training import FrozenAutoencoder
 
 OPTIONS = ["--output.windows_per_video", 3, "--output.flips", "true", "--output.shard_size", 5]
@@ -148,7 +148,7 @@ def test_training_is_the_same_as_from_pixels(pvdm, workdir, trained, load, capsy
     pvdm.run("validate", "--ckpt_path", path, *QUIET)
     assert "val/loss" in capsys.readouterr().out
     shutil.rmtree("latents")
-    sampling = ["--sampling.num_videos", 1, "--sampling.num_sampling_steps", 2, "--output.formats", "[npy]"]
+    sampling = ["--sampling.num_videos", 1, "--sampling.num_inference_steps", 2, "--output.formats", "[npy]"]
     pvdm.run("predict", "--ckpt_path", path, *QUIET, *sampling)
     assert (workdir / "samples/video_00000.npy").is_file()
 
@@ -194,8 +194,8 @@ def test_a_cache_of_another_autoencoder_is_refused(pvdm, workdir, trained, cache
     checkpoint["state_dict"][key] += 1e-3
     torch.save(checkpoint, "other.ckpt")
     refused = f"pvdm: error: --data.root {cache}: holds latents of another autoencoder than the one this run decodes"
-    handoff = ["--model.autoencoder_checkpoint", "other.ckpt"]
-    assert error_of("fit", "--config", "tiny_ldm.yaml", *FROM_CACHE, cache, *handoff).startswith(refused)
+    first_stage = ["--model.autoencoder_checkpoint", "other.ckpt"]
+    assert error_of("fit", "--config", "tiny_ldm.yaml", *FROM_CACHE, cache, *first_stage).startswith(refused)
     of_two = load(trained["ldm"])  # stage two brings its own
     of_two["state_dict"][f"autoencoder.{key}"] += 1e-3
     torch.save(of_two, "two.ckpt")

@@ -6,8 +6,8 @@ import torch
 from PIL import Image
 
 from pvdm_lightning.callbacks.video_files import write_video
+from pvdm_lightning.convert.i3d import _original_name
 from pvdm_lightning.metrics import I3D
-from pvdm_lightning.original.i3d import _original_name
 
 pytestmark = pytest.mark.usefixtures("cache")
 
@@ -40,8 +40,8 @@ def evaluate(pvdm, workdir, networks, report_in):
 
 
 def value(report, name="FVD 9"):
-    (figure,) = (figure for figure in report["figures"] if figure["name"] == name)
-    return figure["value"]
+    (metric,) = (metric for metric in report["metrics"] if metric["name"] == name)
+    return metric["value"]
 
 
 def test_any_format(workdir, evaluate, capsys):
@@ -60,7 +60,7 @@ def test_a_video_in_several_formats_counts_once(workdir, evaluate):
     write(workdir / "real", videos(4, seed=1), "npy")
     write(workdir / "generated", videos(4), "npy", "mp4", "png")
     report = evaluate()
-    assert report["figures"][0]["generated_videos"] == 4
+    assert report["metrics"][0]["generated_videos"] == 4
     assert "--generated: 8 copies of videos in other formats are not counted again." in report["notes"]
     write(workdir / "single", videos(4), "npy")
     assert value(report) == pytest.approx(value(evaluate(generated="single")))
@@ -82,9 +82,9 @@ def test_the_original_i3d_by_path(workdir, evaluate):
     torch.save(weights, workdir / "random_i3d.pt")
     report = evaluate(networks=["--metrics.i3d", "random_i3d.pt"])
     assert value(report) >= 0
-    assert report["figures"][0]["network"]["name"].startswith("i3d-original (unverified file ")
-    assert report["figures"][0]["network"]["file"] == "random_i3d.pt"
-    assert "FVD (i3d-stylegan-v)" in {entry["name"] for entry in report["left_out"]}
+    assert report["metrics"][0]["network"]["name"].startswith("i3d-original (unverified file ")
+    assert report["metrics"][0]["network"]["file"] == "random_i3d.pt"
+    assert "FVD (i3d-stylegan-v)" in {entry["name"] for entry in report["skipped"]}
 
 
 def test_broken_and_short_videos_are_named_and_counted(workdir, evaluate, caplog):
@@ -95,7 +95,7 @@ def test_broken_and_short_videos_are_named_and_counted(workdir, evaluate, caplog
     np.save(workdir / "generated/floats.npy", np.zeros((9, 16, 24, 3)))
     write_video(videos(1, frames=5)[0], workdir / "generated", "short", "npy", 8)
     report = evaluate()
-    assert report["figures"][0]["generated_videos"] == 3
+    assert report["metrics"][0]["generated_videos"] == 3
     assert "--generated: 2 broken videos are left out: broken.npy, floats.npy." in report["notes"]
     assert "--generated: 1 videos have fewer than 9 frames, such as short.npy." in report["notes"]
     assert "floats.npy cannot be read and is left out: is float64 [9, 16, 24, 3], not uint8 [T H W 3]" in caplog.text
@@ -130,12 +130,12 @@ def test_videos_that_break_while_they_are_read_are_named_and_not_kept(workdir, e
     whole = picture.read_bytes()
     picture.write_bytes(whole[:40])
     broken = evaluate()
-    assert broken["figures"][0]["real_videos"] == 3
+    assert broken["metrics"][0]["real_videos"] == 3
     assert "--real: 1 videos broke while they were read: video_00002." in broken["notes"]
     again = evaluate(out="again")  # nothing was kept under the name of four videos
-    assert again["figures"] == broken["figures"] and again["notes"] == broken["notes"]
+    assert again["metrics"] == broken["metrics"] and again["notes"] == broken["notes"]
     picture.write_bytes(whole)
-    assert evaluate(out="whole")["figures"][0]["real_videos"] == 4
+    assert evaluate(out="whole")["metrics"][0]["real_videos"] == 4
 
 
 def test_a_few_of_the_videos_fill_every_split(workdir, evaluate):
@@ -152,7 +152,7 @@ def test_without_a_network_no_video_is_read(workdir, evaluate, monkeypatch):
     write(workdir / "generated", videos(2), "npy")
     monkeypatch.setattr("pvdm_lightning.evaluation.folders._batches", None)
     report = evaluate(networks=[])
-    assert report["figures"] == []
+    assert report["metrics"] == []
     assert "no video was read, as nothing could measure it." in report["notes"]
 
 

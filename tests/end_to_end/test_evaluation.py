@@ -8,24 +8,24 @@ import torch
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from pvdm_lightning.autoencoder import VideoAutoencoder
-from pvdm_lightning.commands.import_original import _save as save_checkpoint
+from pvdm_lightning.cli.commands.import_original import _save as save_checkpoint
 from pvdm_lightning.data import ClipDataModule
 from pvdm_lightning.evaluation.generated_videos import GeneratedVideos
 from pvdm_lightning.metrics import FrechetVideoDistance
+from pvdm_lightning.models.autoencoder import VideoAutoencoder
 from pvdm_lightning.training import AutoencoderModule, LatentDiffusionModule
 
 pytestmark = pytest.mark.usefixtures("cache")
 
 CPU = ["--trainer.accelerator", "cpu"]
 BAR = ["--trainer.enable_progress_bar", "false"]
-SAMPLING = ["--sampling.num_sampling_steps", 1, "--sampling.batch_size", 1]
+SAMPLING = ["--sampling.num_inference_steps", 1, "--sampling.batch_size", 1]
 SIX = ["--evaluation.num_videos", 6, "--evaluation.frames", "[9]", "--evaluation.inception_splits", 2]
 LONGER = ["--evaluation.frames", "[10,16]"]
 
 
 def values(report):
-    return {figure["name"]: figure["value"] for figure in report["figures"]}
+    return {metric["name"]: metric["value"] for metric in report["metrics"]}
 
 
 @pytest.fixture
@@ -45,8 +45,8 @@ def refuse(*args, **kwargs):
 def test_stage_two(workdir, evaluate_two, trained, load, capsys, monkeypatch, cache, report_in):
     evaluate_two(*LONGER)
     report, said = report_in(workdir / "evaluation"), capsys.readouterr().out
-    assert [figure["name"] for figure in report["figures"]] == ["FVD 10", "FVD 16", "IS", "loss", "loss, next clip"]
-    measured = {figure["name"]: figure for figure in report["figures"]}
+    assert [metric["name"] for metric in report["metrics"]] == ["FVD 10", "FVD 16", "IS", "loss", "loss, next clip"]
+    measured = {metric["name"]: metric for metric in report["metrics"]}
     assert (measured["FVD 16"]["real_videos"], measured["FVD 16"]["generated_videos"]) == (6, 6)
     assert measured["FVD 16"]["value"] > 0
     assert 1 <= measured["IS"]["value"] <= 101
@@ -60,7 +60,7 @@ def test_stage_two(workdir, evaluate_two, trained, load, capsys, monkeypatch, ca
     generation = protocol["generation"]
     assert generation["model"]["checkpoint"] == "last.ckpt"
     assert generation["model"]["global_step"] == 4
-    expected = {"sampler": "ddim", "steps_first_clip": 1, "steps_later_clips": 1, "eta": 1.0, "guidance": 0.0}
+    expected = {"sampler": "ddim", "steps_first_clip": 1, "steps_later_clips": 1, "eta": 1.0, "guidance_scale": 1.0}
     assert generation["seed"] == 0
     assert expected.items() <= generation.items()
     assert generation["ema"] == {"decay": 0.9, "updates": 4}
@@ -72,7 +72,7 @@ def test_stage_two(workdir, evaluate_two, trained, load, capsys, monkeypatch, ca
     assert {"torch", "lightning", "torchmetrics", "pvdm-lightning"} <= protocol["versions"].keys()
 
     lines = said.splitlines()
-    heads = next(line for line in lines if line.startswith("figure"))
+    heads = next(line for line in lines if line.startswith("metric"))
     row = next(line for line in lines if line.startswith("FVD 16"))
     assert row.index("i3d-stylegan-v") == heads.index("network")
     assert row.index("lower is better") == heads.index("meaning")
@@ -89,7 +89,7 @@ def test_stage_two(workdir, evaluate_two, trained, load, capsys, monkeypatch, ca
     monkeypatch.setattr(LatentDiffusionModule, "generate", refuse)
     monkeypatch.setattr(ClipDataModule, "reference_dataloader", refuse)
     evaluate_two(*LONGER)
-    assert report_in(workdir / "evaluation")["figures"] == report["figures"]
+    assert report_in(workdir / "evaluation")["metrics"] == report["metrics"]
 
 
 def test_an_interrupted_evaluation_goes_on(workdir, evaluate_two, monkeypatch, report_in):
@@ -147,7 +147,7 @@ def test_two_processes_give_the_figures_of_one(pvdm, workdir, trained, networks,
     assert both["protocol"]["loss"] == {
         "split": "test",
         "clips": {"loss": 4, "loss_next_clip": 4},
-        "prediction": "noise",
+        "prediction_type": "epsilon",
     }
     assert said.count("report: two/") == 1  # the first process alone speaks
 
@@ -175,14 +175,14 @@ def test_without_weights_what_can_be_computed_is(pvdm, workdir, trained, capsys,
         pvdm.run("test", "--ckpt_path", trained[stage], *CPU, *BAR, "--evaluation.dir", stage)
         report = report_in(workdir / stage)
         assert values(report).keys() == computed
-        left_out = {entry["name"]: entry["reason"] for entry in report["left_out"]}
-        figure = {"ae": "R-FVD", "ldm": "FVD"}[stage]
-        remedy = left_out[f"{figure} (i3d-original)"]
+        skipped = {entry["name"]: entry["reason"] for entry in report["skipped"]}
+        metric = {"ae": "R-FVD", "ldm": "FVD"}[stage]
+        remedy = skipped[f"{metric} (i3d-original)"]
         assert "put i3d_pretrained_400.pt into" in remedy
         assert remedy.endswith("or give its path with --metrics.i3d.")
-        assert f"{figure} (i3d-stylegan-v)" in left_out
-        assert ("LPIPS (lpips-vgg16)" in left_out) == (stage == "ae")
-        assert ("IS (c3d-ucf101)" in left_out) == (stage == "ldm")
+        assert f"{metric} (i3d-stylegan-v)" in skipped
+        assert ("LPIPS (lpips-vgg16)" in skipped) == (stage == "ae")
+        assert ("IS (c3d-ucf101)" in skipped) == (stage == "ldm")
         assert remedy in capsys.readouterr().out
     assert not (workdir / "ldm/generated").exists()
     assert "no video was generated, as nothing could measure it." in report["notes"]
@@ -196,7 +196,7 @@ def test_stage_one_on_either_split(pvdm, workdir, trained, capsys, report_in):
         )
         report = report_in(workdir / split)
         assert report["protocol"]["clips"]["start"] == "centred"
-        counts[split] = report["figures"][0]["real_videos"]
+        counts[split] = report["metrics"][0]["real_videos"]
     assert counts == {"train": 16, "test": 4}
     more = ["--evaluation.split", "train", "--evaluation.num_videos", 5, "--evaluation.dir", "five"]
     pvdm.run("test", "--ckpt_path", trained["ae"], *CPU, *BAR, *more)
@@ -227,8 +227,8 @@ def test_stage_one_with_networks(pvdm, workdir, networks, report_in, monkeypatch
     report = report_in(workdir / "evaluation")
     assert values(report).keys() == {"R-FVD 9", "PSNR", "SSIM", "LPIPS"}
     assert all(value > 0 for value in values(report).values())
-    assert {figure["real_videos"] for figure in report["figures"]} == {5}
-    by_name = {figure["name"]: figure["network"] for figure in report["figures"]}
+    assert {metric["real_videos"] for metric in report["metrics"]} == {5}
+    by_name = {metric["name"]: metric["network"] for metric in report["metrics"]}
     assert by_name["R-FVD 9"]["name"].startswith("i3d-stylegan-v (unrecognised file ")
     assert by_name["LPIPS"]["name"].startswith("lpips-vgg16 (unrecognised file ")
     assert "R-FVD of 5 videos: not comparable with R-FVD of 2,048." in report["notes"]
@@ -238,11 +238,11 @@ def test_stage_one_with_networks(pvdm, workdir, networks, report_in, monkeypatch
     pvdm.run(*args, *others, "--trainer.limit_test_batches", 2, "--evaluation.dir", "limited")
     pvdm.run(*args, *others, "--evaluation.dir", "unlimited")
     limited, unlimited = report_in(workdir / "limited"), report_in(workdir / "unlimited")
-    assert [one["figures"][0]["real_videos"] for one in (limited, unlimited)] == [4, 5]
+    assert [one["metrics"][0]["real_videos"] for one in (limited, unlimited)] == [4, 5]
     pvdm.run(*args, *others, "--trainer.limit_test_batches", 2, "--evaluation.dir", "again_limited")
-    assert report_in(workdir / "again_limited")["figures"] == limited["figures"]
+    assert report_in(workdir / "again_limited")["metrics"] == limited["metrics"]
 
-    # The real side comes from the disk, whatever the batch size, and gives the same figures.
+    # The real side comes from the disk, whatever the batch size, and gives the same metrics.
     update = FrechetVideoDistance.update
 
     def generated_only(self, videos, real):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pvdm_lightning.denoiser import TriplaneUNet
+from pvdm_lightning.models.unet import TriplaneUNet
 
 
 def sample(pvdm, trained, folder, *more, formats="[npy]"):
@@ -18,7 +18,7 @@ def sample(pvdm, trained, folder, *more, formats="[npy]"):
         trained["ldm"],
         "--trainer.accelerator",
         "cpu",
-        "--sampling.num_sampling_steps",
+        "--sampling.num_inference_steps",
         3,
         "--output.dir",
         folder,
@@ -86,9 +86,18 @@ def test_a_seed_gives_the_same_videos_in_any_batch(pvdm, workdir, trained):
 
 @pytest.mark.parametrize("sampler", ["ddim", "dpm_solver"])
 def test_samplers_and_guidance(pvdm, workdir, trained, sampler):
-    options = ["--sampling.num_videos", 1, "--sampling.sampler", sampler, "--sampling.num_sampling_steps_later", 2]
+    options = ["--sampling.num_videos", 1, "--sampling.sampler", sampler, "--sampling.num_inference_steps_later", 2]
     sample(pvdm, trained, "plain", *options, "--sampling.num_frames", 8)
-    sample(pvdm, trained, "guided", *options, "--sampling.num_frames", 8, "--sampling.guidance", 2.5)
+    sample(
+        pvdm,
+        trained,
+        "guided",
+        *options,
+        "--sampling.num_frames",
+        8,
+        "--sampling.guidance_scale",
+        3.5,
+    )
     plain, guided = np.load("plain/video_00000.npy"), np.load("guided/video_00000.npy")
     assert np.array_equal(plain[:4], guided[:4])  # the first clip has no condition to be guided by
     assert not np.array_equal(plain[4:], guided[4:])

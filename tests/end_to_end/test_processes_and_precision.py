@@ -17,8 +17,8 @@ RANKS = '''
 import sys
 import torch
 from lightning.pytorch.callbacks import Callback
-from pvdm_lightning import cli
 from pvdm_lightning.callbacks import Checkpoints
+from pvdm_lightning.cli import program
 
 
 class Spy(Checkpoints):
@@ -28,8 +28,8 @@ class Spy(Checkpoints):
         torch.save(pl_module.state_dict(), f"rank{trainer.global_rank}.pt")
 
 
-cli.Checkpoints = Spy
-cli.main(sys.argv[1:])
+program.Checkpoints = Spy
+program.main(sys.argv[1:])
 '''
 
 
@@ -41,8 +41,8 @@ def fitted_by_two(pvdm, trained, tmp_path_factory):
         folder = tmp_path_factory.mktemp(f"{stage}_by_two")
         pvdm.write(folder)
         (folder / "ranks.py").write_text(RANKS)
-        handoff = ["--model.autoencoder_checkpoint", trained["ae"]] if stage == "ldm" else []
-        pvdm.fork(folder, "fit", "--config", f"tiny_{stage}.yaml", *handoff, *TWO, ranks=2, program="ranks.py")
+        first_stage = ["--model.autoencoder_checkpoint", trained["ae"]] if stage == "ldm" else []
+        pvdm.fork(folder, "fit", "--config", f"tiny_{stage}.yaml", *first_stage, *TWO, ranks=2, program="ranks.py")
         folders[stage] = folder
     return folders
 
@@ -60,7 +60,7 @@ def test_both_processes_end_with_equal_weights(fitted_by_two, pvdm, trained, loa
 
 
 def test_two_processes_sample_what_one_samples(pvdm, workdir, trained):
-    options = ["--sampling.num_videos", 3, "--sampling.batch_size", 1, "--sampling.num_sampling_steps", 2]
+    options = ["--sampling.num_videos", 3, "--sampling.batch_size", 1, "--sampling.num_inference_steps", 2]
     common = ["predict", "--ckpt_path", trained["ldm"], *options, "--output.formats", "[npy]"]
     pvdm.fork(workdir, *common, "--output.dir", "one", "--trainer.accelerator", "cpu", "--trainer.devices", 1)
     pvdm.fork(workdir, *common, "--output.dir", "two", *TWO, ranks=2)
@@ -72,8 +72,8 @@ def test_two_processes_sample_what_one_samples(pvdm, workdir, trained):
 
 @pytest.mark.parametrize("stage", ["ae", "ldm"])
 def test_bf16(pvdm, workdir, trained, load, stage):
-    handoff = ["--model.autoencoder_checkpoint", trained["ae"]] if stage == "ldm" else []
-    pvdm.run("fit", "--config", f"tiny_{stage}.yaml", *handoff, "--trainer.precision", "bf16-mixed")
+    first_stage = ["--model.autoencoder_checkpoint", trained["ae"]] if stage == "ldm" else []
+    pvdm.run("fit", "--config", f"tiny_{stage}.yaml", *first_stage, "--trainer.precision", "bf16-mixed")
     ours, full = load(pvdm.last)["state_dict"], load(trained[stage])["state_dict"]
     for key, value in full.items():
         assert ours[key].dtype == value.dtype
@@ -89,7 +89,7 @@ def test_bf16(pvdm, workdir, trained, load, stage):
         "cpu",
         "--sampling.num_videos",
         1,
-        "--sampling.num_sampling_steps",
+        "--sampling.num_inference_steps",
         2,
         "--output.formats",
         "[npy]",

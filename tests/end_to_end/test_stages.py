@@ -57,16 +57,16 @@ def test_the_autoencoder_is_frozen_and_carried(trained, load):
 
 def test_the_average_follows_the_denoiser(trained, load):
     state = load(trained["ldm"])["state_dict"]
-    assert state["average.num_updates"] == 4
+    assert state["ema.num_updates"] == 4
     moved = [
         key
         for key, value in state.items()
         if key.startswith("denoiser.")
         and value.is_floating_point()
-        and not torch.equal(value, state[f"average.network.{key.removeprefix('denoiser.')}"])
+        and not torch.equal(value, state[f"ema.network.{key.removeprefix('denoiser.')}"])
     ]
     assert moved
-    assert not any(key.startswith("average.") and "autoencoder" in key for key in state)
+    assert not any(key.startswith("ema.") and "autoencoder" in key for key in state)
 
 
 def test_checkpoints_are_read_back_in_python(trained):
@@ -95,11 +95,15 @@ def test_stage_one_goes_on_as_if_it_had_not_stopped(pvdm, workdir, trained, load
 
 
 def test_stage_two_goes_on_without_the_stage_one_file(pvdm, workdir, trained, load):
-    handoff = workdir / "stage_one.ckpt"
-    handoff.write_bytes(trained["ae"].read_bytes())
-    pvdm.run("fit", "--config", "tiny_ldm.yaml", "--model.autoencoder_checkpoint", handoff, "--trainer.max_steps", 3)
-    handoff.unlink()
-    pvdm.run("fit", "--config", "tiny_ldm.yaml", "--model.autoencoder_checkpoint", handoff, "--ckpt_path", pvdm.last)
+    first_stage = workdir / "stage_one.ckpt"
+    first_stage.write_bytes(trained["ae"].read_bytes())
+    pvdm.run(
+        "fit", "--config", "tiny_ldm.yaml", "--model.autoencoder_checkpoint", first_stage, "--trainer.max_steps", 3
+    )
+    first_stage.unlink()
+    pvdm.run(
+        "fit", "--config", "tiny_ldm.yaml", "--model.autoencoder_checkpoint", first_stage, "--ckpt_path", pvdm.last
+    )
     assert_equal_states(load("runs/run/version_1/checkpoints/last.ckpt"), load(trained["ldm"]))
 
 
@@ -154,17 +158,17 @@ def test_data_of_a_configuration_are_not_mixed_with_those_of_the_checkpoint(pvdm
 
 def test_options_beside_a_trained_model_change_it_alone(pvdm, workdir, trained, capsys):
     """A preset, and an option of the model: the rest is still the checkpoint's."""
-    options = ["--config", "trainer/cpu.yaml", "--model.autoencoder.checkpointing", "true"]
+    options = ["--config", "trainer/cpu.yaml", "--model.autoencoder.gradient_checkpointing", "true"]
     pvdm.run("validate", *options, "--ckpt_path", trained["ae"], "--trainer.logger", "false")
     assert "val/psnr" in capsys.readouterr().out
 
 
 def test_validate_and_test_need_no_config(pvdm, workdir, trained, capsys):
-    for stage, figures in (("ae", ("val/psnr", "PSNR", "SSIM")), ("ldm", ("val/loss", "loss, next clip"))):
+    for stage, metrics in (("ae", ("val/psnr", "PSNR", "SSIM")), ("ldm", ("val/loss", "loss, next clip"))):
         for command in ("validate", "test"):
             pvdm.run(command, "--ckpt_path", trained[stage], "--trainer.accelerator", "cpu")
         said = capsys.readouterr().out
-        assert all(figure in said for figure in figures)
+        assert all(metric in said for metric in metrics)
 
 
 def test_clips_too_short_for_a_pair_train_the_unconditional_part(pvdm, workdir, trained, load):

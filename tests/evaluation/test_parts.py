@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from pvdm_lightning.data.array_videos import ArrayVideos
-from pvdm_lightning.data.synthetic import SyntheticVideos
-from pvdm_lightning.data.video_dataset import ClipDataset, JoinedVideos
-from pvdm_lightning.data.windows import Windows
+from pvdm_lightning.data.clips.video_dataset import ClipDataset, ConcatVideos
+from pvdm_lightning.data.clips.windows import Windows
+from pvdm_lightning.data.videos.array_videos import ArrayVideos
+from pvdm_lightning.data.videos.synthetic import SyntheticVideos
 from pvdm_lightning.errors import UserError
-from pvdm_lightning.evaluation.feature_networks import LeftOut
+from pvdm_lightning.evaluation.feature_networks import SkippedMetric
 from pvdm_lightning.evaluation.generated_videos import GeneratedVideos
 from pvdm_lightning.evaluation.lengths import choose_lengths
 from pvdm_lightning.evaluation.processes import Processes
 from pvdm_lightning.evaluation.protocol import fingerprint
-from pvdm_lightning.evaluation.report import Figure, Report
+from pvdm_lightning.evaluation.report import MeasuredMetric, Report
 from pvdm_lightning.evaluation.video_folder import FirstFrames
 from pvdm_lightning.metrics import FrozenNetwork
 
@@ -27,29 +27,29 @@ def test_lengths_of_the_paper():
     lengths = choose_lengths([128, 16], frame_step=8, inception_score=True)
     assert [selection.name for selection in lengths.selections] == ["FVD 16", "FVD 128", "FVD 16 of 128"]
     assert [selection.key for selection in lengths.selections] == ["fvd_16", "fvd_128", "fvd_16_of_128"]
-    assert (lengths.inception, lengths.used, lengths.left_out) == (16, [16, 128], [])
+    assert (lengths.inception, lengths.used, lengths.skipped) == (16, [16, 128], [])
 
 
 def test_lengths_that_networks_cannot_take_are_left_out_by_name():
     lengths = choose_lengths([4, 12], frame_step=8, inception_score=True)
     assert [selection.name for selection in lengths.selections] == ["FVD 12"]
-    assert [name for name, _ in lengths.left_out] == ["FVD 4", "IS"]
+    assert [name for name, _ in lengths.skipped] == ["FVD 4", "IS"]
     assert lengths.inception is None
 
 
 def test_the_table_and_the_json_say_the_same(tmp_path):
-    figures = [
-        Figure("FVD 16", "fvd_16", 343.6123, "lower", real=2048, generated=16, network=NETWORK),
-        Figure("IS", "is", 74.4, "higher", generated=2048, spread=1.25, network=NETWORK),
-        Figure("loss", "loss", 0.01234567, "lower"),
+    metrics = [
+        MeasuredMetric("FVD 16", "fvd_16", 343.6123, "lower", real=2048, generated=16, network=NETWORK),
+        MeasuredMetric("IS", "is", 74.4, "higher", generated=2048, spread=1.25, network=NETWORK),
+        MeasuredMetric("loss", "loss", 0.01234567, "lower"),
     ]
-    report = Report("A title", {"count": 2048}, figures, [LeftOut("LPIPS", "no file.")], ["a note."])
+    report = Report("A title", {"count": 2048}, metrics, [SkippedMetric("LPIPS", "no file.")], ["a note."])
     assert report.table().splitlines() == [
         "A title",
         "",
-        "figure    value   real  generated  network                  meaning",
+        "metric    value   real  generated  network                  meaning",
         "FVD 16   343.61  2,048         16  random-weights (seed 0)  lower",
-        "IS        74.40      -      2,048  random-weights (seed 0)  higher; deviation over splits 1.25",
+        "IS        74.40      -      2,048  random-weights (seed 0)  higher; std over splits 1.25",
         "loss    0.01235      -          -  -                        lower",
         "",
         "left out: LPIPS: no file.",
@@ -57,8 +57,8 @@ def test_the_table_and_the_json_say_the_same(tmp_path):
         "note: FVD of 16 videos: not comparable with FVD of 2,048.",
     ]
     content = json.loads(report.write(tmp_path, "model").read_text())
-    assert [figure["value"] for figure in content["figures"]] == [343.6123, 74.4, 0.01234567]
-    assert content["figures"][1]["deviation_over_splits"] == 1.25
+    assert [metric["value"] for metric in content["metrics"]] == [343.6123, 74.4, 0.01234567]
+    assert content["metrics"][1]["std_over_splits"] == 1.25
     assert content["notes"][-1] == "FVD of 16 videos: not comparable with FVD of 2,048."
     assert [*report.scalars()] == ["test/fvd_16/random-weights_seed_0_", "test/is/random-weights_seed_0_", "test/loss"]
 
@@ -100,7 +100,7 @@ def test_a_fingerprint_is_the_videos(tmp_path):
     first = SyntheticVideos(0, 4, 16, seed=0)
     assert of(first) == of(SyntheticVideos(0, 4, 16, seed=0))
     others = [SyntheticVideos(1, 4, 16, 0), SyntheticVideos(0, 5, 16, 0), SyntheticVideos(0, 4, 17, 0)]
-    others += [SyntheticVideos(0, 4, 16, seed=1), JoinedVideos([first, first]), FirstFrames(first, 6)]
+    others += [SyntheticVideos(0, 4, 16, seed=1), ConcatVideos([first, first]), FirstFrames(first, 6)]
     assert len({of(first), *map(of, others)}) == 1 + len(others)
 
     def save(name, pixel):

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
+from pvdm_lightning.convert.i3d import ORIGINAL_I3D
 from pvdm_lightning.errors import UserError
 from pvdm_lightning.metrics import C3D_MMACTION, C3D_UCF101, LPIPS_VGG16, STYLEGAN_V_I3D
-from pvdm_lightning.original.i3d import ORIGINAL_I3D
 
 ALL = [STYLEGAN_V_I3D, C3D_UCF101, C3D_MMACTION, LPIPS_VGG16, ORIGINAL_I3D]
 

@@ -2,8 +2,8 @@ import pytest
 import torch
 from einops import rearrange
 
-from pvdm_lightning.original import load_autoencoder
-from pvdm_lightning.triplane import Triplane, TriplaneShape
+from pvdm_lightning.convert import load_autoencoder
+from pvdm_lightning.models.triplane import Triplane, TriplaneShape
 
 TOLERANCE = 1e-4
 

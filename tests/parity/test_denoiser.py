@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from pvdm_lightning.original import load_denoiser
-from pvdm_lightning.triplane import TriplaneShape
+from pvdm_lightning.convert import load_denoiser
+from pvdm_lightning.models.triplane import TriplaneShape
 
 SHAPE = TriplaneShape(frames=16, height=32, width=32)
 

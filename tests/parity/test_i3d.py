@@ -1,9 +1,9 @@
 import pytest
 import torch
 
+from pvdm_lightning.convert.i3d import load_i3d
 from pvdm_lightning.metrics import FeatureStatistics, frechet_distance
 from pvdm_lightning.metrics.i3d import preprocess
-from pvdm_lightning.original.i3d import load_i3d
 
 
 @pytest.fixture(scope="module")

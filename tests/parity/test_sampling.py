@@ -5,9 +5,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from pvdm_lightning.diffusion import DDIMSampler, NoiseSchedule, denoising_loss, guided
-from pvdm_lightning.original import load_denoiser
-from pvdm_lightning.triplane import TriplaneShape
+from pvdm_lightning.convert import load_denoiser
+from pvdm_lightning.diffusion import DDIMSampler, NoiseSchedule, classifier_free_guidance, denoising_loss
+from pvdm_lightning.models.triplane import TriplaneShape
 
 HERE = Path(__file__).parent
 LATENT = (2, 4, 2048)
@@ -49,7 +49,7 @@ def run_of(sampling, name):
     sampler = DDIMSampler(NoiseSchedule(), settings["steps"], settings["eta"])
     generator = torch.Generator().manual_seed(description["draw_seed"])
     condition = recorded["cond"] if settings["conditional"] else None
-    return sampler, guided(model, settings["guidance_w"]), condition, generator, recorded[name]
+    return sampler, classifier_free_guidance(model, settings["guidance_w"]), condition, generator, recorded[name]
 
 
 @pytest.mark.parametrize("name", ["ddim_10_eta1", "ddim_10_eta1_cond"])
@@ -94,7 +94,7 @@ def steps_of(sampling, name):
     sampler, _, _, generator, recorded = run_of(sampling, name)
     states = load_file(HERE / "ddim_steps.safetensors")[name]
     z = torch.randn(LATENT, generator=generator)
-    for t, t_next, after in zip(sampler.times, [*sampler.times[1:], -1], [*states, recorded], strict=True):
+    for t, t_next, after in zip(sampler.timesteps, [*sampler.timesteps[1:], -1], [*states, recorded], strict=True):
         yield t, t_next, z, torch.randn(LATENT, generator=generator), after
         z = after
 
@@ -103,7 +103,7 @@ def stepping(sampling, name, model, t, t_next, fresh):
     """z -> z of the next step, by `model` and in its precision."""
     settings = sampling[0]["runs"][name]
     sampler, _, condition, _, _ = run_of(sampling, name)
-    denoise = guided(model, settings["guidance_w"])
+    denoise = classifier_free_guidance(model, settings["guidance_w"])
 
     def take(z):
         given = None if condition is None else condition.to(z.dtype)

@@ -6,12 +6,12 @@ import pytest
 import torch
 from lightning import Trainer
 
-from pvdm_lightning.autoencoder import VideoAutoencoder
-from pvdm_lightning.denoiser import TriplaneUNet
 from pvdm_lightning.errors import UserError
+from pvdm_lightning.models.autoencoder import VideoAutoencoder
+from pvdm_lightning.models.unet import TriplaneUNet
+from pvdm_lightning.random import make_generator
 from pvdm_lightning.training import FrozenAutoencoder, LatentDiffusionModule, LatentEncoder
-from pvdm_lightning.training.draws import generator_of
-from pvdm_lightning.training.latent_source import refuse_latents, refuse_other_latents
+from pvdm_lightning.training.latent_source import check_latents_match, check_pixels
 
 
 def autoencoder(seed=0, **how):
@@ -25,7 +25,7 @@ def module():
     unet = TriplaneUNet(base_channels=32, channel_multipliers=(1,), blocks_per_level=1, heads=2)
     module = LatentDiffusionModule(unet, conditional_probability=0.5)
     module.attach_autoencoder(FrozenAutoencoder(autoencoder()))
-    for parameter in module.average.network.parameters():  # the last layer starts at zero, and any input would do
+    for parameter in module.ema.network.parameters():  # the last layer starts at zero, and any input would do
         torch.nn.init.normal_(parameter, std=0.1)
     return module
 
@@ -48,7 +48,7 @@ def batches(module):
 def test_targets_and_conditions(module, batches):
     both = set()
     for key in range(6):
-        from_pixels, from_latents = (module._draw_latents(batch, generator_of(key)) for batch in batches)
+        from_pixels, from_latents = (module._draw_latents(batch, make_generator(key)) for batch in batches)
         for one, other in zip(from_pixels, from_latents):
             assert one.dtype == other.dtype
             assert torch.allclose(one, other, atol=1e-5)
@@ -99,7 +99,7 @@ def test_what_the_host_reads_stays_on_the_host(module, batches):
 
 
 def test_previews_decode(module, batches):
-    pixels, latents = (module.preview(batch, 1) for batch in batches)
+    pixels, latents = (module.sample_for_logging(batch, 1) for batch in batches)
     assert pixels["real"].shape == latents["real"].shape == (1, 3, 4, 16, 16)
     assert latents["real"].dtype == torch.uint8
     assert torch.equal(latents["real"], module.autoencoder.decode(batches[1]["clip"][:1]))
@@ -137,7 +137,7 @@ def test_the_fingerprint_is_that_of_what_the_autoencoder_computes():
         return FrozenAutoencoder(network).fingerprint()
 
     own = fingerprint(autoencoder())
-    assert own == fingerprint(autoencoder(checkpointing=True))
+    assert own == fingerprint(autoencoder(gradient_checkpointing=True))
     assert own != fingerprint(autoencoder(seed=1))
     touched = autoencoder()
     with torch.no_grad():
@@ -152,13 +152,13 @@ def test_refusals():
         root, autoencoder_fingerprint = "data/latents", FrozenAutoencoder(autoencoder()).fingerprint()
 
     trainer = SimpleNamespace(datamodule=CachedLatents())
-    refuse_other_latents(trainer, FrozenAutoencoder(autoencoder()))
+    check_latents_match(trainer, FrozenAutoencoder(autoencoder()))
     with pytest.raises(UserError) as caught:
-        refuse_other_latents(trainer, FrozenAutoencoder(autoencoder(seed=1)))
+        check_latents_match(trainer, FrozenAutoencoder(autoencoder(seed=1)))
     assert str(caught.value) == (
         "--data.root data/latents: holds latents of another autoencoder than the one this run decodes with. Run "
         "`pvdm encode` with this run's autoencoder into another folder, or give the autoencoder they are of."
     )
     with pytest.raises(UserError, match="^--data CachedLatents: gives latents, and stage one needs videos. Give the"):
-        refuse_latents(trainer)
-    refuse_latents(SimpleNamespace(datamodule=None))
+        check_pixels(trainer)
+    check_pixels(SimpleNamespace(datamodule=None))

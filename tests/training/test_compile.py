@@ -6,8 +6,8 @@ The backend that runs what was captured as it is: what is tested is the capturin
 import torch
 from torch._dynamo.utils import counters
 
-from pvdm_lightning.autoencoder import VideoAutoencoder
-from pvdm_lightning.denoiser import TriplaneUNet
+from pvdm_lightning.models.autoencoder import VideoAutoencoder
+from pvdm_lightning.models.unet import TriplaneUNet
 from pvdm_lightning.training import AutoencoderModule, FrozenAutoencoder, LatentDiffusionModule, LatentEncoder
 
 

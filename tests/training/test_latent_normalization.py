@@ -1,4 +1,4 @@
-"""Latents that stage two trains on: around 0 with deviation 1, and back."""
+"""Latents that stage two trains on: around 0 with std 1, and back."""
 
 import queue
 import threading
@@ -7,20 +7,20 @@ import pytest
 import torch
 from lightning import Trainer
 
-from pvdm_lightning.autoencoder import VideoAutoencoder
 from pvdm_lightning.data import Synthetic
-from pvdm_lightning.denoiser import TriplaneUNet
+from pvdm_lightning.models.autoencoder import VideoAutoencoder
+from pvdm_lightning.models.triplane import TriplaneShape
+from pvdm_lightning.models.unet import TriplaneUNet
+from pvdm_lightning.random import make_generator
 from pvdm_lightning.training import FrozenAutoencoder, LatentDiffusionModule, Sampling
-from pvdm_lightning.training.draws import generator_of
 from pvdm_lightning.training.latent_normalization import LatentNormalization
-from pvdm_lightning.triplane import TriplaneShape
 
 SHAPE = TriplaneShape(4, 3, 5)
 
 
 def offset_latents(count):
     """Another offset and scale for each channel and plane."""
-    noise = torch.randn(count, 2, SHAPE.num_tokens, generator=generator_of(0))
+    noise = torch.randn(count, 2, SHAPE.num_tokens, generator=make_generator(0))
     planes = noise.split(SHAPE.lengths, dim=2)
     return torch.cat([(i + 1) * 0.1 * plane + i - 0.5 for i, plane in enumerate(planes)], dim=2)
 
@@ -44,18 +44,18 @@ def test_processes_with_other_numbers_of_latents_measure_what_one_would():
     sums = [queue.Queue(), queue.Queue()]
 
     def measure(process, normalization, part):
-        def add_up(value):
+        def all_reduce(value):
             sums[1 - process].put(value)
             return value + sums[process].get(timeout=10)
 
-        normalization.measure(part, SHAPE, add_up)
+        normalization.measure(part, SHAPE, all_reduce)
 
     other = threading.Thread(target=measure, args=(0, LatentNormalization(2), latents[:13]))
     other.start()
     measure(1, shared, latents[13:])
     other.join()
     assert torch.allclose(shared.mean, whole.mean, atol=1e-6)
-    assert torch.allclose(shared.deviation, whole.deviation, atol=1e-6)
+    assert torch.allclose(shared.std, whole.std, atol=1e-6)
 
 
 def test_a_channel_that_hardly_varies_stays_small():
@@ -98,8 +98,8 @@ def test_a_run_measures_once_and_its_samples_are_in_pixels_again(module, tmp_pat
         alpha_bar = module.schedule.alpha_bar[t][:, None, None]
         return (z_t - alpha_bar.sqrt() * normal) / (1 - alpha_bar).sqrt()
 
-    again.average.network.forward = knowing
-    video = again.generate([0], Sampling(num_frames=4, num_sampling_steps=5))
+    again.ema.network.forward = knowing
+    video = again.generate([0], Sampling(num_frames=4, num_inference_steps=5))
     assert (video.int() - module.autoencoder.decode(z_0).int()).abs().max() <= 1
 
     trainer = Trainer(max_steps=3, enable_checkpointing=False, limit_val_batches=0, **quiet)

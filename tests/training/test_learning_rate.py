@@ -1,7 +1,7 @@
 import pytest
 
 from pvdm_lightning.errors import UserError
-from pvdm_lightning.training.learning_rate import refuse_decay_without_end, warmup_and_decay
+from pvdm_lightning.training.learning_rate import check_decay, warmup_and_decay
 
 
 def test_rises_then_stays_then_falls_to_zero() -> None:
@@ -20,7 +20,7 @@ def test_without_either_it_is_constant_even_in_a_run_without_end() -> None:
 
 
 def test_decay_needs_an_end() -> None:
-    refuse_decay_without_end(0, -1)
-    refuse_decay_without_end(10, 100)
+    check_decay(0, -1)
+    check_decay(10, 100)
     with pytest.raises(UserError, match=r"--model.decay_steps 10: .*Set --trainer.max_steps"):
-        refuse_decay_without_end(10, -1)
+        check_decay(10, -1)

@@ -4,16 +4,16 @@ import pytest
 import torch
 from lightning import Trainer
 
-from pvdm_lightning.autoencoder import VideoAutoencoder
-from pvdm_lightning.denoiser import TriplaneUNet
 from pvdm_lightning.diffusion import NoiseSchedule
 from pvdm_lightning.errors import UserError
+from pvdm_lightning.models.autoencoder import VideoAutoencoder
+from pvdm_lightning.models.triplane import TriplaneShape
+from pvdm_lightning.models.unet import TriplaneUNet
+from pvdm_lightning.random import make_generator
 from pvdm_lightning.training import AutoencoderModule, FrozenAutoencoder, LatentDiffusionModule, Sampling, sampling
 from pvdm_lightning.training.autoencoder_module import _pick, _psnr
-from pvdm_lightning.training.draws import generator_of
-from pvdm_lightning.training.ema import MovingAverage
-from pvdm_lightning.training.pixels import to_uint8, to_unit
-from pvdm_lightning.triplane import TriplaneShape
+from pvdm_lightning.training.ema import EMA
+from pvdm_lightning.training.pixels import to_signed_float, to_uint8
 
 
 def autoencoder():
@@ -31,9 +31,9 @@ def diffusion():
 
 def test_pixels_survive_the_way_in_and_out():
     pixels = torch.arange(256, dtype=torch.uint8)
-    assert torch.equal(to_uint8(to_unit(pixels)), pixels)
-    assert to_unit(pixels).min() == -1
-    assert to_unit(pixels).max() == 1
+    assert torch.equal(to_uint8(to_signed_float(pixels)), pixels)
+    assert to_signed_float(pixels).min() == -1
+    assert to_signed_float(pixels).max() == 1
     assert to_uint8(torch.tensor([-3.0, 3.0])).tolist() == [0, 255]
 
 
@@ -49,7 +49,7 @@ def test_one_frame_of_each_clip():
 
 def test_draws_differ_by_key_and_repeat():
     def draw(*key):
-        return torch.randn(4, generator=generator_of(*key))
+        return torch.randn(4, generator=make_generator(*key))
 
     assert torch.equal(draw(0, 1, 2), draw(0, 1, 2))
     for other in ((1, 1, 2), (0, 2, 2), (0, 1, 3), (0, 1)):
@@ -58,7 +58,7 @@ def test_draws_differ_by_key_and_repeat():
 
 def test_moving_average_against_the_formula():
     network = torch.nn.Linear(1, 1, bias=False)
-    average, expected = MovingAverage(network, 0.5), network.weight.item()
+    average, expected = EMA(network, 0.5), network.weight.item()
     for n, value in enumerate((3.0, -1.0, 7.0, 2.0), start=1):
         network.weight.data.fill_(value)
         average.update(network)
@@ -70,7 +70,7 @@ def test_moving_average_against_the_formula():
 
 def test_a_moving_average_that_is_loaded_goes_on_counting():
     network = torch.nn.Linear(1, 1)
-    average, other = MovingAverage(network), MovingAverage(network)
+    average, other = EMA(network), EMA(network)
     for _ in range(3):
         average.update(network)
     other.update(network)
@@ -106,7 +106,7 @@ def batch(count=4, paired=True):
 def test_conditions_are_the_latents_of_the_clips_before(diffusion):
     diffusion.conditional_probability = 1.0
     given = batch()
-    z_0, condition = diffusion._draw_latents(given, generator_of(0))
+    z_0, condition = diffusion._draw_latents(given, make_generator(0))
     assert torch.allclose(z_0, diffusion.autoencoder.encode(given["clip"]), atol=1e-6)
     assert torch.allclose(condition, diffusion.autoencoder.encode(given["previous"]), atol=1e-6)
 
@@ -114,7 +114,7 @@ def test_conditions_are_the_latents_of_the_clips_before(diffusion):
 def test_unconditional_targets_are_either_clip_of_a_pair(diffusion):
     diffusion.conditional_probability = 0.0
     given = batch(16)
-    z_0, condition = diffusion._draw_latents(given, generator_of(0))
+    z_0, condition = diffusion._draw_latents(given, make_generator(0))
     assert not condition.any()
     options = [diffusion.autoencoder.encode(given[name]) for name in ("clip", "previous")]
     chosen = [[torch.allclose(z, option[i], atol=1e-5) for option in options] for i, z in enumerate(z_0)]
@@ -125,13 +125,13 @@ def test_unconditional_targets_are_either_clip_of_a_pair(diffusion):
 def test_without_a_clip_before_there_is_no_condition(diffusion):
     diffusion.conditional_probability = 1.0
     given = batch(paired=False)
-    z_0, condition = diffusion._draw_latents(given, generator_of(0))
+    z_0, condition = diffusion._draw_latents(given, make_generator(0))
     assert not condition.any()
     assert torch.allclose(z_0, diffusion.autoencoder.encode(given["clip"]), atol=1e-6)
 
 
 def test_the_denoiser_takes_the_shape_of_its_autoencoder(diffusion):
-    assert diffusion.denoiser.latent_shape == diffusion.average.network.latent_shape == TriplaneShape(4, 2, 2)
+    assert diffusion.denoiser.latent_shape == diffusion.ema.network.latent_shape == TriplaneShape(4, 2, 2)
     assert not any(p.requires_grad for p in diffusion.autoencoder.parameters())
     diffusion.train()
     assert not diffusion.autoencoder.training
@@ -158,50 +158,52 @@ def test_modules_built_in_python_are_read_back(tmp_path, diffusion):
         FrozenAutoencoder.from_checkpoint(tmp_path / "LatentDiffusionModule.ckpt", "--flag")
 
 
-@pytest.mark.parametrize("prediction", ["noise", "velocity"])
-def test_samples_follow_what_the_network_predicts(prediction, tmp_path):
+@pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction"])
+def test_samples_follow_what_the_network_predicts(prediction_type, tmp_path):
     """A network that knows the latent of every video: samples are that latent, decoded; also from a checkpoint."""
     unet = TriplaneUNet(base_channels=32, channel_multipliers=(1,), blocks_per_level=1, heads=2)
-    module = LatentDiffusionModule(unet, prediction=prediction)
+    module = LatentDiffusionModule(unet, prediction_type=prediction_type)
     module.attach_autoencoder(FrozenAutoencoder(autoencoder()))
-    z_0 = torch.rand(1, 4, module.denoiser.latent_shape.num_tokens, generator=generator_of(0)) - 0.5
+    z_0 = torch.rand(1, 4, module.denoiser.latent_shape.num_tokens, generator=make_generator(0)) - 0.5
 
     def knowing(z_t, t, condition=None):
         alpha_bar = module.schedule.alpha_bar[t][:, None, None]
         noise = (z_t - alpha_bar.sqrt() * z_0) / (1 - alpha_bar).sqrt()
-        return noise if prediction == "noise" else module.schedule.velocity(z_0, noise, t)
+        return noise if prediction_type == "epsilon" else module.schedule.velocity(z_0, noise, t)
 
     path = tmp_path / "last.ckpt"
     trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
     trainer.strategy.connect(module)
     trainer.save_checkpoint(path)
     for one in (module, LatentDiffusionModule.load_from_checkpoint(path, map_location="cpu")):
-        one.average.network.forward = knowing
-        video = one.generate([0, 1], Sampling(num_frames=4, num_sampling_steps=5))
+        one.ema.network.forward = knowing
+        video = one.generate([0, 1], Sampling(num_frames=4, num_inference_steps=5))
         expected = one.autoencoder.decode(z_0)[0].int()
         assert (video.int() - expected).abs().max() <= 1
 
 
 def test_a_checkpoint_that_learned_another_prediction_is_refused(diffusion):
-    checkpoint = {"state_dict": diffusion.state_dict(), "hyper_parameters": {"prediction": "velocity"}}
+    checkpoint = {"state_dict": diffusion.state_dict(), "hyper_parameters": {"prediction_type": "v_prediction"}}
     checkpoint["autoencoder"] = diffusion.autoencoder.autoencoder.config
-    with pytest.raises(UserError, match=r"--model.prediction noise: .* predict velocity. Give velocity, or start"):
+    with pytest.raises(
+        UserError, match=r"--model.prediction_type epsilon: .* predict v_prediction. Give v_prediction, or start"
+    ):
         diffusion.on_load_checkpoint(checkpoint)
     checkpoint["hyper_parameters"] = {}  # of before there was a choice
     diffusion.on_load_checkpoint(checkpoint)
 
 
 def test_sampling_counts():
-    long = Sampling(num_frames=33, num_sampling_steps=100, num_sampling_steps_later=20)
+    long = Sampling(num_frames=33, num_inference_steps=100, num_inference_steps_later=20)
     assert long.num_clips(16) == 3
     assert Sampling().num_clips(16) == 1
     module = LatentDiffusionModule(TriplaneUNet(base_channels=32, channel_multipliers=(1,), heads=2))
     assert long.steps(module.schedule) == (100, 20)
-    assert Sampling(num_sampling_steps=50).steps(module.schedule) == (50, 50)
+    assert Sampling(num_inference_steps=50).steps(module.schedule) == (50, 50)
     assert Sampling(sampler="ddpm").steps(module.schedule) == (1000, 1000)
     short = NoiseSchedule(50)
     assert Sampling(sampler="ddpm").samplers(short)  # its steps are the schedule's, whatever the number for others
-    with pytest.raises(UserError, match="num_sampling_steps 100: is more than the 50 steps"):
+    with pytest.raises(UserError, match="num_inference_steps 100: is more than the 50 steps"):
         Sampling().samplers(short)
 
 
@@ -209,11 +211,11 @@ def test_videos_that_memory_cannot_hold(monkeypatch):
     available = sampling.available_memory()
     assert available is None or 0 < available < 2**50
     monkeypatch.setattr(sampling, "available_memory", lambda: 2**30)
-    Sampling(batch_size=100).refuse_what_memory_cannot_hold((16, 256, 256))
+    Sampling(batch_size=100).check_memory((16, 256, 256))
     with pytest.raises(UserError, match=r"--sampling.num_frames 16: a batch of 400 such videos of 256 x 256 pixels"):
-        Sampling(num_videos=400, batch_size=400).refuse_what_memory_cannot_hold((16, 256, 256))
+        Sampling(num_videos=400, batch_size=400).check_memory((16, 256, 256))
     monkeypatch.setattr(sampling, "available_memory", lambda: None)
-    Sampling(num_videos=400, batch_size=400).refuse_what_memory_cannot_hold((16, 256, 256))
+    Sampling(num_videos=400, batch_size=400).check_memory((16, 256, 256))
 
 
 @pytest.mark.parametrize(("kind", "power"), [("l1", 1), ("l2", 2)])

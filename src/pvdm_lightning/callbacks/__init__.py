@@ -1,9 +1,9 @@
 """What happens beside the training loop: pictures, files, figures."""
 
 from pvdm_lightning.callbacks.checkpoints import Checkpoints
+from pvdm_lightning.callbacks.data_config import SaveDataConfig
 from pvdm_lightning.callbacks.latent_cache_writer import LatentCacheWriter
 from pvdm_lightning.callbacks.prediction_writer import PredictionWriter
-from pvdm_lightning.callbacks.run_record import RunRecord
 from pvdm_lightning.callbacks.sampling_progress import SamplingProgress
 from pvdm_lightning.callbacks.throughput import Throughput
 from pvdm_lightning.callbacks.video_logger import VideoLogger
@@ -12,8 +12,8 @@ __all__ = [
     "Checkpoints",
     "LatentCacheWriter",
     "PredictionWriter",
-    "RunRecord",
     "SamplingProgress",
+    "SaveDataConfig",
     "Throughput",
     "VideoLogger",
 ]

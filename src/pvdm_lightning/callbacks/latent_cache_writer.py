@@ -8,7 +8,7 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
-from pvdm_lightning.data.latent_cache import DTYPES, shard_path, write_shard
+from pvdm_lightning.data.latents.latent_cache import DTYPES, shard_path, write_shard
 
 
 class LatentCacheWriter(Callback):

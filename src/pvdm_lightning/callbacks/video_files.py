@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from pvdm_lightning.whole_file import whole_file
+from pvdm_lightning.atomic_write import atomic_write
 
 
 def gif_bytes(video: Tensor, fps: float) -> bytes:
@@ -66,7 +66,7 @@ def write_video(video: Tensor, folder: Path, name: str, file_format: str, fps: f
     """Write a video so that a reader, or a killed run, never sees half of it; returns its path."""
     suffix, write = WRITERS[file_format]
     final = folder / f"{name}{suffix}"
-    with whole_file(final) as partial:
+    with atomic_write(final) as partial:
         write(video, partial, fps)
     return final
 

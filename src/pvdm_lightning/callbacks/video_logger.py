@@ -45,7 +45,7 @@ class VideoLogger(Callback):
             return
         # In the precision of the run, as validation_step itself.
         with torch.no_grad(), trainer.precision_plugin.val_step_context():
-            previews = pl_module.preview(batch, self.num_videos)  # type: ignore[operator]
+            previews = pl_module.sample_for_logging(batch, self.num_videos)  # type: ignore[operator]
         for name, videos in previews.items():
             strip = torch.cat(list(videos.cpu()), dim=3)  # [3 T H N*W]
             log_video(trainer.logger, f"val/{name}", strip, trainer.global_step, self.fps)

@@ -1,5 +1,6 @@
 """Data sets: videos of any kind, or latents of them -> batches of clips."""
 
+from pvdm_lightning.data.clips.video_dataset import ClipDataset, IndexedVideos, VideoSource
 from pvdm_lightning.data.datamodules import (
     UCF101,
     CachedLatents,
@@ -9,7 +10,6 @@ from pvdm_lightning.data.datamodules import (
     Synthetic,
     VideoFolder,
 )
-from pvdm_lightning.data.video_dataset import ClipDataset, IndexedVideos, VideoSource
 
 __all__ = [
     "UCF101",

@@ -1,12 +1,11 @@
 """Diffusion on latent sequences [B C L]: schedule, loss, guidance and samplers. Knows no network."""
 
 from pvdm_lightning.diffusion.denoise import Denoise
-from pvdm_lightning.diffusion.draws import normal
-from pvdm_lightning.diffusion.guidance import guided
+from pvdm_lightning.diffusion.guidance import classifier_free_guidance
 from pvdm_lightning.diffusion.long_video import sample_clips
 from pvdm_lightning.diffusion.loss import denoising_loss, draw_conditional
 from pvdm_lightning.diffusion.noise_schedule import NoiseSchedule
-from pvdm_lightning.diffusion.prediction import Prediction, predicting_noise
+from pvdm_lightning.diffusion.prediction_type import PredictionType, to_epsilon_prediction
 from pvdm_lightning.diffusion.samplers import DDIMSampler, DDPMSampler, DPMSolverSampler, Sampler
 
 __all__ = [
@@ -15,12 +14,11 @@ __all__ = [
     "DPMSolverSampler",
     "Denoise",
     "NoiseSchedule",
-    "Prediction",
+    "PredictionType",
     "Sampler",
+    "classifier_free_guidance",
     "denoising_loss",
     "draw_conditional",
-    "guided",
-    "normal",
-    "predicting_noise",
     "sample_clips",
+    "to_epsilon_prediction",
 ]

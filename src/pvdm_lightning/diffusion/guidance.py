@@ -6,7 +6,7 @@ from torch import Tensor
 from pvdm_lightning.diffusion.denoise import Denoise
 
 
-def guided(denoise: Denoise, weight: float) -> Denoise:
+def classifier_free_guidance(denoise: Denoise, weight: float) -> Denoise:
     """(1 + w) eps(z_t, c, t) - w eps(z_t, 0, t), both in one batch; where w or c is absent, `denoise` itself.
 
     Args:

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from torch import Tensor
 
 from pvdm_lightning.diffusion.denoise import Denoise
-from pvdm_lightning.diffusion.draws import Generators
 from pvdm_lightning.diffusion.samplers.sampler import Sampler
+from pvdm_lightning.random import Generators
 
 
 def sample_clips(

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from pvdm_lightning.diffusion.denoise import Denoise
 from pvdm_lightning.diffusion.noise_schedule import NoiseSchedule
-from pvdm_lightning.diffusion.prediction import Prediction
+from pvdm_lightning.diffusion.prediction_type import PredictionType
 
 
 def draw_conditional(has_previous: Tensor, probability: float, generator: torch.Generator | None = None) -> Tensor:
@@ -27,7 +27,7 @@ def denoising_loss(
     condition: Tensor | None,
     t: Tensor,
     noise: Tensor,
-    prediction: Prediction = "noise",
+    prediction_type: PredictionType = "epsilon",
 ) -> Tensor:
     """|eps - eps_theta(z_t, c, t)|^2, the mean over channels and tokens: [B].
 
@@ -35,14 +35,14 @@ def denoising_loss(
     lambda |eps - eps_theta(z_t^2, z_0^1, t)|^2 + (1 - lambda) |eps - eps_theta(z_t, 0, t)|^2.
 
     Args:
-        denoise: The network, which predicts what `prediction` says.
+        denoise: The network, which predicts what `prediction_type` says.
         schedule: The forward process.
         z_0: Clean latents [B C L].
         condition: Latents of the clips before [B C L], zeros for samples without one; None is zeros for all.
         t: Times, int64 [B].
         noise: eps [B C L], standard normal.
-        prediction: What takes the place of eps in the formula.
+        prediction_type: What takes the place of eps in the formula.
     """
-    target = noise if prediction == "noise" else schedule.velocity(z_0, noise, t)
+    target = noise if prediction_type == "epsilon" else schedule.velocity(z_0, noise, t)
     predicted = denoise(schedule.add_noise(z_0, noise, t), t, condition)
     return (predicted - target).square().mean(dim=(1, 2))

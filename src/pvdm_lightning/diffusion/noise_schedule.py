@@ -11,10 +11,10 @@ class NoiseSchedule(nn.Module):
     state dict, since they follow from the arguments.
 
     Args:
-        num_train_steps: T, steps of the forward process.
+        num_train_timesteps: T, steps of the forward process.
         beta_start: beta at t = 0.
         beta_end: beta at t = T - 1.
-        limit: Clean latents lie in [-limit, limit].
+        clip_range: Clean latents lie in [-clip_range, clip_range].
     """
 
     beta: Tensor
@@ -22,17 +22,17 @@ class NoiseSchedule(nn.Module):
 
     def __init__(
         self,
-        num_train_steps: int = 1000,
+        num_train_timesteps: int = 1000,
         beta_start: float = 0.0015,
         beta_end: float = 0.0195,
-        limit: float = 1.0,
+        clip_range: float = 1.0,
     ) -> None:
         super().__init__()
-        if num_train_steps < 1 or not 0 < beta_start <= beta_end < 1:
-            raise ValueError("a noise schedule needs num_train_steps >= 1 and 0 < beta_start <= beta_end < 1")
-        self.num_train_steps = num_train_steps
-        self.limit = limit
-        beta = torch.linspace(beta_start**0.5, beta_end**0.5, num_train_steps, dtype=torch.float64) ** 2
+        if num_train_timesteps < 1 or not 0 < beta_start <= beta_end < 1:
+            raise ValueError("a noise schedule needs num_train_timesteps >= 1 and 0 < beta_start <= beta_end < 1")
+        self.num_train_timesteps = num_train_timesteps
+        self.clip_range = clip_range
+        beta = torch.linspace(beta_start**0.5, beta_end**0.5, num_train_timesteps, dtype=torch.float64) ** 2
         self.register_buffer("beta", beta.float(), persistent=False)
         self.register_buffer("alpha_bar", (1 - beta).cumprod(0).float(), persistent=False)
 
@@ -55,18 +55,18 @@ class NoiseSchedule(nn.Module):
         """The z_0 that z_t [B C L] came from if its noise was `noise`, clamped to the range of latents."""
         alpha_bar = self.alpha_bar[t]
         z_0 = alpha_bar.rsqrt() * z_t - (1 / alpha_bar - 1).sqrt() * noise
-        return z_0.clamp(-self.limit, self.limit)
+        return z_0.clamp(-self.clip_range, self.clip_range)
 
-    def sampling_times(self, num_sampling_steps: int) -> list[int]:
+    def timesteps(self, num_inference_steps: int) -> list[int]:
         """The visited times, from T - 1 down: linspace(-1, T - 1, steps + 1) truncated, without the final -1.
 
         Raises:
-            ValueError: `num_sampling_steps` is not in 1..T.
+            ValueError: `num_inference_steps` is not in 1..T.
         """
-        if not 1 <= num_sampling_steps <= self.num_train_steps:
-            raise ValueError(f"num_sampling_steps is in 1..{self.num_train_steps}, got {num_sampling_steps}")
+        if not 1 <= num_inference_steps <= self.num_train_timesteps:
+            raise ValueError(f"num_inference_steps is in 1..{self.num_train_timesteps}, got {num_inference_steps}")
         # float32 and truncation as in the original: with float64 some times would differ by one.
-        times = torch.linspace(-1, self.num_train_steps - 1, num_sampling_steps + 1).int().tolist()
+        times = torch.linspace(-1, self.num_train_timesteps - 1, num_inference_steps + 1).int().tolist()
         return list(reversed(times))[:-1]
 
     def half_log_snr(self) -> Tensor:
@@ -74,22 +74,22 @@ class NoiseSchedule(nn.Module):
         alpha_bar = self.alpha_bar.cpu().double()
         return 0.5 * (alpha_bar.log() - (1 - alpha_bar).log())
 
-    def log_snr_times(self, num_sampling_steps: int) -> list[int]:
-        """`num_sampling_steps` distinct times from T - 1 down to 0, as evenly spaced in lambda as whole times can be.
+    def log_snr_timesteps(self, num_inference_steps: int) -> list[int]:
+        """`num_inference_steps` distinct times from T - 1 down to 0, as evenly spaced in lambda as whole times can be.
 
         Raises:
-            ValueError: `num_sampling_steps` is not in 1..T.
+            ValueError: `num_inference_steps` is not in 1..T.
         """
-        if not 1 <= num_sampling_steps <= self.num_train_steps:
-            raise ValueError(f"num_sampling_steps is in 1..{self.num_train_steps}, got {num_sampling_steps}")
+        if not 1 <= num_inference_steps <= self.num_train_timesteps:
+            raise ValueError(f"num_inference_steps is in 1..{self.num_train_timesteps}, got {num_inference_steps}")
         rising = self.half_log_snr().flip(0)
-        wanted = torch.linspace(float(rising[0]), float(rising[-1]), num_sampling_steps, dtype=torch.float64)
-        times = (self.num_train_steps - 1 - torch.searchsorted(rising, wanted).clamp(max=len(rising) - 1)).tolist()
+        wanted = torch.linspace(float(rising[0]), float(rising[-1]), num_inference_steps, dtype=torch.float64)
+        times = (self.num_train_timesteps - 1 - torch.searchsorted(rising, wanted).clamp(max=len(rising) - 1)).tolist()
         # lambda is steep near t = 0, where several wanted times fall on one: push them apart, from the end back, then
         # from the start on where that ran past T - 1.
-        for i in reversed(range(num_sampling_steps - 1)):
+        for i in reversed(range(num_inference_steps - 1)):
             times[i] = max(times[i], times[i + 1] + 1)
-        times[0] = self.num_train_steps - 1
-        for i in range(1, num_sampling_steps):
+        times[0] = self.num_train_timesteps - 1
+        for i in range(1, num_inference_steps):
             times[i] = min(times[i], times[i - 1] - 1)
         return times

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pvdm_lightning.evaluation.feature_networks import FoundNetworks, LeftOut
+from pvdm_lightning.evaluation.feature_networks import FoundNetworks, SkippedMetric
 from pvdm_lightning.evaluation.lengths import Lengths, Selection
 from pvdm_lightning.evaluation.processes import Processes
 from pvdm_lightning.evaluation.real_statistics import RealStatistics
-from pvdm_lightning.evaluation.report import Figure
+from pvdm_lightning.evaluation.report import MeasuredMetric
 from pvdm_lightning.metrics import FrechetVideoDistance, FrozenNetwork, VideoInceptionScore
 from pvdm_lightning.metrics.c3d import FRAMES as INCEPTION_FRAMES
 
@@ -22,7 +22,7 @@ Clips = Callable[[int], Iterable[Tensor]]
 
 
 class VideoDistances:
-    """The figures that compare generated with real videos.
+    """The metrics that compare generated with real videos.
 
     Args:
         lengths: What is measured.
@@ -75,7 +75,7 @@ class VideoDistances:
                 kept.keep(metric)
 
     def add_generated(self, videos: Tensor, numbers: Tensor, length: int) -> None:
-        """Add videos to the figures of one length.
+        """Add videos to the metrics of one length.
 
         Args:
             videos: uint8 [B 3 T H W], T at least `length`; their first frames are measured.
@@ -91,26 +91,28 @@ class VideoDistances:
                 for score in self.scores:
                     score.update(on_device[:, :, :INCEPTION_FRAMES], their_numbers)
 
-    def figures(self) -> tuple[list[Figure], list[LeftOut]]:
-        """The figures over all processes, and what could not be computed; all processes must call this."""
-        figures, left_out = [], []
+    def metrics(self) -> tuple[list[MeasuredMetric], list[SkippedMetric]]:
+        """The metrics over all processes, and what could not be computed; all processes must call this."""
+        metrics, skipped = [], []
         for selection, network, metric in self.fvd:
             real, generated = metric.real_statistics().count, metric.generated_statistics().count
             if min(real, generated) < 2:
                 reason = f"{real} real and {generated} generated videos; a covariance needs 2 or more."
-                left_out.append(LeftOut(f"{selection.name} ({network.name})", reason))
+                skipped.append(SkippedMetric(f"{selection.name} ({network.name})", reason))
                 continue
             value, meaning = metric.compute().item(), "lower is better, 0 at best"
-            figures.append(Figure(selection.name, selection.key, value, meaning, real, generated, network=network))
+            metrics.append(
+                MeasuredMetric(selection.name, selection.key, value, meaning, real, generated, network=network)
+            )
         for score in self.scores:
             with score.sync_context():
                 per_split = score.count.clone()
             count = int(per_split.sum())
             if (per_split < 1).any():
                 reason = f"{score.num_splits} splits need as many videos, there are {count}; ask for fewer splits."
-                left_out.append(LeftOut(f"IS ({score.classifier.name})", reason))
+                skipped.append(SkippedMetric(f"IS ({score.classifier.name})", reason))
                 continue
-            mean, deviation = score.compute()
+            mean, std = score.compute()
             meaning = f"higher is better, {score.classifier.num_outputs} at most"
-            figures.append(Figure("IS", "is", mean.item(), meaning, None, count, deviation.item(), score.classifier))
-        return figures, left_out
+            metrics.append(MeasuredMetric("IS", "is", mean.item(), meaning, None, count, std.item(), score.classifier))
+        return metrics, skipped

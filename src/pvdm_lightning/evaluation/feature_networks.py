@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from pvdm_lightning.convert import ORIGINAL_I3D
 from pvdm_lightning.metrics import C3D_MMACTION, C3D_UCF101, LPIPS_VGG16, STYLEGAN_V_I3D, FrozenNetwork
 from pvdm_lightning.metrics.published_network import PublishedNetwork
-from pvdm_lightning.original import ORIGINAL_I3D
 
 
-class LeftOut(NamedTuple):
-    """A figure that was not measured."""
+class SkippedMetric(NamedTuple):
+    """A metric that was not measured."""
 
     name: str
     reason: str
@@ -23,21 +23,21 @@ class FoundNetworks:
     """The networks that are there, opened.
 
     Attributes:
-        i3d: Feature networks of FVD; each gives figures of its own.
+        i3d: Feature networks of FVD; each gives metrics of its own.
         c3d: Classifiers of the Inception Score, likewise.
         lpips: Distance of LPIPS.
-        left_out: What cannot be measured for want of a file, with the line that says where it goes.
+        skipped: What cannot be measured for want of a file, with the line that says where it goes.
     """
 
     i3d: Sequence[FrozenNetwork] = ()
     c3d: Sequence[FrozenNetwork] = ()
     lpips: FrozenNetwork | None = None
-    left_out: Sequence[LeftOut] = ()
+    skipped: Sequence[SkippedMetric] = ()
 
 
 @dataclass(frozen=True)
 class FeatureNetworks:
-    """Files of the networks that measure. A file left out is looked for in the cache folder; without it, its figures
+    """Files of the networks that measure. A file left out is looked for in the cache folder; without it, its metrics
     are left out.
 
     Args:
@@ -55,7 +55,7 @@ class FeatureNetworks:
     lpips: str | None = None
 
     def find(self, fvd: str = "", inception_score: bool = False, lpips: bool = False) -> FoundNetworks:
-        """Open what the figures asked for need, before any long work.
+        """Open what the metrics asked for need, before any long work.
 
         Args:
             fvd: Name of the Frechet distance ("FVD", "R-FVD"); "" for none.
@@ -65,14 +65,14 @@ class FeatureNetworks:
         Raises:
             UserError: A file given is missing or is not the network's.
         """
-        left_out: list[LeftOut] = []
+        skipped: list[SkippedMetric] = []
 
         def found(name: str, *wanted: tuple[PublishedNetwork, str]) -> list[FrozenNetwork]:
             networks = []
             for published, option in wanted:
                 network = published.find(getattr(self, option), f"--metrics.{option}")
                 if network is None:
-                    left_out.append(LeftOut(f"{name} ({published.name})", published.remedy(f"--metrics.{option}")))
+                    skipped.append(SkippedMetric(f"{name} ({published.name})", published.remedy(f"--metrics.{option}")))
                 else:
                     networks.append(network)
             return networks
@@ -80,4 +80,4 @@ class FeatureNetworks:
         i3d = found(fvd, (ORIGINAL_I3D, "i3d"), (STYLEGAN_V_I3D, "i3d_stylegan_v")) if fvd else []
         c3d = found("IS", (C3D_UCF101, "c3d"), (C3D_MMACTION, "c3d_mmaction")) if inception_score else []
         distance = found("LPIPS", (LPIPS_VGG16, "lpips")) if lpips else []
-        return FoundNetworks(i3d, c3d, distance[0] if distance else None, left_out)
+        return FoundNetworks(i3d, c3d, distance[0] if distance else None, skipped)

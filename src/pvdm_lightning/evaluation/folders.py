@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from pvdm_lightning.data.clip_loader import ClipLoader, Failures, ReferenceSampler
-from pvdm_lightning.data.video_dataset import ClipDataset
-from pvdm_lightning.data.video_index import num_cores
-from pvdm_lightning.data.windows import Windows
+from pvdm_lightning.data.clips.clip_loader import BrokenVideos, ClipLoader, ReferenceSampler
+from pvdm_lightning.data.clips.video_dataset import ClipDataset
+from pvdm_lightning.data.clips.windows import Windows
+from pvdm_lightning.data.videos.video_index import num_cores
 from pvdm_lightning.errors import UserError
 from pvdm_lightning.evaluation.distances import AT_ONCE, VideoDistances
 from pvdm_lightning.evaluation.feature_networks import FoundNetworks
@@ -82,7 +82,8 @@ def measure_folders(
     }
     records = {f"{side}_{length}": _record(dataset, protocol) for (side, length), dataset in clips.items()}
     failures = {
-        side: Failures(known=0, total=len(folder.source.lengths), max_fraction=1.0) for side, folder in folders.items()
+        side: BrokenVideos(known=0, total=len(folder.source.lengths), max_fraction=1.0)
+        for side, folder in folders.items()
     }
     distances = VideoDistances(lengths, networks, protocol.inception_splits, device, Processes())
     distances.add_real(
@@ -92,7 +93,7 @@ def measure_folders(
     for length in lengths.used:
         for clip, numbers in _batches(clips["generated", length], protocol, "generated", failures["generated"]):
             distances.add_generated(clip, numbers, length)
-    figures, impossible = distances.figures()
+    metrics, skipped = distances.metrics()
     notes = [note for folder in folders.values() for note in folder.notes]
     for side, broken in failures.items():
         if broken.reasons:
@@ -114,8 +115,8 @@ def measure_folders(
             "networks": [network_record(network) for network in (*networks.i3d, *networks.c3d)],
             "versions": versions(),
         },
-        figures=figures,
-        left_out=[*networks.left_out, *lengths.left_out, *impossible],
+        metrics=metrics,
+        skipped=[*networks.skipped, *lengths.skipped, *skipped],
         notes=notes,
     )
 
@@ -159,7 +160,7 @@ def _record(dataset: ClipDataset, protocol: FolderProtocol) -> dict[str, Any]:
 
 
 def _batches(
-    dataset: ClipDataset, protocol: FolderProtocol, side: str, failures: Failures
+    dataset: ClipDataset, protocol: FolderProtocol, side: str, failures: BrokenVideos
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Clips uint8 [B 3 T H W], and the numbers of their videos among those that were chosen, int64 [B]."""
     count = protocol.num_videos or len(dataset)

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pvdm_lightning.atomic_write import atomic_write
 from pvdm_lightning.errors import UserError
 from pvdm_lightning.evaluation.protocol import protocol_hash
 from pvdm_lightning.evaluation.report import write_json
-from pvdm_lightning.whole_file import whole_file
 
 _NAME = re.compile(r"video_(\d+)\.npy")
 
@@ -64,7 +64,7 @@ class GeneratedVideos:
 
     def write(self, number: int, video: Tensor) -> None:
         """Keep a video uint8 [3 T H W]; a process that dies leaves no half file."""
-        with whole_file(self._path(number)) as partial, partial.open("wb") as file:
+        with atomic_write(self._path(number)) as partial, partial.open("wb") as file:
             np.save(file, video.permute(1, 2, 3, 0).contiguous().cpu().numpy())
 
     def read(self, number: int) -> Tensor:

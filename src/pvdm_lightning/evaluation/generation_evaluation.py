@@ -13,20 +13,20 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from pvdm_lightning.errors import UserError, refuse_unwritable
+from pvdm_lightning.errors import UserError, check_writable
 from pvdm_lightning.evaluation.distances import AT_ONCE, VideoDistances
-from pvdm_lightning.evaluation.feature_networks import FoundNetworks, LeftOut
+from pvdm_lightning.evaluation.feature_networks import FoundNetworks, SkippedMetric
 from pvdm_lightning.evaluation.generated_videos import GeneratedVideos
 from pvdm_lightning.evaluation.lengths import Lengths, choose_lengths
 from pvdm_lightning.evaluation.options import SPLITS, USUAL_COUNT, Evaluation
 from pvdm_lightning.evaluation.processes import Processes
 from pvdm_lightning.evaluation.protocol import clips_record, network_record, versions
-from pvdm_lightning.evaluation.report import Figure, Report
+from pvdm_lightning.evaluation.report import MeasuredMetric, Report
 from pvdm_lightning.evaluation.trained_model import (
     TrainedModel,
+    check_world_size,
     data_record,
     publish,
-    refuse_what_cannot_be_shared,
 )
 from pvdm_lightning.training import LatentDiffusionModule, Sampling
 
@@ -50,7 +50,7 @@ class GenerationEvaluation(Callback):
         self, evaluation: Evaluation, sampling: Sampling, networks: FoundNetworks, model: TrainedModel
     ) -> None:
         self.evaluation, self.sampling, self.networks, self.model = evaluation, sampling, networks, model
-        self.left_out = list(networks.left_out)
+        self.skipped = list(networks.skipped)
         self.count = evaluation.num_videos or USUAL_COUNT
         self.split = evaluation.split or "train"
         self.lengths = Lengths([], None, [])
@@ -63,14 +63,14 @@ class GenerationEvaluation(Callback):
         assert isinstance(pl_module, LatentDiffusionModule)
         self._progress = trainer.progress_bar_callback is not None and trainer.is_global_zero
         data = trainer.datamodule  # type: ignore[attr-defined]
-        refuse_what_cannot_be_shared(trainer, len(data.test_dataset()))
+        check_world_size(trainer, len(data.test_dataset()))
         self._choose_lengths(data, pl_module.clip_shape[0])
-        refuse_unwritable("--evaluation.dir", self.evaluation.dir, Path(self.evaluation.dir))
+        check_writable("--evaluation.dir", self.evaluation.dir, Path(self.evaluation.dir))
         if not self.lengths.used:
             return
         self.sampling = replace(self.sampling, num_videos=self.count, num_frames=self.lengths.used[-1])
         self.sampling.samplers(pl_module.schedule)
-        self.sampling.refuse_what_memory_cannot_hold(pl_module.clip_shape)
+        self.sampling.check_memory(pl_module.clip_shape)
         self.videos = GeneratedVideos(Path(self.evaluation.dir), self._generation(trainer, pl_module))
         if trainer.is_global_zero:
             _, height, width = pl_module.clip_shape
@@ -90,11 +90,11 @@ class GenerationEvaluation(Callback):
             problem = f"no {self.split} video has {dataset.windows.clip_span} frames, the longest one has {longest}"
             if self.evaluation.frames is not None:
                 raise UserError("--evaluation.frames", wanted, problem, f"Leave {length} out.")
-            self.left_out.append(LeftOut(f"FVD {length}", f"{problem}."))
+            self.skipped.append(SkippedMetric(f"FVD {length}", f"{problem}."))
         if measured and (self.networks.i3d or self.networks.c3d):
             splits = self.evaluation.inception_splits
             self.lengths = choose_lengths(measured, self.evaluation.frame_step, bool(self.networks.c3d and splits))
-            self.left_out += self.lengths.left_out
+            self.skipped += self.lengths.skipped
             if not self.networks.i3d:
                 self.lengths = replace(self.lengths, selections=[])
         if not self.lengths.used:
@@ -105,12 +105,12 @@ class GenerationEvaluation(Callback):
         sampling, (first, later) = self.sampling, self.sampling.steps(module.schedule)
         return {
             "model": self.model.record(),
-            "ema": {"decay": module.average.decay},
+            "ema": {"decay": module.ema.decay},
             "sampler": sampling.sampler,
             "steps_first_clip": first,
             "steps_later_clips": later,
             "eta": sampling.eta if sampling.sampler == "ddim" else None,
-            "guidance": sampling.guidance,
+            "guidance_scale": sampling.guidance_scale,
             "seed": sampling.seed,
             "frames": sampling.num_frames,
             "precision": trainer.precision,
@@ -119,10 +119,10 @@ class GenerationEvaluation(Callback):
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, LatentDiffusionModule)
         meaning = (
-            f"error of the {pl_module.prediction} on test clips; lower is better, between checkpoints of one model"
+            f"error of the {pl_module.prediction_type} on test clips; lower is better, between checkpoints of one model"
         )
-        figures = [
-            Figure(
+        metrics = [
+            MeasuredMetric(
                 name, key, float(trainer.callback_metrics[f"test/{key}"]), meaning, real=pl_module.num_evaluated[key]
             )
             for name, key in (("loss", "loss"), ("loss, next clip", "loss_next_clip"))
@@ -132,8 +132,8 @@ class GenerationEvaluation(Callback):
         if self.videos is not None:
             with trainer.precision_plugin.test_step_context():
                 self._generate(self.videos, pl_module, processes)
-            figures = self._measure(self.videos, trainer, pl_module, processes) + figures
-        publish(self._report(figures, trainer, pl_module), trainer, Path(self.evaluation.dir), self.model)
+            metrics = self._measure(self.videos, trainer, pl_module, processes) + metrics
+        publish(self._report(metrics, trainer, pl_module), trainer, Path(self.evaluation.dir), self.model)
 
     def _generate(self, videos: GeneratedVideos, module: LatentDiffusionModule, processes: Processes) -> None:
         missing = processes.broadcast(videos.missing(self.count) if processes.is_first else None)
@@ -154,7 +154,7 @@ class GenerationEvaluation(Callback):
 
     def _measure(
         self, videos: GeneratedVideos, trainer: Trainer, module: LatentDiffusionModule, processes: Processes
-    ) -> list[Figure]:
+    ) -> list[MeasuredMetric]:
         data = trainer.datamodule  # type: ignore[attr-defined]
         distances = VideoDistances(
             self.lengths, self.networks, self.evaluation.inception_splits, module.device, processes
@@ -175,9 +175,9 @@ class GenerationEvaluation(Callback):
                 batch = torch.stack([videos.read(number) for number in numbers.tolist()])
                 for length in self.lengths.used:
                     distances.add_generated(batch, numbers, length)
-        figures, impossible = distances.figures()
-        self.left_out += impossible
-        return figures
+        metrics, skipped = distances.metrics()
+        self.skipped += skipped
+        return metrics
 
     def _clips_of(self, data: Any, length: int, processes: Processes) -> dict[str, Any]:
         """Which real clips of a length; the first process looks at them."""
@@ -186,7 +186,7 @@ class GenerationEvaluation(Callback):
         clips = clips_record(data.reference_dataset(SPLITS[self.split], length))
         return processes.broadcast({**clips, "count": self.count})
 
-    def _report(self, figures: list[Figure], trainer: Trainer, module: LatentDiffusionModule) -> Report:
+    def _report(self, metrics: list[MeasuredMetric], trainer: Trainer, module: LatentDiffusionModule) -> Report:
         data = trainer.datamodule  # type: ignore[attr-defined]
         for one in self._clips.values():
             if one["usable_videos"] < self.count:
@@ -194,7 +194,7 @@ class GenerationEvaluation(Callback):
                 self._notes.append(f"the {clips_of} come from {one['usable_videos']:,} videos.")
         generation = self._generation(trainer, module) if self.videos is not None else {"model": self.model.record()}
         if self.videos is not None:
-            generation["ema"]["updates"] = int(module.average.num_updates)
+            generation["ema"]["updates"] = int(module.ema.num_updates)
         return Report(
             title=f"Samples of {self.model.path.name}, step {self.model.global_step}, against "
             f"{type(data).__name__} {self.split} split",
@@ -204,7 +204,7 @@ class GenerationEvaluation(Callback):
                 "data": data_record(data, self.split),
                 "real_clips": list(self._clips.values()),
                 "count": self.count if self.videos is not None else 0,
-                "loss": {"split": "test", "clips": module.num_evaluated, "prediction": module.prediction},
+                "loss": {"split": "test", "clips": module.num_evaluated, "prediction_type": module.prediction_type},
                 "measured": [
                     {"frames": one.num_frames, "frame_step": one.frame_step, "of": one.length}
                     for one in self.lengths.selections
@@ -213,7 +213,7 @@ class GenerationEvaluation(Callback):
                 "networks": [network_record(network) for network in (*self.networks.i3d, *self.networks.c3d)],
                 "versions": versions(),
             },
-            figures=figures,
-            left_out=self.left_out,
+            metrics=metrics,
+            skipped=self.skipped,
             notes=self._notes,
         )

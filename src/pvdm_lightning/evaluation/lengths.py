@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pvdm_lightning.evaluation.feature_networks import LeftOut
+from pvdm_lightning.evaluation.feature_networks import SkippedMetric
 from pvdm_lightning.metrics.c3d import FRAMES as INCEPTION_FRAMES
 from pvdm_lightning.metrics.i3d import MIN_FRAMES
 
@@ -42,12 +42,12 @@ class Lengths:
     Attributes:
         selections: Of FVD.
         inception: Length of the videos whose first 16 frames the Inception Score sees; None without one.
-        left_out: What was wanted, but is not possible.
+        skipped: What was wanted, but is not possible.
     """
 
     selections: Sequence[Selection]
     inception: int | None
-    left_out: Sequence[LeftOut]
+    skipped: Sequence[SkippedMetric]
 
     @property
     def used(self) -> list[int]:
@@ -63,17 +63,17 @@ def choose_lengths(frames: Sequence[int], frame_step: int, inception_score: bool
         frame_step: Of the subsampled FVD, taken at the longest length if 9 frames or more remain; 1 for none.
         inception_score: Whether one is wanted.
     """
-    left_out = []
+    skipped = []
     selections = []
     for length in sorted(set(frames)):
         if length >= MIN_FRAMES:
             selections.append(Selection(length, length))
         else:
-            left_out.append(LeftOut(f"FVD {length}", f"I3D needs {MIN_FRAMES} frames or more."))
+            skipped.append(SkippedMetric(f"FVD {length}", f"I3D needs {MIN_FRAMES} frames or more."))
     longest = max(frames)
     if frame_step > 1 and longest // frame_step >= MIN_FRAMES:
         selections.append(Selection(longest, longest // frame_step, frame_step))
     inception = min((length for length in frames if length >= INCEPTION_FRAMES), default=None)
     if inception_score and inception is None:
-        left_out.append(LeftOut("IS", f"C3D needs {INCEPTION_FRAMES} frames, the longest videos have {longest}."))
-    return Lengths(selections, inception if inception_score else None, left_out)
+        skipped.append(SkippedMetric("IS", f"C3D needs {INCEPTION_FRAMES} frames, the longest videos have {longest}."))
+    return Lengths(selections, inception if inception_score else None, skipped)

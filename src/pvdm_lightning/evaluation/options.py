@@ -8,7 +8,7 @@ from typing import Literal
 from pvdm_lightning.errors import UserError
 
 USUAL_COUNT = 2048
-"""Videos a side in the protocol of StyleGAN-V, which FVD figures of the literature follow."""
+"""Videos a side in the protocol of StyleGAN-V, which FVD metrics of the literature follow."""
 
 SPLITS = {"train": "train", "test": "val", "all": "all"}
 """What the option calls a split -> what data modules call it."""
@@ -36,10 +36,10 @@ class Evaluation:
     dir: str = "evaluation"
 
     def __post_init__(self) -> None:
-        refuse_wrong_counts("--evaluation.", self.num_videos, self.frames, self.frame_step, self.inception_splits)
+        check_counts("--evaluation.", self.num_videos, self.frames, self.frame_step, self.inception_splits)
 
 
-def refuse_wrong_counts(
+def check_counts(
     prefix: str, num_videos: int | None, frames: list[int] | None, frame_step: int, inception_splits: int
 ) -> None:
     """Raise the `UserError` for a count that nothing can be measured with; flags start with `prefix`."""

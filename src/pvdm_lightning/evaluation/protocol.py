@@ -1,4 +1,4 @@
-"""The protocol: what a figure depends on, in plain values."""
+"""The protocol: what a metric depends on, in plain values."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from importlib import metadata
 from typing import Any
 
-from pvdm_lightning.data.video_dataset import ClipDataset
-from pvdm_lightning.data.video_info import DecodeError
+from pvdm_lightning.data.clips.video_dataset import ClipDataset
+from pvdm_lightning.data.videos.video_info import DecodeError
 from pvdm_lightning.metrics import FrozenNetwork
 
 CROP = "centre crop to the aspect of the resolution, then antialiased bilinear resize, in uint8"
@@ -18,7 +18,7 @@ _PACKAGES = ("pvdm-lightning", "torch", "torchvision", "lightning", "torchmetric
 
 
 def versions() -> dict[str, str]:
-    """Of Python and of the packages that figures depend on."""
+    """Of Python and of the packages that metrics depend on."""
     found = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:

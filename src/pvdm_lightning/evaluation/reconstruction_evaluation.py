@@ -10,20 +10,20 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
-from pvdm_lightning.errors import UserError, refuse_unwritable
+from pvdm_lightning.errors import UserError, check_writable
 from pvdm_lightning.evaluation.distances import AT_ONCE
-from pvdm_lightning.evaluation.feature_networks import FoundNetworks, LeftOut
+from pvdm_lightning.evaluation.feature_networks import FoundNetworks, SkippedMetric
 from pvdm_lightning.evaluation.lengths import choose_lengths
 from pvdm_lightning.evaluation.options import SPLITS, Evaluation
 from pvdm_lightning.evaluation.processes import Processes
 from pvdm_lightning.evaluation.protocol import clips_record, network_record, versions
 from pvdm_lightning.evaluation.real_statistics import RealStatistics
-from pvdm_lightning.evaluation.report import Figure, Report
+from pvdm_lightning.evaluation.report import MeasuredMetric, Report
 from pvdm_lightning.evaluation.trained_model import (
     TrainedModel,
+    check_world_size,
     data_record,
     publish,
-    refuse_what_cannot_be_shared,
 )
 from pvdm_lightning.metrics import FrechetVideoDistance, MeanOverVideos, VideoLPIPS, VideoPSNR, VideoSSIM
 
@@ -41,7 +41,7 @@ class ReconstructionEvaluation(Callback):
 
     def __init__(self, evaluation: Evaluation, networks: FoundNetworks, model: TrainedModel) -> None:
         self.evaluation, self.networks, self.model = evaluation, networks, model
-        self.left_out = list(networks.left_out)
+        self.skipped = list(networks.skipped)
         self.clips: dict[str, Any] = {}
         self.means: list[tuple[str, str, MeanOverVideos]] = []
         self.distances: list[tuple[RealStatistics, bool, FrechetVideoDistance]] = []
@@ -54,8 +54,8 @@ class ReconstructionEvaluation(Callback):
             problem = f"the {self.evaluation.split or 'test'} split has {usable:,} videos that are long enough"
             raise UserError("--evaluation.num_videos", wanted, problem, "Give at most those, or leave it out for all.")
         data.test_clips = wanted
-        refuse_what_cannot_be_shared(trainer, wanted or usable)
-        refuse_unwritable("--evaluation.dir", self.evaluation.dir, Path(self.evaluation.dir))
+        check_world_size(trainer, wanted or usable)
+        check_writable("--evaluation.dir", self.evaluation.dir, Path(self.evaluation.dir))
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         device, processes = pl_module.device, Processes.of(trainer)
@@ -71,12 +71,12 @@ class ReconstructionEvaluation(Callback):
         self.clips = processes.broadcast(record)
         lengths = choose_lengths([self.clips["frames"]], frame_step=1, inception_score=False)
         if self.networks.i3d:
-            self.left_out += [LeftOut(f"R-{name}", reason) for name, reason in lengths.left_out]
+            self.skipped += [SkippedMetric(f"R-{name}", reason) for name, reason in lengths.skipped]
         for selection in lengths.selections:
             for network in self.networks.i3d:
                 metric = FrechetVideoDistance(network, selection.num_frames).to(device)
                 kept = RealStatistics(self.clips, selection, network, processes)
-                # All real clips beside some of the reconstructions would be another figure than one of both.
+                # All real clips beside some of the reconstructions would be another metric than one of both.
                 known = _is_unlimited(trainer) and kept.give_to(metric)
                 self.distances.append((kept, known, metric))
 
@@ -98,7 +98,7 @@ class ReconstructionEvaluation(Callback):
                     distance.update(theirs, real=True)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        figures = []
+        metrics = []
         for kept, known, distance in self.distances:
             if not known:
                 kept.keep(distance)
@@ -106,18 +106,18 @@ class ReconstructionEvaluation(Callback):
             network, name = distance.network, f"R-FVD {distance.num_frames}"
             if min(real, generated) < 2:
                 reason = f"{generated} videos; a covariance needs 2 or more."
-                self.left_out.append(LeftOut(f"{name} ({network.name})", reason))
+                self.skipped.append(SkippedMetric(f"{name} ({network.name})", reason))
                 continue
             value = distance.compute().item()
-            figure = Figure(
+            metric = MeasuredMetric(
                 name, "r_fvd", value, "lower is better, 0 at best", real=real, generated=generated, network=network
             )
-            figures.append(figure)
+            metrics.append(metric)
         for name, meaning, mean in self.means:
             with mean.sync_context():
                 count = int(mean.count)
-            figure = Figure(name, name.lower(), mean.compute().item(), meaning, real=count, generated=count)
-            figures.append(replace(figure, network=self.networks.lpips) if name == "LPIPS" else figure)
+            metric = MeasuredMetric(name, name.lower(), mean.compute().item(), meaning, real=count, generated=count)
+            metrics.append(replace(metric, network=self.networks.lpips) if name == "LPIPS" else metric)
         split = self.evaluation.split or "test"
         report = Report(
             title=f"Reconstructions of {self.model.path.name}, step {self.model.global_step}, "
@@ -127,7 +127,7 @@ class ReconstructionEvaluation(Callback):
                 "model": self.model.record(),
                 "data": data_record(trainer.datamodule, split),  # type: ignore[attr-defined]
                 "clips": self.clips,
-                "count": figures[-1].generated if figures else 0,
+                "count": metrics[-1].generated if metrics else 0,
                 "precision": trainer.precision,
                 "networks": [
                     network_record(network)
@@ -135,8 +135,8 @@ class ReconstructionEvaluation(Callback):
                 ],
                 "versions": versions(),
             },
-            figures=figures,
-            left_out=self.left_out,
+            metrics=metrics,
+            skipped=self.skipped,
         )
         publish(report, trainer, Path(self.evaluation.dir), self.model)
 

@@ -1,4 +1,4 @@
-"""What an evaluation says: figures with their protocol, as a table, as JSON and as scalars of a dashboard."""
+"""What an evaluation says: metrics with their protocol, as a table, as JSON and as scalars of a dashboard."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pvdm_lightning.evaluation.feature_networks import LeftOut
+from pvdm_lightning.atomic_write import atomic_write
+from pvdm_lightning.evaluation.feature_networks import SkippedMetric
 from pvdm_lightning.evaluation.options import USUAL_COUNT
 from pvdm_lightning.evaluation.protocol import network_record, protocol_hash
 from pvdm_lightning.metrics import FrozenNetwork
-from pvdm_lightning.whole_file import whole_file
 
 
 @dataclass(frozen=True)
-class Figure:
+class MeasuredMetric:
     """One measured value.
 
     Attributes:
         name: As people read it, e.g. ``FVD 16``.
         key: As programs read it, e.g. ``fvd_16``.
-        value: The figure.
+        value: The metric.
         meaning: Which direction is better, and units.
         real: Real videos it was measured on, if any.
         generated: Generated (or reconstructed) ones.
@@ -46,7 +46,7 @@ class Figure:
         return f"test/{self.key}" + (f"/{re.sub(r'[^a-zA-Z0-9.-]+', '_', self.network.name)}" if self.network else "")
 
     def small_count(self) -> str | None:
-        """The warning that a figure of few videos needs, if it is a distribution's and they are few."""
+        """The warning that a metric of few videos needs, if it is a distribution's and they are few."""
         counts = [count for count in (self.real, self.generated) if count is not None]
         if self.network is None or not self.key.startswith(("fvd", "r_fvd", "is")) or min(counts) >= USUAL_COUNT:
             return None
@@ -56,67 +56,67 @@ class Figure:
 
 @dataclass
 class Report:
-    """All figures of an evaluation.
+    """All metrics of an evaluation.
 
     Attributes:
         title: What was evaluated, for the table's head.
-        protocol: Everything that shapes the figures, JSON-able.
-        figures: Measured.
-        left_out: Not measured, and why.
-        notes: What a reader must know beside the figures.
+        protocol: Everything that shapes the metrics, JSON-able.
+        metrics: Measured.
+        skipped: Not measured, and why.
+        notes: What a reader must know beside the metrics.
     """
 
     title: str
     protocol: dict[str, Any]
-    figures: list[Figure] = field(default_factory=list)
-    left_out: list[LeftOut] = field(default_factory=list)
+    metrics: list[MeasuredMetric] = field(default_factory=list)
+    skipped: list[SkippedMetric] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def table(self) -> str:
         """Plain text, columns aligned."""
-        rows = [("figure", "value", "real", "generated", "network", "meaning")]
+        rows = [("metric", "value", "real", "generated", "network", "meaning")]
         rows += [
             (
-                figure.name,
-                f"{figure.value:.4g}" if abs(figure.value) < 1 else f"{figure.value:.2f}",
-                _count(figure.real),
-                _count(figure.generated),
-                figure.network.name if figure.network else "-",
-                figure.meaning + (f"; deviation over splits {figure.spread:.2f}" if figure.spread is not None else ""),
+                metric.name,
+                f"{metric.value:.4g}" if abs(metric.value) < 1 else f"{metric.value:.2f}",
+                _count(metric.real),
+                _count(metric.generated),
+                metric.network.name if metric.network else "-",
+                metric.meaning + (f"; std over splits {metric.spread:.2f}" if metric.spread is not None else ""),
             )
-            for figure in self.figures
+            for metric in self.metrics
         ]
         lines = [self.title, "", *_aligned(rows), ""]
-        lines += [f"left out: {name}: {reason}" for name, reason in self.left_out]
+        lines += [f"left out: {name}: {reason}" for name, reason in self.skipped]
         lines += [f"note: {note}" for note in self.all_notes()]
         return "\n".join(lines) + "\n"
 
     def all_notes(self) -> list[str]:
-        """The notes, and a warning for each kind of figure that was measured on few videos."""
-        small = (figure.small_count() for figure in self.figures)
+        """The notes, and a warning for each kind of metric that was measured on few videos."""
+        small = (metric.small_count() for metric in self.metrics)
         return [*self.notes, *dict.fromkeys(note for note in small if note)]
 
     def content(self) -> dict[str, Any]:
         """The report as plain values."""
-        figures = [
+        metrics = [
             {
-                "name": figure.name,
-                "key": figure.key,
-                "value": figure.value,
-                **({"deviation_over_splits": figure.spread} if figure.spread is not None else {}),
-                "meaning": figure.meaning,
-                "real_videos": figure.real,
-                "generated_videos": figure.generated,
-                "network": network_record(figure.network) if figure.network else None,
+                "name": metric.name,
+                "key": metric.key,
+                "value": metric.value,
+                **({"std_over_splits": metric.spread} if metric.spread is not None else {}),
+                "meaning": metric.meaning,
+                "real_videos": metric.real,
+                "generated_videos": metric.generated,
+                "network": network_record(metric.network) if metric.network else None,
             }
-            for figure in self.figures
+            for metric in self.metrics
         ]
-        left_out = [{"name": name, "reason": reason} for name, reason in self.left_out]
-        return {"protocol": self.protocol, "figures": figures, "left_out": left_out, "notes": self.all_notes()}
+        skipped = [{"name": name, "reason": reason} for name, reason in self.skipped]
+        return {"protocol": self.protocol, "metrics": metrics, "skipped": skipped, "notes": self.all_notes()}
 
     def scalars(self) -> Mapping[str, float]:
         """For loggers."""
-        return {figure.tag: figure.value for figure in self.figures}
+        return {metric.tag: metric.value for metric in self.metrics}
 
     def write(self, folder: Path, name: str) -> Path:
         """Write the JSON, one file for one protocol, whole or not at all; returns its path."""
@@ -127,7 +127,7 @@ class Report:
 
 def write_json(content: object, path: Path) -> None:
     """Write JSON, whole or not at all."""
-    with whole_file(path) as partial:
+    with atomic_write(path) as partial:
         partial.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

@@ -25,7 +25,7 @@ class TrainedModel:
     Attributes:
         path: Of the file.
         global_step: Optimizer steps it was trained for.
-        sha256: Of the file, so that figures and videos of other weights are never taken for its own.
+        sha256: Of the file, so that metrics and videos of other weights are never taken for its own.
     """
 
     path: Path
@@ -53,8 +53,8 @@ def data_record(datamodule: Any, split: str) -> dict[str, Any]:
     return {"data_set": type(datamodule).__name__, "split": split, **({"root": str(root)} if root else {})}
 
 
-def refuse_what_cannot_be_shared(trainer: Trainer, num_clips: int) -> None:
-    """Raise the `UserError` if a process would have no batch: Lightning lets it leave before the figures are joined."""
+def check_world_size(trainer: Trainer, num_clips: int) -> None:
+    """Raise the `UserError` if a process would have no batch: Lightning lets it leave before the metrics are joined."""
     if trainer.limit_test_batches == 0:
         raise UserError("--trainer.limit_test_batches", 0, "leaves nothing to test", "Leave it out.")
     if trainer.world_size > num_clips:

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from pvdm_lightning.data import frame_folder, probing
-from pvdm_lightning.data.array_videos import ArrayVideos
-from pvdm_lightning.data.video_dataset import IndexedVideos, JoinedVideos, VideoSource
-from pvdm_lightning.data.video_index import load_or_build
-from pvdm_lightning.data.video_tree import find_arrays, find_frame_folders, find_videos
+from pvdm_lightning.data.clips.video_dataset import ConcatVideos, IndexedVideos, VideoSource
+from pvdm_lightning.data.videos import frame_folder, probing
+from pvdm_lightning.data.videos.array_videos import ArrayVideos
+from pvdm_lightning.data.videos.video_index import load_or_build
+from pvdm_lightning.data.videos.video_tree import find_arrays, find_frame_folders, find_videos
 from pvdm_lightning.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ class VideoFolder:
                 indexed = IndexedVideos(load_or_build(path, names, probe))
                 sizes |= {(int(line["height"]), int(line["width"])) for line in indexed.index.lines}
                 sources.append(indexed)
-        source = JoinedVideos(sources)
+        source = ConcatVideos(sources)
         for index, problem in source.problems.items():
             logger.warning("%s cannot be read and is left out: %s", source.name(index), problem)
         if len(source.problems) == len(source.lengths):

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from pvdm_lightning.whole_file import whole_file
+from pvdm_lightning.atomic_write import atomic_write
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ def save_statistics(statistics: FeatureStatistics, path: Path, protocol: Mapping
         "outer": statistics.outer.cpu(),
         "count": statistics.count,
     }
-    with whole_file(path) as partial:
+    with atomic_write(path) as partial:
         torch.save(content, partial)
 
 

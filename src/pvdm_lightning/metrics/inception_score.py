@@ -27,7 +27,7 @@ class _SplitSums(NamedTuple):
 
 
 def inception_score(log_probabilities: Tensor, splits: Tensor, num_splits: int) -> InceptionScore:
-    """Mean and deviation over splits of exp(E_x KL(p(y|x) || p(y))).
+    """Mean and std over splits of exp(E_x KL(p(y|x) || p(y))).
 
     Args:
         log_probabilities: log p(y|x) of N videos, [N K]; -inf is fine.
@@ -109,7 +109,7 @@ class VideoInceptionScore(Metric):
         self.count += added.num_videos
 
     def compute(self) -> InceptionScore:
-        """Mean and deviation over the splits.
+        """Mean and std over the splits.
 
         Raises:
             ValueError: A split is empty.

@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from pvdm_lightning.lpips_vgg import TRUNK_FILE, build_lpips
 from pvdm_lightning.metrics.published_network import PublishedNetwork
+from pvdm_lightning.models.lpips_vgg import TRUNK_FILE, build_lpips
 
 
 class VideoLPIPSDistance(nn.Module):

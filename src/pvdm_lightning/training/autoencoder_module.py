@@ -13,24 +13,24 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pvdm_lightning.adversarial import (
-    PatchDiscriminator,
+from pvdm_lightning.errors import check_at_least
+from pvdm_lightning.losses import (
     PerceptualLoss,
     discriminator_hinge,
     feature_matching,
     generator_hinge,
 )
-from pvdm_lightning.autoencoder import VideoAutoencoder
-from pvdm_lightning.errors import refuse_less
 from pvdm_lightning.metrics.reconstruction import psnr_per_video
+from pvdm_lightning.models.autoencoder import VideoAutoencoder
+from pvdm_lightning.models.discriminators import PatchDiscriminator
+from pvdm_lightning.random import make_generator, run_seed
 from pvdm_lightning.training import hyper_parameters
-from pvdm_lightning.training.checkpoint import refuse_other_shapes
-from pvdm_lightning.training.clip_size import refuse_other_clips
-from pvdm_lightning.training.draws import generator_of, run_seed
-from pvdm_lightning.training.latent_source import refuse_latents
-from pvdm_lightning.training.learning_rate import refuse_decay_without_end, refuse_wrong_rate, warmup_and_decay
-from pvdm_lightning.training.pixels import to_uint8, to_unit
-from pvdm_lightning.training.precision import refuse_other_precisions
+from pvdm_lightning.training.checkpoint import check_shapes
+from pvdm_lightning.training.clip_size import check_clip_shape
+from pvdm_lightning.training.latent_source import check_pixels
+from pvdm_lightning.training.learning_rate import check_decay, check_learning_rate, warmup_and_decay
+from pvdm_lightning.training.pixels import to_signed_float, to_uint8
+from pvdm_lightning.training.precision import check_precision
 
 logger = logging.getLogger(__name__)
 _LPIPS_FLAG = "--model.lpips_weights"
@@ -83,7 +83,7 @@ class AutoencoderModule(LightningModule):
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
-        refuse_wrong_rate("--model.learning_rate", learning_rate)
+        check_learning_rate("--model.learning_rate", learning_rate)
         for name, count, least in (
             ("adversarial_start", adversarial_start, 0),
             ("discriminator_channels", discriminator_channels, 1),
@@ -91,7 +91,7 @@ class AutoencoderModule(LightningModule):
             ("decay_steps", decay_steps, 0),
             ("accumulate_grad_batches", accumulate_grad_batches, 1),
         ):
-            refuse_less(f"--model.{name}", count, least)
+            check_at_least(f"--model.{name}", count, least)
         self.save_hyperparameters(
             hyper_parameters.of_module(
                 self,
@@ -145,11 +145,11 @@ class AutoencoderModule(LightningModule):
         self.autoencoder.compile_parts(**options)
 
     def setup(self, stage: str) -> None:
-        refuse_other_precisions(self.trainer)
-        refuse_latents(self.trainer)
-        refuse_other_clips(self.trainer, self.clip_shape, "--model.autoencoder")
+        check_precision(self.trainer)
+        check_pixels(self.trainer)
+        check_clip_shape(self.trainer, self.clip_shape, "--model.autoencoder")
         if stage == "fit":
-            refuse_decay_without_end(self.decay_steps, self.trainer.max_steps)
+            check_decay(self.decay_steps, self.trainer.max_steps)
             self._find_perceptual_loss()
             strategy = self.trainer.strategy
             if isinstance(strategy, DDPStrategy):
@@ -178,8 +178,8 @@ class AutoencoderModule(LightningModule):
                 group.update(lr=self.learning_rate, betas=self.betas)
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        clip = to_unit(batch["clip"])
-        generator = generator_of(run_seed(), self.global_rank, self.global_step, batch_idx)
+        clip = to_signed_float(batch["clip"])
+        generator = make_generator(run_seed(), self.global_rank, self.global_step, batch_idx)
         frame = torch.randint(clip.shape[2], (len(clip),), generator=generator).to(clip.device)
         generator_optimizer, discriminator_optimizer = self.optimizers()  # type: ignore[attr-defined]
         first, last = batch_idx % self.accumulate_grad_batches == 0, self._is_last_of_step(batch_idx)
@@ -265,7 +265,7 @@ class AutoencoderModule(LightningModule):
         self._sums = torch.zeros(3, device=self.device)
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        clip = to_unit(batch["clip"])
+        clip = to_signed_float(batch["clip"])
         reconstruction = self.autoencoder(clip)
         distances = (reconstruction - clip).abs().flatten(1).mean(dim=1)
         psnr = psnr_per_video(to_uint8(reconstruction), batch["clip"])
@@ -290,15 +290,15 @@ class AutoencoderModule(LightningModule):
     @torch.no_grad()
     def reconstruct(self, clip: Tensor) -> Tensor:
         """Clip uint8 [B 3 S H W] -> its reconstruction, the same."""
-        return to_uint8(self.autoencoder(to_unit(clip)))
+        return to_uint8(self.autoencoder(to_signed_float(clip)))
 
-    def preview(self, batch: dict[str, Tensor], num_videos: int) -> dict[str, Tensor]:
+    def sample_for_logging(self, batch: dict[str, Tensor], num_videos: int) -> dict[str, Tensor]:
         """Videos for the dashboard, uint8 [N 3 S H W] each."""
         clip = batch["clip"][:num_videos]
         return {"real": clip, "reconstruction": self.reconstruct(clip)}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        refuse_other_shapes(self.state_dict(), checkpoint["state_dict"], getattr(self._trainer, "ckpt_path", "it"))
+        check_shapes(self.state_dict(), checkpoint["state_dict"], getattr(self._trainer, "ckpt_path", "it"))
 
 
 def _pick(clip: Tensor, frame: Tensor) -> Tensor:

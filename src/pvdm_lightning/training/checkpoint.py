@@ -59,7 +59,7 @@ def part_of(state_dict: Mapping[str, torch.Tensor], prefix: str) -> dict[str, to
     return {key.removeprefix(prefix): value for key, value in state_dict.items() if key.startswith(prefix)}
 
 
-def refuse_other_shapes(own: Mapping[str, torch.Tensor], state_dict: Mapping[str, torch.Tensor], path: object) -> None:
+def check_shapes(own: Mapping[str, torch.Tensor], state_dict: Mapping[str, torch.Tensor], path: object) -> None:
     """Raise the `UserError` if a checkpoint's weights do not fit the configured networks."""
     for key in [*own, *state_dict]:
         there, here = (list(d[key].shape) if key in d else "absent" for d in (state_dict, own))

@@ -7,7 +7,7 @@ from lightning import Trainer
 from pvdm_lightning.errors import UserError
 
 
-def refuse_other_clips(trainer: Trainer, clip_shape: Sequence[int], source: str) -> None:
+def check_clip_shape(trainer: Trainer, clip_shape: Sequence[int], source: str) -> None:
     """Raise the `UserError` if the run's data module makes clips of another size.
 
     Args:

@@ -1,4 +1,4 @@
-"""Exponential moving average of a network's weights (PVDM: 0.9999, samples come from it)."""
+"""Exponential EMA of a network's weights (PVDM: 0.9999, samples come from it)."""
 
 import copy
 from typing import Any, Generic, TypeVar
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 Network = TypeVar("Network", bound=nn.Module)
 
 
-class MovingAverage(nn.Module, Generic[Network]):
+class EMA(nn.Module, Generic[Network]):
     """A frozen copy of a network that follows it.
 
     The decay warms up as min(decay, (1 + n) / (10 + n)) over the updates n, so that early averages are not dominated
@@ -30,7 +30,7 @@ class MovingAverage(nn.Module, Generic[Network]):
         # Known outside of the buffer, too: a GPU would have to be waited for in each step.
         self._known_updates: int | None = None
 
-    def train(self, mode: bool = True) -> "MovingAverage[Network]":
+    def train(self, mode: bool = True) -> "EMA[Network]":
         """Stays in evaluation mode."""
         return super().train(False)
 

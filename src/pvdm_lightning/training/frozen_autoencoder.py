@@ -1,4 +1,4 @@
-"""The handoff: a stage-one checkpoint -> a frozen encoder and decoder for stage two."""
+"""The first stage: a stage-one checkpoint -> a frozen encoder and decoder for stage two."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pvdm_lightning.autoencoder import VideoAutoencoder
+from pvdm_lightning.models.autoencoder import VideoAutoencoder
+from pvdm_lightning.models.triplane import Triplane
 from pvdm_lightning.training.checkpoint import part_of, read_checkpoint
-from pvdm_lightning.training.pixels import to_uint8, to_unit
-from pvdm_lightning.triplane import Triplane
+from pvdm_lightning.training.pixels import to_signed_float, to_uint8
 
 PATCHES_AT_ONCE = 2**17
 """Patches encoded together: 8 clips of 16 x 256 x 256, which take 2.5 GiB in bfloat16."""
@@ -53,7 +53,9 @@ class FrozenAutoencoder(nn.Module):
         """Clip uint8 [B 3 S H W] -> latent sequence float32 [B C L] in [-1, 1]; memory does not grow with B."""
         shape = self.autoencoder.latent_shape
         at_once = max(1, PATCHES_AT_ONCE // (shape.frames * shape.height * shape.width))
-        return torch.cat([self.autoencoder.encode(to_unit(some)).to_sequence().float() for some in clip.split(at_once)])
+        return torch.cat(
+            [self.autoencoder.encode(to_signed_float(some)).to_sequence().float() for some in clip.split(at_once)]
+        )
 
     def to_latent(self, clip: Tensor) -> Tensor:
         """As `encode`; a clip that comes as its latent [B C L] already, from a cache, stays as it is."""
@@ -66,7 +68,7 @@ class FrozenAutoencoder(nn.Module):
     def fingerprint(self) -> str:
         """A hash over configuration and weights: autoencoders that share it make and read the same latents."""
         # Checkpointing is about memory, not about results.
-        config = {key: value for key, value in self.autoencoder.config.items() if key != "checkpointing"}
+        config = {key: value for key, value in self.autoencoder.config.items() if key != "gradient_checkpointing"}
         digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
         for name, value in sorted(self.autoencoder.state_dict().items()):
             digest.update(f"{name} {value.dtype} {list(value.shape)}".encode())

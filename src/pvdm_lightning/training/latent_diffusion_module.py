@@ -11,29 +11,28 @@ from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
-from pvdm_lightning.denoiser import TriplaneUNet
 from pvdm_lightning.diffusion import (
     Denoise,
     NoiseSchedule,
-    Prediction,
+    PredictionType,
+    classifier_free_guidance,
     denoising_loss,
     draw_conditional,
-    guided,
-    normal,
-    predicting_noise,
     sample_clips,
+    to_epsilon_prediction,
 )
-from pvdm_lightning.errors import UserError, refuse_less
+from pvdm_lightning.errors import UserError, check_at_least
+from pvdm_lightning.models.unet import TriplaneUNet
+from pvdm_lightning.random import make_generator, randn, run_seed
 from pvdm_lightning.training import hyper_parameters
-from pvdm_lightning.training.checkpoint import part_of, refuse_other_shapes
-from pvdm_lightning.training.clip_size import refuse_other_clips
-from pvdm_lightning.training.draws import generator_of, run_seed
-from pvdm_lightning.training.ema import MovingAverage
+from pvdm_lightning.training.checkpoint import check_shapes, part_of
+from pvdm_lightning.training.clip_size import check_clip_shape
+from pvdm_lightning.training.ema import EMA
 from pvdm_lightning.training.frozen_autoencoder import FrozenAutoencoder
-from pvdm_lightning.training.latent_normalization import LIMIT, LatentNormalization
-from pvdm_lightning.training.latent_source import refuse_other_latents
-from pvdm_lightning.training.learning_rate import refuse_decay_without_end, refuse_wrong_rate, warmup_and_decay
-from pvdm_lightning.training.precision import refuse_other_precisions
+from pvdm_lightning.training.latent_normalization import CLIP_RANGE, LatentNormalization
+from pvdm_lightning.training.latent_source import check_latents_match
+from pvdm_lightning.training.learning_rate import check_decay, check_learning_rate, warmup_and_decay
+from pvdm_lightning.training.precision import check_precision
 from pvdm_lightning.training.sampling import Sampling
 
 _FLAG = "--model.autoencoder_checkpoint"
@@ -43,22 +42,22 @@ class LatentDiffusionModule(LightningModule):
     """Trains a TriplaneUNet to denoise latents, with and without the clip before.
 
     The autoencoder comes from its checkpoint, is frozen, and is carried inside this module's checkpoints, so that
-    sampling needs one file. Validation and samples use the moving average of the denoiser.
+    sampling needs one file. Validation and samples use the EMA of the denoiser.
 
     Args:
         denoiser: The network.
         autoencoder_checkpoint: Stage-one checkpoint; needed to start training, and not read again after that.
         conditional_probability: lambda, the share of samples trained with the clip before as condition
             (the authors: 0.3 on UCF-101, 0.2 on SkyTimelapse). Videos too short for a pair train without.
-        normalize_latents: Train on latents shifted and scaled to mean 0 and deviation 1, as the first batch has them;
+        normalize_latents: Train on latents shifted and scaled to mean 0 and std 1, as the first batch has them;
             else on the autoencoder's own, as in the paper.
-        prediction: What the network learns to predict: noise (the paper), or velocity, which a small network learns
-            in fewer steps. Samples are drawn accordingly.
+        prediction_type: What the network learns to predict: epsilon, the noise (the paper), or v_prediction, the
+            velocity, which a small network learns in fewer steps. Samplers follow it.
         learning_rate: Of AdamW, after the warm-up.
         warmup_steps: Steps over which the learning rate grows linearly from 0.
         decay_steps: Last steps of the run (--trainer.max_steps), over which it falls linearly to 0.
-        ema_decay: Of the moving average of the denoiser's weights.
-        num_train_steps: T, steps of the noise schedule.
+        ema_decay: Of the EMA of the denoiser's weights.
+        num_train_timesteps: T, steps of the noise schedule.
         beta_start: Its first beta.
         beta_end: Its last beta.
     """
@@ -71,12 +70,12 @@ class LatentDiffusionModule(LightningModule):
         autoencoder_checkpoint: str | None = None,
         conditional_probability: float = 0.3,
         normalize_latents: bool = False,
-        prediction: Prediction = "noise",
+        prediction_type: PredictionType = "epsilon",
         learning_rate: float = 1e-4,
         warmup_steps: int = 10_000,
         decay_steps: int = 0,
         ema_decay: float = 0.9999,
-        num_train_steps: int = 1000,
+        num_train_timesteps: int = 1000,
         beta_start: float = 0.0015,
         beta_end: float = 0.0195,
     ) -> None:
@@ -88,10 +87,10 @@ class LatentDiffusionModule(LightningModule):
                 "is not a probability",
                 "Give 0 (never the clip before) to 1 (always).",
             )
-        refuse_wrong_rate("--model.learning_rate", learning_rate)
-        refuse_less("--model.warmup_steps", warmup_steps, 0)
-        refuse_less("--model.decay_steps", decay_steps, 0)
-        refuse_less("--model.num_train_steps", num_train_steps, 1)
+        check_learning_rate("--model.learning_rate", learning_rate)
+        check_at_least("--model.warmup_steps", warmup_steps, 0)
+        check_at_least("--model.decay_steps", decay_steps, 0)
+        check_at_least("--model.num_train_timesteps", num_train_timesteps, 1)
         if not 0 <= ema_decay <= 1:
             raise UserError("--model.ema_decay", ema_decay, "is no share", "Give 0 to 1, as 0.9999.")
         if not 0 < beta_start <= beta_end < 1:
@@ -104,24 +103,26 @@ class LatentDiffusionModule(LightningModule):
                 autoencoder_checkpoint=autoencoder_checkpoint,
                 conditional_probability=conditional_probability,
                 normalize_latents=normalize_latents,
-                prediction=prediction,
+                prediction_type=prediction_type,
                 learning_rate=learning_rate,
                 warmup_steps=warmup_steps,
                 decay_steps=decay_steps,
                 ema_decay=ema_decay,
-                num_train_steps=num_train_steps,
+                num_train_timesteps=num_train_timesteps,
                 beta_start=beta_start,
                 beta_end=beta_end,
             )
         )
         self.denoiser = denoiser
-        self.average = MovingAverage(denoiser, ema_decay)
-        self.schedule = NoiseSchedule(num_train_steps, beta_start, beta_end, LIMIT if normalize_latents else 1.0)
+        self.ema = EMA(denoiser, ema_decay)
+        self.schedule = NoiseSchedule(
+            num_train_timesteps, beta_start, beta_end, CLIP_RANGE if normalize_latents else 1.0
+        )
         self.normalization = LatentNormalization(denoiser.latent_channels) if normalize_latents else None
         self.autoencoder: FrozenAutoencoder | None = None
         self.autoencoder_checkpoint = autoencoder_checkpoint
         self.conditional_probability = conditional_probability
-        self.prediction = prediction
+        self.prediction_type = prediction_type
         self.learning_rate = learning_rate
         self.warmup_steps = warmup_steps
         self.decay_steps = decay_steps
@@ -129,7 +130,7 @@ class LatentDiffusionModule(LightningModule):
         self.sampling = Sampling()
         self.on_denoise: Callable[[], None] | None = None
 
-    # The handoff
+    # The first stage
 
     @property
     def clip_shape(self) -> tuple[int, int, int]:
@@ -157,7 +158,7 @@ class LatentDiffusionModule(LightningModule):
                     else f"Set it to {needed}.",
                 )
         self.autoencoder = autoencoder
-        for unet in (self.denoiser, self.average.network):
+        for unet in (self.denoiser, self.ema.network):
             unet.latent_shape = network.latent_shape
 
     def load_autoencoder(self) -> FrozenAutoencoder:
@@ -187,32 +188,34 @@ class LatentDiffusionModule(LightningModule):
 
     def compile_networks(self, **options: Any) -> None:
         """Compile denoiser, its average and the autoencoder in place; `options` as of torch.compile."""
-        for network in (self.denoiser, self.average.network):
+        for network in (self.denoiser, self.ema.network):
             network.compile(**options)
         if self.autoencoder is not None:
             self.autoencoder.autoencoder.compile_parts(**options)
 
     def setup(self, stage: str) -> None:
-        refuse_other_precisions(self.trainer)
-        refuse_other_latents(self.trainer, self.load_autoencoder())
-        refuse_other_clips(self.trainer, self.clip_shape, "the autoencoder")
+        check_precision(self.trainer)
+        check_latents_match(self.trainer, self.load_autoencoder())
+        check_clip_shape(self.trainer, self.clip_shape, "the autoencoder")
         if stage == "fit":
-            refuse_decay_without_end(self.decay_steps, self.trainer.max_steps)
+            check_decay(self.decay_steps, self.trainer.max_steps)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["autoencoder"] = self.load_autoencoder().autoencoder.config
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.attach_carried_autoencoder(checkpoint)
-        refuse_other_shapes(self.state_dict(), checkpoint["state_dict"], getattr(self._trainer, "ckpt_path", "it"))
+        check_shapes(self.state_dict(), checkpoint["state_dict"], getattr(self._trainer, "ckpt_path", "it"))
         if self._trainer is not None:
             for state in checkpoint.get("optimizer_states", []):
                 for group in state["param_groups"]:
                     group["fused"] = not self._trainer.gradient_clip_val  # as `configure_optimizers`
-        learned = checkpoint["hyper_parameters"].get("prediction", "noise")
-        if learned != self.prediction:
+        learned = checkpoint["hyper_parameters"].get("prediction_type", "epsilon")
+        if learned != self.prediction_type:
             problem = f"the checkpoint's network learned to predict {learned}"
-            raise UserError("--model.prediction", self.prediction, problem, f"Give {learned}, or start afresh.")
+            raise UserError(
+                "--model.prediction_type", self.prediction_type, problem, f"Give {learned}, or start afresh."
+            )
 
     # Training
 
@@ -246,13 +249,13 @@ class LatentDiffusionModule(LightningModule):
         # Asked in the first step alone: a GPU would have to be waited for.
         if self.normalization is not None and self.global_step == 0 and not self.normalization.measured:
             frozen = self.load_autoencoder()
-            add_up = partial(self.trainer.strategy.reduce, reduce_op="sum")
+            all_reduce = partial(self.trainer.strategy.reduce, reduce_op="sum")
             with self.trainer.precision_plugin.train_step_context():
                 latents = frozen.to_latent(batch["clip"])
-            self.normalization.measure(latents, frozen.autoencoder.latent_shape, add_up)
+            self.normalization.measure(latents, frozen.autoencoder.latent_shape, all_reduce)
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
-        generator = generator_of(run_seed(), self.global_rank, self.global_step, batch_idx)
+        generator = make_generator(run_seed(), self.global_rank, self.global_step, batch_idx)
         z_0, condition = self._draw_latents(batch, generator)
         t, noise = self._draw_noise(z_0, generator)
         loss = self._loss(self.denoiser, z_0, condition, t, noise).mean()
@@ -291,15 +294,15 @@ class LatentDiffusionModule(LightningModule):
         return z_0, condition
 
     def _draw_noise(self, z_0: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        t = torch.randint(self.schedule.num_train_steps, (len(z_0),), generator=generator)
-        return t.to(z_0.device), normal(z_0.shape, generator, z_0.device)
+        t = torch.randint(self.schedule.num_train_timesteps, (len(z_0),), generator=generator)
+        return t.to(z_0.device), randn(z_0.shape, generator, z_0.device)
 
     def _loss(self, network: TriplaneUNet, z_0: Tensor, condition: Tensor | None, t: Tensor, noise: Tensor) -> Tensor:
-        return denoising_loss(network, self.schedule, z_0, condition, t, noise, self.prediction)
+        return denoising_loss(network, self.schedule, z_0, condition, t, noise, self.prediction_type)
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         super().optimizer_step(*args, **kwargs)
-        self.average.update(self.denoiser)
+        self.ema.update(self.denoiser)
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         self._evaluate(batch)
@@ -321,16 +324,18 @@ class LatentDiffusionModule(LightningModule):
 
     def _evaluate(self, batch: dict[str, Tensor]) -> None:
         """Losses of the averaged denoiser; a video's draws are the same at every evaluation, in any batch."""
-        generators = [generator_of(0, index) for index in batch["index"].tolist()]
+        generators = [make_generator(0, index) for index in batch["index"].tolist()]
         z_0 = self._to_latent(batch["clip"])
-        times = [torch.randint(self.schedule.num_train_steps, (1,), generator=generator) for generator in generators]
-        t, noise = torch.cat(times).to(z_0.device), normal(z_0.shape, generators, z_0.device)
-        self._add(0, self._loss(self.average.network, z_0, None, t, noise))
+        times = [
+            torch.randint(self.schedule.num_train_timesteps, (1,), generator=generator) for generator in generators
+        ]
+        t, noise = torch.cat(times).to(z_0.device), randn(z_0.shape, generators, z_0.device)
+        self._add(0, self._loss(self.ema.network, z_0, None, t, noise))
         chosen = batch["has_previous"].nonzero()[:, 0].to(z_0.device)
         if len(chosen):
             condition = self._to_latent(batch["previous"][chosen])
             draws = z_0[chosen], condition, t[chosen], noise[chosen]
-            self._add(1, self._loss(self.average.network, *draws))
+            self._add(1, self._loss(self.ema.network, *draws))
 
     def _add(self, row: int, losses: Tensor) -> None:
         self._sums[row] += torch.stack([losses.sum(), losses.new_tensor(len(losses))])
@@ -359,9 +364,9 @@ class LatentDiffusionModule(LightningModule):
         """
         network = self.load_autoencoder().autoencoder
         shape = (len(numbers), network.latent_channels, network.latent_shape.num_tokens)
-        generators = [generator_of(sampling.seed, number) for number in numbers]
+        generators = [make_generator(sampling.seed, number) for number in numbers]
         first, later = sampling.samplers(self.schedule)
-        denoise = guided(self.denoise, sampling.guidance)
+        denoise = classifier_free_guidance(self.denoise, sampling.guidance_scale - 1)
         latents = sample_clips(denoise, first, later, shape, sampling.num_clips(network.clip_shape[0]), generators)
         video = torch.cat([self.to_pixels(latent).cpu() for latent in latents], dim=2)
         return video[:, :, : sampling.num_frames]
@@ -369,7 +374,7 @@ class LatentDiffusionModule(LightningModule):
     @property
     def denoise(self) -> Denoise:
         """The averaged denoiser as samplers take it; tells the progress bar of each call."""
-        network = predicting_noise(self.average.network, self.schedule, self.prediction)
+        network = to_epsilon_prediction(self.ema.network, self.schedule, self.prediction_type)
         report = self.on_denoise
         if report is None:
             return network
@@ -381,8 +386,8 @@ class LatentDiffusionModule(LightningModule):
 
         return reporting
 
-    def preview(self, batch: dict[str, Tensor], num_videos: int) -> dict[str, Tensor]:
+    def sample_for_logging(self, batch: dict[str, Tensor], num_videos: int) -> dict[str, Tensor]:
         """Videos for the dashboard, uint8 [N 3 T H W] each: real ones, and samples of two clips."""
         real = self.load_autoencoder().to_pixels(batch["clip"][:num_videos])
-        sampling = Sampling(num_frames=2 * self.clip_shape[0], sampler="dpm_solver", num_sampling_steps=20)
+        sampling = Sampling(num_frames=2 * self.clip_shape[0], sampler="dpm_solver", num_inference_steps=20)
         return {"real": real, "sample": self.generate(list(range(len(real))), sampling)}

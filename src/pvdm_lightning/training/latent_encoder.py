@@ -9,11 +9,11 @@ import torch
 from lightning import LightningModule
 from torch import Tensor
 
-from pvdm_lightning.autoencoder import VideoAutoencoder
+from pvdm_lightning.models.autoencoder import VideoAutoencoder
 from pvdm_lightning.training import hyper_parameters
 from pvdm_lightning.training.checkpoint import part_of, stage_of
 from pvdm_lightning.training.frozen_autoencoder import FrozenAutoencoder
-from pvdm_lightning.training.precision import refuse_other_precisions
+from pvdm_lightning.training.precision import check_precision
 
 
 class LatentEncoder(LightningModule):
@@ -55,7 +55,7 @@ class LatentEncoder(LightningModule):
         self.frozen.autoencoder.compile_parts(**options)
 
     def setup(self, stage: str) -> None:
-        refuse_other_precisions(self.trainer)
+        check_precision(self.trainer)
 
     def describe(self) -> dict[str, Any]:
         """What a cache says of the autoencoder and of its latents."""

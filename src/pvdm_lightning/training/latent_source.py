@@ -11,14 +11,14 @@ def _fingerprint(trainer: Trainer) -> str | None:
     return getattr(getattr(trainer, "datamodule", None), "autoencoder_fingerprint", None)
 
 
-def refuse_latents(trainer: Trainer) -> None:
+def check_pixels(trainer: Trainer) -> None:
     """Raise the `UserError` if the run's data are latents: stage one trains on pixels."""
     if _fingerprint(trainer) is not None:
         name = type(trainer.datamodule).__name__  # type: ignore[attr-defined]
         raise UserError("--data", name, "gives latents, and stage one needs videos", "Give the videos' data set.")
 
 
-def refuse_other_latents(trainer: Trainer, autoencoder: FrozenAutoencoder) -> None:
+def check_latents_match(trainer: Trainer, autoencoder: FrozenAutoencoder) -> None:
     """Raise the `UserError` if the run's data are latents of an autoencoder other than the one given."""
     fingerprint = _fingerprint(trainer)
     if fingerprint is not None and fingerprint != autoencoder.fingerprint():

@@ -3,7 +3,7 @@
 from pvdm_lightning.errors import UserError
 
 
-def refuse_decay_without_end(decay_steps: int, max_steps: int) -> None:
+def check_decay(decay_steps: int, max_steps: int) -> None:
     """Raise the `UserError` if the learning rate is to fall towards an end that the run does not have."""
     if decay_steps and max_steps < 0:
         raise UserError(
@@ -14,7 +14,7 @@ def refuse_decay_without_end(decay_steps: int, max_steps: int) -> None:
         )
 
 
-def refuse_wrong_rate(flag: str, rate: float) -> None:
+def check_learning_rate(flag: str, rate: float) -> None:
     """Raise the `UserError` for a learning rate that is not positive."""
     if not rate > 0:
         raise UserError(flag, rate, "is not positive", "Give a number above 0, as 1e-4.")

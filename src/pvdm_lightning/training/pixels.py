@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 
-def to_unit(pixels: Tensor) -> Tensor:
+def to_signed_float(pixels: Tensor) -> Tensor:
     """uint8 0..255 -> float32 [-1, 1]."""
     return pixels.float() / 127.5 - 1
 

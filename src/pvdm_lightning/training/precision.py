@@ -7,7 +7,7 @@ from pvdm_lightning.errors import UserError
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
 
-def refuse_other_precisions(trainer: Trainer) -> None:
+def check_precision(trainer: Trainer) -> None:
     """Raise the `UserError` if a run's precision is none of `PRECISIONS`."""
     precision = getattr(trainer, "precision", PRECISIONS[0])
     if precision not in PRECISIONS:

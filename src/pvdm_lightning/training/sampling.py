@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from pvdm_lightning.diffusion import DDIMSampler, DDPMSampler, DPMSolverSampler, NoiseSchedule, Sampler
-from pvdm_lightning.errors import UserError, refuse_less
+from pvdm_lightning.errors import UserError, check_at_least
 
 
 @dataclass
@@ -21,10 +21,11 @@ class Sampling:
             before it. Left out: one clip.
         sampler: ddim (any eta), ddpm (ancestral, all training steps), dpm_solver (DPM-Solver++ 2M, about 20 steps) or
             dpm_solver_sde (the same, with fresh noise in each step).
-        num_sampling_steps: Steps for the first clip, N of the paper's N/M-s. Not used by ddpm.
-        num_sampling_steps_later: Steps for each later clip, M. Left out: as the first.
+        num_inference_steps: Steps for the first clip, N of the paper's N/M-s. Not used by ddpm.
+        num_inference_steps_later: Steps for each later clip, M. Left out: as the first.
         eta: Fresh noise in each step of ddim: 0 is deterministic, 1 as in the paper.
-        guidance: Weight w of classifier-free guidance on later clips, (1 + w) eps(z, c) - w eps(z, 0).
+        guidance_scale: Scale s of classifier-free guidance on later clips, eps(z, 0) + s (eps(z, c) - eps(z, 0)), as in
+            diffusers: 1 is no guidance. The paper's weight w is s - 1.
         seed: Of the draws; video i is the same whatever the batch size and the number of processes.
         batch_size: Videos sampled at once, per process.
     """
@@ -32,19 +33,19 @@ class Sampling:
     num_videos: int = 16
     num_frames: int | None = None
     sampler: Literal["ddim", "ddpm", "dpm_solver", "dpm_solver_sde"] = "ddim"
-    num_sampling_steps: int = 100
-    num_sampling_steps_later: int | None = None
+    num_inference_steps: int = 100
+    num_inference_steps_later: int | None = None
     eta: float = 1.0
-    guidance: float = 0.0
+    guidance_scale: float = 1.0
     seed: int = 0
     batch_size: int = 4
 
     def __post_init__(self) -> None:
-        for name in ("num_videos", "num_frames", "num_sampling_steps", "num_sampling_steps_later", "batch_size"):
+        for name in ("num_videos", "num_frames", "num_inference_steps", "num_inference_steps_later", "batch_size"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UserError(f"--sampling.{name}", value, "is not positive", "Give 1 or more.")
-        refuse_less("--sampling.seed", self.seed, 0)
+        check_at_least("--sampling.seed", self.seed, 0)
         if not 0 <= self.eta <= 1:
             raise UserError("--sampling.eta", self.eta, "is not between 0 and 1", "Give 0 (deterministic) to 1.")
 
@@ -55,8 +56,8 @@ class Sampling:
     def steps(self, schedule: NoiseSchedule) -> tuple[int, int]:
         """Evaluations of the denoiser for the first and for each later clip."""
         if self.sampler == "ddpm":
-            return schedule.num_train_steps, schedule.num_train_steps
-        return self.num_sampling_steps, self.num_sampling_steps_later or self.num_sampling_steps
+            return schedule.num_train_timesteps, schedule.num_train_timesteps
+        return self.num_inference_steps, self.num_inference_steps_later or self.num_inference_steps
 
     def samplers(self, schedule: NoiseSchedule) -> tuple[Sampler, Sampler]:
         """The samplers of the first and of later clips.
@@ -64,28 +65,28 @@ class Sampling:
         Raises:
             UserError: More steps than the model was trained with.
         """
-        names = () if self.sampler == "ddpm" else ("num_sampling_steps", "num_sampling_steps_later")
+        names = () if self.sampler == "ddpm" else ("num_inference_steps", "num_inference_steps_later")
         for name in names:
             value = getattr(self, name)
-            if value is not None and value > schedule.num_train_steps:
+            if value is not None and value > schedule.num_train_timesteps:
                 raise UserError(
                     f"--sampling.{name}",
                     value,
-                    f"is more than the {schedule.num_train_steps} steps of the noise schedule",
-                    f"Give at most {schedule.num_train_steps}.",
+                    f"is more than the {schedule.num_train_timesteps} steps of the noise schedule",
+                    f"Give at most {schedule.num_train_timesteps}.",
                 )
 
-        def sampler(num_sampling_steps: int) -> Sampler:
+        def sampler(num_inference_steps: int) -> Sampler:
             if self.sampler == "ddpm":
                 return DDPMSampler(schedule)
             if self.sampler in ("dpm_solver", "dpm_solver_sde"):
-                return DPMSolverSampler(schedule, num_sampling_steps, stochastic=self.sampler == "dpm_solver_sde")
-            return DDIMSampler(schedule, num_sampling_steps, self.eta)
+                return DPMSolverSampler(schedule, num_inference_steps, stochastic=self.sampler == "dpm_solver_sde")
+            return DDIMSampler(schedule, num_inference_steps, self.eta)
 
         first, later = self.steps(schedule)
         return sampler(first), sampler(later)
 
-    def refuse_what_memory_cannot_hold(self, clip_shape: tuple[int, int, int]) -> None:
+    def check_memory(self, clip_shape: tuple[int, int, int]) -> None:
         """Raise the `UserError` if a batch of finished videos is larger than the memory this machine has available."""
         frames, height, width = clip_shape
         # uint8, and once more while the clips are joined.

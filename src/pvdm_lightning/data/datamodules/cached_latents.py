@@ -4,10 +4,10 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from pvdm_lightning.data.clip_loader import Failures
+from pvdm_lightning.data.clips.clip_loader import BrokenVideos
 from pvdm_lightning.data.datamodules.resumable_datamodule import ResumableDataModule
-from pvdm_lightning.data.latent_cache import missing_shards, read_description
-from pvdm_lightning.data.latent_dataset import LatentDataset
+from pvdm_lightning.data.latents.latent_cache import missing_shards, read_description
+from pvdm_lightning.data.latents.latent_dataset import LatentDataset
 from pvdm_lightning.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -94,7 +94,7 @@ class CachedLatents(ResumableDataModule):
                 raise UserError(
                     "--data.root", self.root, f"has no {split} latents", "Run `pvdm encode` on more videos."
                 )
-            self._failures[split] = Failures(0, len(dataset), 1.0)
+            self._failures[split] = BrokenVideos(0, len(dataset), 1.0)
             if self._rank_and_world_size()[0] == 0:
                 line = f"{split}: latents of {len(dataset)} videos, {dataset.rows.shape[1]} windows"
                 broken = description["splits"][split]["broken_videos"] + len(dataset.failures)

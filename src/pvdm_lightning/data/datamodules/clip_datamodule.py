@@ -4,13 +4,13 @@ import logging
 from abc import abstractmethod
 from typing import Any
 
-from pvdm_lightning.data.check import CheckedVideo, check_index
-from pvdm_lightning.data.clip_loader import ClipLoader, EpochSampler, Failures, ReferenceSampler
+from pvdm_lightning.data.clips.clip_loader import BrokenVideos, ClipLoader, EpochSampler, ReferenceSampler
+from pvdm_lightning.data.clips.split_summary import summarise_split
+from pvdm_lightning.data.clips.video_dataset import ClipDataset, ConcatVideos, IndexedVideos, VideoSource
+from pvdm_lightning.data.clips.windows import Windows
 from pvdm_lightning.data.datamodules.resumable_datamodule import ResumableDataModule
-from pvdm_lightning.data.split_summary import summarise_split
-from pvdm_lightning.data.video_dataset import ClipDataset, IndexedVideos, JoinedVideos, VideoSource
-from pvdm_lightning.data.windows import Windows
-from pvdm_lightning.errors import UserError, refuse_less
+from pvdm_lightning.data.videos.check import CheckedVideo, check_index
+from pvdm_lightning.errors import UserError, check_at_least
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class ClipDataModule(ResumableDataModule):
             ("hop", hop, 1),
             *(("resolution", side, 1) for side in sides),
         ):
-            refuse_less(f"--data.{flag}", value, least)
+            check_at_least(f"--data.{flag}", value, least)
         if clips_per_sample not in (None, 1, 2):
             raise UserError(
                 "--data.clips_per_sample", clips_per_sample, "is neither 1 nor 2", "Give 1 for clips, 2 for pairs."
@@ -207,10 +207,10 @@ class ClipDataModule(ResumableDataModule):
         return self._sources
 
     def _source(self, split: str) -> VideoSource:
-        return JoinedVideos(self._open()) if split == "all" else self._datasets[split].source
+        return ConcatVideos(self._open()) if split == "all" else self._datasets[split].source
 
-    def _new_failures(self, source: VideoSource) -> Failures:
-        return Failures(len(source.problems), len(source.lengths), self.max_bad_fraction)
+    def _new_failures(self, source: VideoSource) -> BrokenVideos:
+        return BrokenVideos(len(source.problems), len(source.lengths), self.max_bad_fraction)
 
     def _from_model(self, flag: str, attribute: str) -> Any:
         """An attribute of the model that is being trained."""

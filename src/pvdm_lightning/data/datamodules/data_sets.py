@@ -4,13 +4,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from pvdm_lightning.data import frame_folder, probing, sky_timelapse, ucf101, video_tree
+from pvdm_lightning.data.clips.video_dataset import IndexedVideos, VideoSource
 from pvdm_lightning.data.datamodules.clip_datamodule import ClipDataModule
-from pvdm_lightning.data.synthetic import Backgrounds, SyntheticVideos
-from pvdm_lightning.data.video_dataset import IndexedVideos, VideoSource
-from pvdm_lightning.data.video_index import load_or_build
-from pvdm_lightning.data.video_info import VideoInfo
-from pvdm_lightning.errors import UserError, refuse_less
+from pvdm_lightning.data.videos import frame_folder, probing, sky_timelapse, ucf101, video_tree
+from pvdm_lightning.data.videos.synthetic import Backgrounds, SyntheticVideos
+from pvdm_lightning.data.videos.video_index import load_or_build
+from pvdm_lightning.data.videos.video_info import VideoInfo
+from pvdm_lightning.errors import UserError, check_at_least
 
 REMEDY = "See data/README.md for how to get it, or try --config demo_ae.yaml (or demo_ldm.yaml), which needs no data."
 
@@ -63,7 +63,7 @@ class Synthetic(ClipDataModule):
             ("video_frames", video_frames),
             ("max_shapes", max_shapes),
         ):
-            refuse_less(f"--data.{flag}", value, 1)
+            check_at_least(f"--data.{flag}", value, 1)
         self.num_videos, self.num_val_videos = num_videos, num_val_videos
         self.video_frames, self.max_shapes, self.backgrounds = video_frames, max_shapes, backgrounds
 

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from lightning import LightningDataModule
 
-from pvdm_lightning.data.clip_loader import ClipLoader, EpochSampler, Failures, Samples
-from pvdm_lightning.data.video_index import num_cores
-from pvdm_lightning.errors import UserError, refuse_less
+from pvdm_lightning.data.clips.clip_loader import BrokenVideos, ClipLoader, EpochSampler, Samples
+from pvdm_lightning.data.videos.video_index import num_cores
+from pvdm_lightning.errors import UserError, check_at_least
 
 logger = logging.getLogger(__name__)
 
@@ -49,11 +49,11 @@ class ResumableDataModule(LightningDataModule):
             ("val_clips", val_clips, 1),
             ("seed", seed, 0),
         ):
-            refuse_less(f"--data.{flag}", value, least)
+            check_at_least(f"--data.{flag}", value, least)
         self.batch_size, self.val_batch_size = batch_size, val_batch_size or batch_size
         self.num_workers, self.drop_last, self.val_clips, self.seed = num_workers, drop_last, val_clips, seed
         self._datasets: Mapping[str, Samples] = {}
-        self._failures: dict[str, Failures] = {}
+        self._failures: dict[str, BrokenVideos] = {}
         self._loaders: list[ClipLoader] = []
         self._resumed: dict[str, int] = {}
 
@@ -169,7 +169,7 @@ class ResumableDataModule(LightningDataModule):
         processes = 1 if self.trainer is None else self.trainer.num_devices
         return max(1, min(8, num_cores() // processes))
 
-    def _loader(self, dataset: Samples, sampler: EpochSampler, failures: Failures, **how: Any) -> ClipLoader:
+    def _loader(self, dataset: Samples, sampler: EpochSampler, failures: BrokenVideos, **how: Any) -> ClipLoader:
         num_workers = self.workers_per_process()
         loader = ClipLoader(
             dataset,

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from lightning import LightningDataModule
 
-from pvdm_lightning.data import latent_cache
-from pvdm_lightning.data.clip_loader import Failures
+from pvdm_lightning.data.clips.clip_loader import BrokenVideos
 from pvdm_lightning.data.datamodules.clip_datamodule import ClipDataModule
-from pvdm_lightning.data.shard_loader import ShardLoader
-from pvdm_lightning.data.stored_windows import StoredWindows
+from pvdm_lightning.data.latents import latent_cache
+from pvdm_lightning.data.latents.shard_loader import ShardLoader
+from pvdm_lightning.data.latents.stored_windows import StoredWindows
 from pvdm_lightning.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ class WindowsToEncode(LightningDataModule):
     def predict_dataloader(self) -> ShardLoader:
         assert self.trainer is not None
         failures = {
-            split: Failures(len(source.problems), len(source.lengths), self.data.max_bad_fraction)
+            split: BrokenVideos(len(source.problems), len(source.lengths), self.data.max_bad_fraction)
             for split, source in ((split, windows.dataset.source) for split, windows in self.windows.items())
         }
         return ShardLoader(
@@ -125,7 +125,7 @@ class WindowsToEncode(LightningDataModule):
             raise UserError("--output.dir", self.root, "is a file", "Name a folder.")
         if (self.root / latent_cache.DESCRIPTION).is_file():
             there = latent_cache.read_description(self.root, "--output.dir")
-            latent_cache.refuse_another(self.root, there, self.description)
+            latent_cache.check_same_cache(self.root, there, self.description)
             return True
         if self.root.is_dir() and any(self.root.glob("*.safetensors")):
             raise UserError(

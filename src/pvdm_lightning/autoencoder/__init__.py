@@ -1,5 +1,0 @@
-"""Stage one: clip <-> three latent planes."""
-
-from pvdm_lightning.autoencoder.autoencoder import VideoAutoencoder
-
-__all__ = ["VideoAutoencoder"]

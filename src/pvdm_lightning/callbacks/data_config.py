@@ -1,0 +1,20 @@
+"""Keeps in each checkpoint which data it was trained on, so that later commands need no config."""
+
+from typing import Any
+
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+
+
+class SaveDataConfig(Callback):
+    """Adds the data section of the configuration to checkpoints, under the key ``data_config``.
+
+    Args:
+        data: The section as plain values, {class_path, init_args}.
+    """
+
+    def __init__(self, data: dict[str, Any]) -> None:
+        self.data = data
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        checkpoint["data_config"] = self.data

@@ -1,0 +1,32 @@
+"""`pvdm check-data`: look at every video of a data set without training."""
+
+import logging
+from pathlib import Path
+
+from pvdm_lightning.data import ClipDataModule
+from pvdm_lightning.data.videos.check import summarise, write_report
+from pvdm_lightning.errors import UserError, check_writable
+
+logger = logging.getLogger(__name__)
+
+
+def check_data(data: ClipDataModule, report: str | None = None) -> None:
+    """Look at every video of a data set: how many can be used, and what is wrong with the others.
+
+    Args:
+        data: The data set, as for fit, e.g. --data UCF101 --data.root data/UCF-101.
+        report: File for the list of all videos as JSON; its folder is made if it is not there.
+    """
+    if report is not None:
+        # Before a check that may take hours.
+        if Path(report).is_dir():
+            raise UserError("--report", report, "is a folder", "Name a file.")
+        check_writable("--report", report, Path(report).parent)
+    checked = data.check()
+    if not checked:
+        logger.info("%s: a generated set, there are no files to check", type(data).__name__)
+        return
+    logger.info(summarise(checked))
+    if report is not None:
+        write_report(checked, report)
+        logger.info("wrote %s", report)

@@ -1,0 +1,58 @@
+"""`pvdm encode`: the latents of a data set, once and for all."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from lightning import Trainer
+
+from pvdm_lightning.callbacks import LatentCacheWriter
+from pvdm_lightning.data import ClipDataModule
+from pvdm_lightning.data.datamodules import WindowsToEncode
+from pvdm_lightning.data.latents.latent_cache import CacheOptions, shard_path
+from pvdm_lightning.errors import UserError
+from pvdm_lightning.training import LatentEncoder
+
+logger = logging.getLogger(__name__)
+
+
+def encode(
+    trainer: Trainer, encoder: LatentEncoder, data: ClipDataModule, data_config: dict[str, Any], options: CacheOptions
+) -> None:
+    """Write the latents of a data set's windows to a cache, or finish one that was begun.
+
+    Args:
+        trainer: Whose processes share the work.
+        encoder: With the weights of the autoencoder.
+        data: The videos.
+        data_config: The data section of the configuration, for the cache's description.
+        options: What the cache is to hold.
+
+    Raises:
+        UserError: The trainer is told to stop early, clips are of another size than the autoencoder takes, the folder
+            holds another cache, the disk has no room, or too many videos are broken.
+    """
+    _refuse_limits(trainer)
+    encoder.flips, encoder.trainer = options.flips, trainer
+    windows = WindowsToEncode(data, options, {**encoder.describe(), "data": data_config})
+    root = Path(options.dir)
+    trainer.callbacks.append(LatentCacheWriter(root, options.dtype))  # type: ignore[attr-defined]
+    trainer.predict(encoder, datamodule=windows, return_predictions=False)
+    trainer.strategy.barrier("all shards are written")
+    if trainer.is_global_zero:
+        splits = windows.description["splits"]
+        paths = [shard_path(root, split, n) for split, about in splits.items() for n in range(about["shards"])]
+        counts = ", ".join(f"{about['windows']} {split} windows" for split, about in splits.items())
+        gigabytes = sum(path.stat().st_size for path in paths) / 1e9
+        logger.info("%s: latents of %s in %d shards, %.3f GB", root, counts, len(paths), gigabytes)
+
+
+def _refuse_limits(trainer: Trainer) -> None:
+    limit = trainer.limit_predict_batches
+    unlimited = isinstance(limit, float) and limit == 1.0  # an int is a number of batches
+    for flag, value, limits in (
+        ("--trainer.fast_dev_run", trainer.fast_dev_run, bool(trainer.fast_dev_run)),  # type: ignore[attr-defined]
+        ("--trainer.limit_predict_batches", limit, not unlimited),
+    ):
+        if limits:
+            raise UserError(flag, value, "would leave the cache unfinished", "Leave it out.")

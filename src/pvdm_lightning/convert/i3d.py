@@ -1,0 +1,58 @@
+"""The I3D weights of the original's FVD (``i3d_pretrained_400.pt``): their state dict -> I3D."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from pvdm_lightning.convert.renaming import load_renamed, strip_prefix
+from pvdm_lightning.metrics.i3d import I3D
+from pvdm_lightning.metrics.published_network import PublishedNetwork
+
+_ANCHOR = "Conv3d_1a_7x7.conv3d.weight"
+_BLOCKS = {"conv_1a": "Conv3d_1a_7x7", "conv_2b": "Conv3d_2b_1x1", "conv_2c": "Conv3d_2c_3x3"}
+_BRANCHES = {
+    "direct": "b0",
+    "narrow_a": "b1a",
+    "wide_a": "b1b",
+    "narrow_b": "b2a",
+    "wide_b": "b2b",
+    "after_pool": "b3b",
+}
+_LAYERS = {"conv": "conv3d", "norm": "bn"}
+
+
+def load_i3d(state_dict: Mapping[str, Tensor]) -> I3D:
+    """Build the I3D whose weights `state_dict` holds: uint8 [B 3 T H W] -> logits [B 400], preprocessing included.
+
+    Args:
+        state_dict: Of the original's I3D, with any prefix, buffers included.
+
+    Raises:
+        ValueError: A key is missing, left over or misshapen; it is named.
+    """
+    model = I3D()
+    load_renamed(model, strip_prefix(state_dict, _ANCHOR), {key: _original_name(key) for key in model.state_dict()})
+    return model
+
+
+def _original_name(key: str) -> str:
+    if key.startswith("to_logits."):
+        return key.replace("to_logits", "logits.conv3d")
+    _, block, *middle, layer, kind = key.split(".")
+    if block in _BLOCKS:
+        names = [_BLOCKS[block]]
+    else:
+        names = [block.replace("mixed", "Mixed"), _BRANCHES[middle[0]]]
+    return ".".join([*names, _LAYERS[layer], kind])
+
+
+def _load_file(path: Path) -> I3D:
+    return load_i3d(torch.load(path, map_location="cpu", weights_only=True))
+
+
+ORIGINAL_I3D = PublishedNetwork(
+    name="i3d-original", file_name="i3d_pretrained_400.pt", num_outputs=400, sha256=None, load=_load_file
+)
+"""The FVD detector of the original's own evaluation; no hash of the released file is on record."""

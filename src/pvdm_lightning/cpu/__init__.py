@@ -1,0 +1,1 @@
+"""What makes networks faster on a CPU; nothing else in the package depends on it."""

@@ -1,0 +1,219 @@
+"""Videos -> samples: which frames are drawn, how they become a clip, what the batch is made of."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from pvdm_lightning.data.clips.transforms import crop_and_resize
+from pvdm_lightning.data.clips.windows import Windows
+from pvdm_lightning.data.videos import decoding, frame_folder
+from pvdm_lightning.data.videos.video_index import VideoIndex
+from pvdm_lightning.data.videos.video_info import Route
+
+Sample = dict[str, Tensor]
+Key = tuple[int, int, int]  # epoch, position, attempt
+
+DRAW = 1  # sets the draws of samples apart from those of the epoch's order
+
+
+class VideoSource(Protocol):
+    """Some videos that can be read frame by frame; a new kind of data set is a new one of these.
+
+    Attributes:
+        lengths: int [N], frames in each video; 0 for broken ones.
+        labels: int [N], class of each video, -1 if unknown.
+        problems: What is wrong with which broken video.
+    """
+
+    lengths: np.ndarray
+    labels: np.ndarray
+    problems: dict[int, str]
+
+    def name(self, index: int) -> str:
+        """What messages call a video."""
+        ...
+
+    def stamps(self) -> bytes:
+        """Sizes and times of change of all files: other bytes when one of them was written again."""
+        ...
+
+    def read(self, index: int, frames: Sequence[int], resolution: tuple[int, int]) -> Tensor:
+        """Frames of a video, cropped and resized to (height, width): uint8 [3, S, height, width].
+
+        Raises:
+            DecodeError: If they cannot be had.
+        """
+        ...
+
+
+class IndexedVideos:
+    """A source of video files or frame folders.
+
+    Args:
+        index: Their index.
+        labels: Class of each; None if unknown.
+    """
+
+    def __init__(self, index: VideoIndex, labels: Sequence[int] | None = None) -> None:
+        self.index = index
+        usable = index.lines["route"] != Route.BROKEN
+        self.lengths = np.where(usable, index.lines["frames"], 0)
+        self.labels = np.full(len(index), -1) if labels is None else np.asarray(labels, dtype=np.int64)
+        self.problems = {int(row): index.problem(int(row)) for row in np.flatnonzero(~usable)}
+
+    def name(self, index: int) -> str:
+        return str(self.index.path(index))
+
+    def stamps(self) -> bytes:
+        lines = self.index.lines
+        # A folder's own time stays when a picture in it is written again.
+        folders = np.flatnonzero(lines["route"] == Route.IMAGES)
+        pictures = b"".join(frame_folder.stamps(self.index.path(int(row))) for row in folders)
+        return lines["size"].tobytes() + lines["mtime_ns"].tobytes() + pictures
+
+    def read(self, index: int, frames: Sequence[int], resolution: tuple[int, int]) -> Tensor:
+        path, info = self.index.path(index), self.index.info(index)
+        read = frame_folder.read_frames if info.route == Route.IMAGES else decoding.read_frames
+        return torch.stack(read(path, info, frames, lambda frame: crop_and_resize(frame, resolution)), dim=1)
+
+
+class ConcatVideos:
+    """Several sources in a row, as one.
+
+    Args:
+        sources: At least one.
+    """
+
+    def __init__(self, sources: Sequence[VideoSource]) -> None:
+        self.sources = sources
+        self.ends = np.cumsum([len(source.lengths) for source in sources])
+        self.lengths = np.concatenate([source.lengths for source in sources])
+        self.labels = np.concatenate([source.labels for source in sources])
+        starts = [0, *self.ends[:-1]]
+        self.problems = {
+            int(start) + index: text
+            for start, source in zip(starts, sources)
+            for index, text in source.problems.items()
+        }
+
+    def _find(self, index: int) -> tuple[VideoSource, int]:
+        which = int(np.searchsorted(self.ends, index, side="right"))
+        return self.sources[which], index - int(self.ends[which - 1] if which else 0)
+
+    def name(self, index: int) -> str:
+        source, place = self._find(index)
+        return source.name(place)
+
+    def stamps(self) -> bytes:
+        return b"".join(source.stamps() for source in self.sources)
+
+    def read(self, index: int, frames: Sequence[int], resolution: tuple[int, int]) -> Tensor:
+        source, place = self._find(index)
+        return source.read(place, frames, resolution)
+
+
+def spread_over(number: int, at_most: int | None) -> np.ndarray:
+    """Evenly spread positions among `number`, at most so many; None for all."""
+    if at_most is None or at_most >= number:
+        return np.arange(number)
+    return np.linspace(0, number - 1, at_most).round().astype(np.int64)
+
+
+class ClipDataset(Dataset[Sample]):
+    """Clips of the videos that are long enough for one, one sample a video.
+
+    Every draw of a sample comes from a generator seeded by (seed, epoch, index of the video, attempt): it does not
+    depend on how many workers or processes there are, nor on what was drawn before.
+
+    A sample holds ``clip`` uint8 [3, S, H, W], ``label`` int64 (-1 unknown) and ``index`` int64 (of the video in the
+    source). Pairs hold also ``previous`` uint8 [3, S, H, W], the clip one hop before ``clip``, and ``has_previous``
+    bool: a video long enough for a clip, but not for a pair, gives its single clip, and zeros for `previous`.
+
+    Args:
+        source: The videos.
+        windows: Which frames make a sample.
+        resolution: (height, width) of the pictures.
+        random_start: Whether the first frame is drawn; otherwise the window is centred.
+        horizontal_flip: Whether every other sample, at random, is mirrored.
+        seed: Seed of the draws.
+        max_samples: Only so many videos, evenly spread over the source; None for all.
+    """
+
+    def __init__(
+        self,
+        source: VideoSource,
+        windows: Windows,
+        resolution: tuple[int, int],
+        *,
+        random_start: bool = False,
+        horizontal_flip: bool = False,
+        seed: int = 0,
+        max_samples: int | None = None,
+    ) -> None:
+        self.source, self.windows, self.resolution = source, windows, resolution
+        self.random_start, self.horizontal_flip, self.seed = random_start, horizontal_flip, seed
+        self.videos = np.flatnonzero(source.lengths >= windows.clip_span)
+        self.videos = self.videos[spread_over(len(self.videos), max_samples)]
+
+    def __len__(self) -> int:
+        return len(self.videos)
+
+    def name(self, position: int) -> str:
+        """What messages call the video of a sample."""
+        return self.source.name(int(self.videos[position]))
+
+    def __getitem__(self, key: int | Key) -> Sample:
+        """The sample of a video.
+
+        Args:
+            key: Position among the usable videos, or (epoch, position, attempt).
+
+        Raises:
+            DecodeError: If the video cannot be read.
+        """
+        epoch, position, attempt = key if isinstance(key, tuple) else (0, key, 0)
+        index = int(self.videos[position])
+        length = int(self.source.lengths[index])
+        rng = np.random.default_rng((DRAW, self.seed, epoch, index, attempt))
+        num_starts = self.windows.num_starts(length)
+        start = int(rng.integers(num_starts)) if self.random_start else (num_starts - 1) // 2
+        flip = self.horizontal_flip and bool(rng.integers(2))
+        return self.sample(index, start, flip)
+
+    def sample(self, index: int, start: int, flip: bool = False) -> Sample:
+        """A sample at a place of one's own choice.
+
+        Args:
+            index: Of the video in the source.
+            start: Source frame at which its first window begins.
+            flip: Whether it is mirrored.
+
+        Raises:
+            DecodeError: If the video cannot be read.
+        """
+        sample = self._read(index, start, self.windows.is_pair(int(self.source.lengths[index])))
+        if flip:
+            sample = {name: pixels.flip(-1) for name, pixels in sample.items()}
+        if self.windows.clips == 2:
+            sample["has_previous"] = torch.tensor("previous" in sample)
+            sample.setdefault("previous", torch.zeros_like(sample["clip"]))
+        sample["label"] = torch.tensor(int(self.source.labels[index]))
+        sample["index"] = torch.tensor(index)
+        return sample
+
+    def _read(self, index: int, start: int, pair: bool) -> Sample:
+        first = self.windows.clip_frames(start)
+        if not pair:
+            return {"clip": self.source.read(index, first, self.resolution)}
+        second = self.windows.clip_frames(start + self.windows.step)
+        frames = sorted({*first, *second})  # windows may overlap: no frame is decoded twice
+        pictures = self.source.read(index, frames, self.resolution)
+        place = {frame: position for position, frame in enumerate(frames)}
+        return {
+            "previous": pictures[:, [place[frame] for frame in first]],
+            "clip": pictures[:, [place[frame] for frame in second]],
+        }

@@ -1,0 +1,1 @@
+"""The latent cache: files, data set and what is to be encoded."""

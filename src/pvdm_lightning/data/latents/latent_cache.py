@@ -1,0 +1,171 @@
+"""A cache of latents on disk: ``cache.json`` says what it holds, shards of samples hold it.
+
+A shard is a safetensors file, so that it is read without being loaded. It has, for N samples of which M have a clip
+before them: ``clip`` [N C L], ``previous`` [M C L] in the order of those samples, ``has_previous`` bool [N], ``label``
+int64 [N] (-1 unknown), ``index`` int64 [N] (the video's position in its split), ``start`` int64 [N] (source frame at
+which the sample's first window begins) and ``flipped`` bool [N]. Its metadata name the videos that could not be read.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from pvdm_lightning.atomic_write import PARTIAL, atomic_write
+from pvdm_lightning.errors import UserError, check_at_least
+
+FORMAT = 1
+DESCRIPTION = "cache.json"
+DTYPES = {"float32": torch.float32, "float16": torch.float16}
+# Options of a data set that change how it is read, not what is read.
+_READING = ("batch_size", "val_batch_size", "num_workers", "drop_last", "max_bad_fraction", "horizontal_flip")
+_ANOTHER = "Name another folder, or delete this one to write it anew."
+
+
+@dataclass(frozen=True)
+class CacheOptions:
+    """What a cache is to hold.
+
+    Args:
+        dir: Folder of the cache; made if it is not there. A cache that an interrupted run left there is finished.
+        windows_per_video: Windows of each training video, spread evenly over it; fewer where it has fewer starts. Of
+            a validation video there is one, from its middle.
+        flips: Whether to store each training window mirrored as well.
+        dtype: float32 trains as from pixels; float16 halves the space, and rounds latents by up to 2.5e-4.
+        shard_size: Windows in a file; an interrupted run loses at most the file it was at.
+    """
+
+    dir: str = "data/latents"
+    windows_per_video: int = 1
+    flips: bool = False
+    dtype: Literal["float32", "float16"] = "float32"
+    shard_size: int = 512
+
+    def __post_init__(self) -> None:
+        check_at_least("--output.windows_per_video", self.windows_per_video, 1)
+        check_at_least("--output.shard_size", self.shard_size, 1)
+
+
+def shard_path(root: Path, split: str, number: int) -> Path:
+    """Where a shard lies."""
+    return root / f"{split}-{number:05d}.safetensors"
+
+
+def write_shard(path: Path, tensors: Mapping[str, Tensor], failures: Mapping[str, str]) -> None:
+    """Write a shard, whole or not at all.
+
+    Args:
+        path: Of the file.
+        tensors: As the module says.
+        failures: Videos that could not be read, and why.
+
+    Raises:
+        UserError: It cannot be written.
+    """
+    # One entry: the order of several in the file would differ from run to run.
+    metadata = {"failures": json.dumps(dict(sorted(failures.items())))}
+    # Not its `save_file`, which lets nobody but the owner read the file.
+    _write(path, lambda partial: partial.write_bytes(save(dict(tensors), metadata)))
+
+
+def write_description(root: Path, description: Mapping[str, Any]) -> None:
+    """Make a cache's folder and say in it what the cache is to hold; raises the `UserError` if that cannot be."""
+    text = json.dumps(description, indent=1, ensure_ascii=False) + "\n"
+    _write(root / DESCRIPTION, lambda partial: partial.write_text(text, encoding="utf-8"))
+
+
+def _write(path: Path, write: Callable[[Path], object]) -> None:
+    try:
+        with atomic_write(path) as partial:
+            write(partial)
+    except OSError as error:
+        raise UserError(
+            "--output.dir",
+            path.parent,
+            f"{path.name} cannot be written ({error.strerror})",
+            "Mend that and run the same command again: it goes on after the last whole file.",
+        ) from None
+
+
+def clear_partial_files(root: Path) -> None:
+    """Delete what a killed run was writing; nobody else may be writing there."""
+    for partial in root.glob(PARTIAL):
+        partial.unlink()
+
+
+def read_description(root: Path, flag: str) -> dict[str, Any]:
+    """What a cache holds.
+
+    Args:
+        root: Its folder.
+        flag: The option that named it.
+
+    Raises:
+        UserError: There is no cache, or it is of a format that this version does not read.
+    """
+    remedy = "Give the folder of a cache that `pvdm encode` wrote."
+    if not root.is_dir():
+        raise UserError(flag, root, "there is no such folder", remedy)
+    try:
+        description = json.loads((root / DESCRIPTION).read_text(encoding="utf-8"))
+        version = description["format"]
+    except (OSError, ValueError, TypeError, KeyError):
+        raise UserError(flag, root, f"is no cache of latents: it has no readable {DESCRIPTION}", remedy) from None
+    if version != FORMAT:
+        raise UserError(flag, root, f"has format {version}, and this version reads {FORMAT}", "Write it anew.")
+    return description
+
+
+def missing_shards(root: Path, description: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """Split and number of the shards that are yet to be written."""
+    every = ((split, number) for split, about in description["splits"].items() for number in range(about["shards"]))
+    return [(split, number) for split, number in every if not shard_path(root, split, number).is_file()]
+
+
+def read_table(path: Path, flag: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """What a shard says of its samples, without the latents, and the videos that could not be read.
+
+    Raises:
+        UserError: The file is damaged.
+    """
+    try:
+        with safe_open(path, "pt") as shard:
+            names = [name for name in shard.keys() if name not in ("clip", "previous")]  # noqa: SIM118
+            return {name: shard.get_tensor(name) for name in names}, json.loads(shard.metadata()["failures"])
+    except Exception as error:
+        raise UserError(
+            flag, path.parent, f"{path.name} is damaged ({str(error)[:80]})", "Delete it and run `pvdm encode` again."
+        ) from None
+
+
+def check_same_cache(root: Path, there: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Raise the `UserError` if the cache in a folder is not the one that is to be written there."""
+    before, after = (dict(_flat("", _without_reading(description))) for description in (there, now))
+    differing = [key for key in {**before, **after} if before.get(key) != after.get(key)]
+    if "autoencoder.fingerprint" in differing:
+        raise UserError("--output.dir", root, "holds latents of another autoencoder", _ANOTHER)
+    if differing:
+        key = differing[0]
+        problem = f"was begun with other settings ({key} was {before.get(key)}, and is {after.get(key)})"
+        if key.startswith("splits."):
+            problem = "was begun when the data set had other videos"
+        raise UserError("--output.dir", root, problem, f"Repeat the command as it was. {_ANOTHER}")
+
+
+def _without_reading(description: Mapping[str, Any]) -> dict[str, Any]:
+    data = description["data"]
+    init_args = {key: value for key, value in (data.get("init_args") or {}).items() if key not in _READING}
+    return {**description, "data": {**data, "init_args": init_args}}
+
+
+def _flat(prefix: str, tree: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    flat: list[tuple[str, Any]] = []
+    for key, value in tree.items():
+        flat += _flat(f"{prefix}{key}.", value) if isinstance(value, dict) else [(f"{prefix}{key}", value)]
+    return flat

@@ -1,0 +1,130 @@
+"""One video file -> the frames asked for, the same to the pixel as if it had been decoded from its start.
+
+Three routes lead to a frame (`Route`); which one is exact differs from file to file, and `probing` finds it out. A
+reader is opened and closed within each call: decord readers that live through a fork hang.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from pvdm_lightning.data.videos import video_libraries
+from pvdm_lightning.data.videos.video_info import DecodeError, Route, VideoInfo, one_line
+
+if TYPE_CHECKING:
+    import av
+
+DECORD_BATCH = 16  # frames decord hands over at a time, so that long clips of large pictures fit into memory
+
+Picture = TypeVar("Picture")
+
+
+def read_frames(
+    path: Path, info: VideoInfo, indices: Sequence[int], transform: Callable[[np.ndarray], Picture]
+) -> list[Picture]:
+    """Read frames of a video file, each passed through `transform` as soon as it is decoded.
+
+    Args:
+        path: The file.
+        info: Its line of the index.
+        indices: Frame numbers, strictly increasing, each below ``info.frames``.
+        transform: Takes uint8 RGB [H, W, 3], rotated as it is to be shown; what it returns is collected.
+
+    Returns:
+        One transformed picture for each of `indices`, in order.
+
+    Raises:
+        DecodeError: If the file does not give these frames, whatever the library's own error was.
+    """
+    assert list(indices) == sorted(set(indices)) and indices[0] >= 0 and indices[-1] < info.frames, (indices, info)
+    try:
+        return _read_frames(path, info, indices, transform)
+    except DecodeError:
+        raise
+    except video_libraries.file_errors() as error:
+        raise DecodeError(one_line(error)) from error
+
+
+def _read_frames(
+    path: Path, info: VideoInfo, indices: Sequence[int], transform: Callable[[np.ndarray], Picture]
+) -> list[Picture]:
+    if info.route == Route.BROKEN:
+        raise DecodeError(info.problem)
+    if info.route == Route.DECORD and video_libraries.decord() is not None:
+        return [transform(frame) for frame in _decord_frames(path, info, indices)]
+    # Files that are exact in decord have regular time stamps, so without decord they are sought with PyAV.
+    if info.route != Route.SCAN:
+        try:
+            return [transform(to_rgb(frame, info)) for frame in pick(seek(path, info, indices[0]), indices)]
+        except DecodeError:
+            pass  # the seek went past the window or lost frames: the long way is always right
+    return [transform(to_rgb(frame, info)) for frame in pick(scan(path), indices)]
+
+
+def to_rgb(frame: av.VideoFrame, info: VideoInfo) -> np.ndarray:
+    """A decoded picture as uint8 RGB [H, W, 3], turned the way it is to be shown."""
+    picture = frame.to_ndarray(format="rgb24")
+    return np.ascontiguousarray(np.rot90(picture, info.rotation // 90)) if info.rotation else picture
+
+
+def scan(path: Path) -> Iterator[tuple[int, av.VideoFrame]]:
+    """Every frame with its number, decoded from the start."""
+    with video_libraries.pyav().open(str(path)) as container:
+        stream = container.streams.video[0]
+        stream.codec_context.thread_count = 1  # workers decode side by side; threads inside each would only compete
+        yield from enumerate(container.decode(stream))
+
+
+def seek(path: Path, info: VideoInfo, start: int) -> Iterator[tuple[int, av.VideoFrame]]:
+    """The frames from the key frame before frame `start` on, numbered by their time stamps.
+
+    Raises:
+        DecodeError: If a frame's number is not the one that has to follow.
+    """
+    with video_libraries.pyav().open(str(path)) as container:
+        stream = container.streams.video[0]
+        stream.codec_context.thread_count = 1
+        container.seek(round(info.first_pts + start * info.pts_step), stream=stream)
+        previous: int | None = None
+        for frame in container.decode(stream):
+            if frame.pts is None:
+                raise DecodeError("a frame has no time stamp")
+            number = round((frame.pts - info.first_pts) / info.pts_step)
+            if previous is not None and number != previous + 1:
+                raise DecodeError(f"frame {number} follows frame {previous}")
+            previous = number
+            yield number, frame
+
+
+def pick(numbered: Iterable[tuple[int, av.VideoFrame]], indices: Sequence[int]) -> Iterator[av.VideoFrame]:
+    """Only the frames in `indices`, in order; stops decoding after the last one.
+
+    Raises:
+        DecodeError: If one of them is not there.
+    """
+    wanted = iter(indices)
+    index = next(wanted)
+    for number, frame in numbered:
+        if number > index:
+            raise DecodeError(f"frame {index} is missing")
+        if number == index:
+            yield frame
+            following = next(wanted, None)
+            if following is None:
+                return
+            index = following
+    raise DecodeError(f"ends before frame {index}")
+
+
+def _decord_frames(path: Path, info: VideoInfo, indices: Sequence[int]) -> Iterator[np.ndarray]:
+    decord = video_libraries.decord()
+    assert decord is not None
+    reader = decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=1)
+    if len(reader) != info.frames:
+        raise DecodeError(f"has {len(reader)} frames, {info.frames} when it was indexed")
+    for first in range(0, len(indices), DECORD_BATCH):
+        yield from reader.get_batch(list(indices[first : first + DECORD_BATCH])).asnumpy()

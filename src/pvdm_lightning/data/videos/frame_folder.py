@@ -1,0 +1,120 @@
+"""A video that lies on disk as a folder of pictures."""
+
+import contextlib
+import os
+import re
+import struct
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from PIL import ExifTags, Image, ImageOps
+
+from pvdm_lightning.data.videos.video_info import DecodeError, Route, VideoInfo, one_line, stamp_of
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
+
+# What Pillow's readers raise on damaged files, and on pictures too large to be one.
+IMAGE_ERRORS: tuple[type[Exception], ...] = (OSError, ValueError, LookupError, ArithmeticError, SyntaxError, EOFError)
+IMAGE_ERRORS += (struct.error, Image.DecompressionBombError)
+
+Picture = TypeVar("Picture")
+
+
+def natural_key(name: str) -> list[tuple[int, str]]:
+    """Sorts frame9 before frame10, and names without numbers as usual."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name.lower())]
+
+
+def is_image(name: str) -> bool:
+    """Whether a file name is a picture's; macOS's ``._name`` companions are not."""
+    return name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")
+
+
+def image_names(folder: Path) -> list[str]:
+    """The pictures of a folder in the order of their numbers."""
+    return sorted((entry.name for entry in os.scandir(folder) if is_image(entry.name)), key=natural_key)
+
+
+def stamps(folder: Path) -> bytes:
+    """Size and time of change of each picture; nothing of a folder that cannot be looked at."""
+    try:
+        names = sorted(entry.name for entry in os.scandir(folder) if is_image(entry.name))
+    except OSError:
+        return b""
+    return np.array([stamp_of(folder / name) for name in names], dtype=np.int64).tobytes()
+
+
+def probe(folder: Path) -> VideoInfo:
+    """Count a folder's pictures and look at the first one's header.
+
+    Never raises on account of the folder. A damaged picture further on shows when it is read (or in a thorough check).
+    """
+    try:
+        names = image_names(folder)
+        if not names:
+            return VideoInfo(problem="has no pictures")
+        with Image.open(folder / names[0]) as image:
+            width, height = _size_as_shown(image)
+            codec = (image.format or "").lower()
+    except IMAGE_ERRORS as error:
+        return VideoInfo(problem=one_line(error))
+    return VideoInfo(frames=len(names), height=height, width=width, codec=codec, route=Route.IMAGES)
+
+
+def _size_as_shown(image: Image.Image) -> tuple[int, int]:
+    """(width, height) of a picture once it is turned as its EXIF says; the picture is not decoded."""
+    orientation = None
+    if image.format != "TIFF":  # whose reader has turned the size already
+        with contextlib.suppress(*IMAGE_ERRORS):
+            # Not the own method of PNG files, which decodes the picture to look behind it.
+            orientation = Image.Image.getexif(image).get(ExifTags.Base.Orientation)
+    width, height = image.size
+    return (height, width) if orientation in (5, 6, 7, 8) else (width, height)
+
+
+def read_frames(
+    folder: Path, info: VideoInfo, indices: Sequence[int], transform: Callable[[np.ndarray], Picture]
+) -> list[Picture]:
+    """Read pictures of a folder; arguments, result and error as `decoding.read_frames`.
+
+    Those of one call must be of one size. It need not be that of `info`, as a picture that is written again leaves the
+    folder's time of change, and so the index, as they were.
+    """
+    try:
+        names = image_names(folder)
+    except OSError as error:
+        raise DecodeError(one_line(error)) from error
+    if len(names) != info.frames:
+        raise DecodeError(f"has {len(names)} pictures, {info.frames} when it was indexed")
+    pictures = []
+    first: tuple[int, ...] | None = None
+    for index in indices:
+        try:
+            picture = read_image(folder / names[index])
+        except IMAGE_ERRORS as error:
+            raise DecodeError(f"{names[index]}: {one_line(error)}") from error
+        first = first or picture.shape
+        if picture.shape != first:
+            raise DecodeError(
+                f"{names[index]} is {picture.shape[1]}x{picture.shape[0]}, {names[indices[0]]} is {first[1]}x{first[0]}"
+            )
+        pictures.append(transform(picture))
+    return pictures
+
+
+def read_image(path: Path) -> np.ndarray:
+    """A picture as uint8 RGB [H, W, 3], turned as its EXIF says.
+
+    Transparency is left out, 16 bits are scaled to 8.
+    """
+    with Image.open(path) as image:
+        image.load()
+        # Damage to the EXIF alone spoils no picture.
+        with contextlib.suppress(*IMAGE_ERRORS):
+            ImageOps.exif_transpose(image, in_place=True)
+        if image.mode.startswith("I"):  # Pillow would clip 16 bits at 255
+            grey = (np.asarray(image, dtype=np.float32) / 257.0).round().clip(0, 255).astype(np.uint8)
+            return np.repeat(grey[:, :, None], 3, axis=2)
+        return np.array(image.convert("RGB"))

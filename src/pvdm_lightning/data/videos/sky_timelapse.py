@@ -1,0 +1,33 @@
+"""SkyTimelapse: time lapses of the sky as folders of frames, in the layouts that are in circulation."""
+
+from pathlib import Path
+
+from pvdm_lightning.data.videos.video_tree import find_frame_folders
+from pvdm_lightning.errors import UserError
+
+# The archive of its authors has sky_train/video/clip/frames; copies made for video GANs have train/clip/frames.
+TRAIN_FOLDERS = ("sky_train", "train")
+VAL_FOLDERS = ("sky_test", "test", "val")
+
+
+def find_splits(root: Path) -> tuple[list[str], list[str]]:
+    """The frame folders to train on and to validate on, relative to `root`, however deep they lie.
+
+    Raises:
+        UserError: If a split is missing or empty.
+    """
+    return _find("training", root, TRAIN_FOLDERS), _find("validation", root, VAL_FOLDERS)
+
+
+def _find(split: str, root: Path, candidates: tuple[str, ...]) -> list[str]:
+    for candidate in candidates:
+        if (root / candidate).is_dir():
+            found = find_frame_folders(root / candidate)
+            if found:
+                return [(Path(candidate) / name).as_posix() for name in found]
+    raise UserError(
+        "--data.root",
+        root,
+        f"has no {split} frames: none of the folders {', '.join(candidates)} holds pictures",
+        "See data/README.md for the layouts.",
+    )

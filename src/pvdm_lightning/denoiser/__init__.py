@@ -1,5 +1,0 @@
-"""The network of stage two: predicts the noise in latent planes."""
-
-from pvdm_lightning.denoiser.unet import TriplaneUNet
-
-__all__ = ["TriplaneUNet"]

@@ -1,0 +1,46 @@
+"""LPIPS as a training loss; its VGG-16 trunk is a file the user has, or it is left out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from pvdm_lightning.errors import UserError
+from pvdm_lightning.models.lpips_vgg import TRUNK_FILE, build_lpips
+from pvdm_lightning.pretrained import find_weights, remedy
+
+
+class PerceptualLoss(nn.Module):
+    """Mean LPIPS of two batches of frames; frozen.
+
+    Args:
+        trunk: Path of torchvision's VGG-16 file.
+        flag: The option the path came from, for the error.
+
+    Raises:
+        UserError: The file is not such a state dict.
+    """
+
+    def __init__(self, trunk: Path, flag: str) -> None:
+        super().__init__()
+        try:
+            self.lpips = build_lpips(torch.load(trunk, map_location="cpu", weights_only=True))
+        except Exception as error:
+            raise UserError(flag, trunk, f"cannot be read as VGG-16 weights ({error})", f"Give {TRUNK_FILE}.") from None
+
+    @classmethod
+    def find(cls, given: str | None, flag: str) -> PerceptualLoss | None:
+        """The loss with the trunk at `given` or in a cache folder; None where there is none (`how_to_add` says how)."""
+        path = find_weights(TRUNK_FILE, given, flag)
+        return None if path is None else cls(path, flag)
+
+    @staticmethod
+    def how_to_add(flag: str) -> str:
+        return f"To add it, {remedy(TRUNK_FILE, flag)}"
+
+    def forward(self, reconstruction: Tensor, target: Tensor) -> Tensor:
+        """Frames [B 3 H W] in [-1, 1] -> scalar, in float32 whatever autocast is on."""
+        with torch.autocast(target.device.type, enabled=False):
+            return self.lpips(reconstruction.float(), target.float()).mean()

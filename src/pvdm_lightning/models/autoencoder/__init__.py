@@ -1,0 +1,5 @@
+"""Stage one: clip <-> three latent planes."""
+
+from pvdm_lightning.models.autoencoder.autoencoder import VideoAutoencoder
+
+__all__ = ["VideoAutoencoder"]

@@ -1,0 +1,135 @@
+"""The stage-one model: clip <-> three latent planes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from pvdm_lightning.errors import UserError
+from pvdm_lightning.models.autoencoder.attention import SpaceTimeTransformer
+from pvdm_lightning.models.autoencoder.decoder import TriplaneDecoder
+from pvdm_lightning.models.autoencoder.encoder import VideoEncoder
+from pvdm_lightning.models.autoencoder.projector import TriplaneProjector
+from pvdm_lightning.models.triplane import Triplane, TriplaneShape
+
+_FLAG = "--model.autoencoder"
+
+
+class VideoAutoencoder(nn.Module):
+    """Video Transformer encoder, three axis projectors and a broadcast-and-sum decoder (PVDM, section 3.1).
+
+    Args:
+        frames: S, frames of a clip.
+        resolution: Pixels of a frame: one number for a square, or (height, width). Multiples of `patch`.
+        patch: Side of a square patch in pixels; the latent planes are this much smaller than the frame.
+        latent_channels: C, channels of the latent planes.
+        dim: D, channels of the Transformers.
+        depth: Blocks of the encoder, and of the decoder.
+        heads: Attention heads of encoder and decoder.
+        head_dim: Channels of such a head, a multiple of 4.
+        projector_depth: Layers of each of the three projection Transformers.
+        projector_heads: Their attention heads, each of dim / 8 channels.
+        projector_mlp_dim: Hidden width of their feed-forward.
+        gradient_checkpointing: Recompute activations in the backward pass: less memory, about a third more time.
+
+    Raises:
+        UserError: The sizes do not fit each other.
+    """
+
+    def __init__(
+        self,
+        frames: int = 16,
+        resolution: int | tuple[int, int] = 256,
+        patch: int = 8,
+        latent_channels: int = 4,
+        dim: int = 384,
+        depth: int = 8,
+        heads: int = 8,
+        head_dim: int = 64,
+        projector_depth: int = 4,
+        projector_heads: int = 4,
+        projector_mlp_dim: int = 512,
+        gradient_checkpointing: bool = False,
+    ) -> None:
+        super().__init__()
+        height, width = (resolution, resolution) if isinstance(resolution, int) else resolution
+        self.config: dict[str, Any] = {
+            "frames": frames,
+            "resolution": [height, width],
+            "patch": patch,
+            "latent_channels": latent_channels,
+            "dim": dim,
+            "depth": depth,
+            "heads": heads,
+            "head_dim": head_dim,
+            "projector_depth": projector_depth,
+            "projector_heads": projector_heads,
+            "projector_mlp_dim": projector_mlp_dim,
+            "gradient_checkpointing": gradient_checkpointing,
+        }
+        self._refuse_wrong_sizes()
+        self.clip_shape = (frames, height, width)
+        self.latent_channels = latent_channels
+        self.latent_shape = TriplaneShape.of_clip(frames, height, width, patch)
+
+        def transformer() -> SpaceTimeTransformer:
+            return SpaceTimeTransformer(dim, depth, heads, head_dim, gradient_checkpointing)
+
+        self.encoder = VideoEncoder(patch, transformer(), dim)
+        self.projector = TriplaneProjector(
+            self.latent_shape, dim, projector_depth, projector_heads, dim // 8, projector_mlp_dim, latent_channels
+        )
+        self.decoder = TriplaneDecoder(patch, transformer(), dim, latent_channels)
+
+    def _refuse_wrong_sizes(self) -> None:
+        for name, value in self.config.items():
+            if name not in ("resolution", "gradient_checkpointing") and value < 1:
+                raise UserError(f"{_FLAG}.{name}", value, "is not positive", "Give a whole number of at least 1.")
+        (height, width), patch = self.config["resolution"], self.config["patch"]
+        for side in (height, width):
+            if side < patch or side % patch:
+                nearest = max(patch, round(side / patch) * patch)
+                raise UserError(
+                    f"{_FLAG}.resolution",
+                    f"{height} x {width}",
+                    f"{side} is not divisible by the patch of {patch} pixels",
+                    f"Give a multiple of {patch}, such as {nearest}, or set {_FLAG}.patch to a divisor of {side}.",
+                )
+        if self.config["head_dim"] % 4:
+            raise UserError(
+                f"{_FLAG}.head_dim", self.config["head_dim"], "is not a multiple of 4", "Give one, such as 32 or 64."
+            )
+        if self.config["dim"] % 8:
+            raise UserError(f"{_FLAG}.dim", self.config["dim"], "is not a multiple of 8", "Give one, such as 384.")
+
+    def compile_parts(self, **options: Any) -> None:
+        """Compile encoder, projector and decoder in place, which `encode` and `decode` run; as torch.compile."""
+        for part in (self.encoder, self.projector, self.decoder):
+            part.compile(**options)
+
+    def encode(self, clip: Tensor) -> Triplane:
+        """Clip [B 3 S H W] in [-1, 1] -> latent planes in [-1, 1].
+
+        Raises:
+            ValueError: The clip has another size than the model was built for.
+        """
+        if clip.dim() != 5 or (clip.shape[1], *clip.shape[2:]) != (3, *self.clip_shape):
+            raise ValueError(
+                f"this autoencoder takes clips [B 3 {' '.join(map(str, self.clip_shape))}], got {list(clip.shape)}"
+            )
+        return self.projector(self.encoder(clip))
+
+    def decode(self, latent: Triplane) -> Tensor:
+        """Latent planes -> clip [B 3 S H W] in [-1, 1], float32.
+
+        Raises:
+            ValueError: The planes have another size than the model was built for.
+        """
+        if latent.shape != self.latent_shape:
+            raise ValueError(f"this autoencoder decodes latents of {self.latent_shape}, got {latent.shape}")
+        return self.decoder(latent)
+
+    def forward(self, clip: Tensor) -> Tensor:
+        """The reconstruction of a clip [B 3 S H W]."""
+        return self.decode(self.encode(clip))

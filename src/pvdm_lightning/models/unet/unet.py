@@ -1,0 +1,217 @@
+"""TriplaneUNet: one 2D U-Net shared by the three planes, with attention across them (PVDM, section 3.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
+
+from pvdm_lightning.errors import UserError, check_at_least
+from pvdm_lightning.models.triplane import Triplane, TriplaneShape
+from pvdm_lightning.models.unet.attention import PlaneSelfAttention, TriplaneAttention
+from pvdm_lightning.models.unet.blocks import ResidualBlock, timestep_embedding
+from pvdm_lightning.models.unet.plane_convolution import on_each_plane
+
+_FLAG = "--model.denoiser"
+
+
+class PlaneBlock(nn.Module):
+    """One step of the U-Net: residual block, attention inside each plane, resampling, attention across planes."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        time_channels: int,
+        heads: int,
+        attend: bool = False,
+        resample: Literal["down", "up"] | None = None,
+        norm_groups: int = 32,
+    ) -> None:
+        super().__init__()
+        self.halves = resample == "down"
+        # On the way down the halving is the whole step.
+        first: Literal["down"] | None = "down" if self.halves else None
+        self.residual = ResidualBlock(in_channels, out_channels, time_channels, first, norm_groups)
+        self.attention = PlaneSelfAttention(out_channels, heads, norm_groups) if attend else None
+        # On the way up the doubling is a residual block of its own.
+        up = resample == "up"
+        self.upsample = ResidualBlock(out_channels, out_channels, time_channels, "up", norm_groups) if up else None
+        self.across = TriplaneAttention(out_channels, heads, norm_groups)
+
+    def forward(self, x: Tensor, time: Tensor, shape: TriplaneShape, out_shape: TriplaneShape) -> Tensor:
+        """Features x [B C L] of planes `shape`, time [B T] -> [B C' L'] of planes `out_shape`."""
+        x = self.residual(x, time, shape)
+        if self.attention is not None:
+            x = self.attention(x, shape)
+        if self.upsample is not None:
+            x = self.upsample(x, time, shape, out_shape)
+        return self.across(x)
+
+
+class MiddleBlock(nn.Module):
+    """The bottom of the U-Net: residual, attention, residual on each plane, then attention across planes."""
+
+    def __init__(self, channels: int, time_channels: int, heads: int, norm_groups: int = 32) -> None:
+        super().__init__()
+        self.first = ResidualBlock(channels, channels, time_channels, norm_groups=norm_groups)
+        self.attention = PlaneSelfAttention(channels, heads, norm_groups)
+        self.second = ResidualBlock(channels, channels, time_channels, norm_groups=norm_groups)
+        self.across = TriplaneAttention(channels, heads, norm_groups)
+
+    def forward(self, x: Tensor, time: Tensor, shape: TriplaneShape, out_shape: TriplaneShape) -> Tensor:
+        """Features x [B C L] of planes `shape`, time [B T] -> the same; `out_shape` is `shape`."""
+        x = self.first(x, time, shape)
+        x = self.second(self.attention(x, shape), time, shape)
+        return self.across(x)
+
+
+class TriplaneUNet(nn.Module):
+    """Predicts the noise in the latent planes of a clip, given the latent of the clip before it or none.
+
+    Any plane size works: where a side cannot be halved it is rounded up inside, and cut again on the way up.
+
+    Args:
+        latent_shape: Sizes of the planes; null takes them from the autoencoder it is trained with.
+        latent_channels: C, channels of the latent.
+        base_channels: Channels at full size, a multiple of `norm_groups`: 256 for PVDM-L, 128 for PVDM-S.
+        channel_multipliers: Channels of each level as multiples of `base_channels`; a level halves the sides.
+        blocks_per_level: Residual blocks of each level.
+        attention_levels: Levels (0 is full size) with attention inside each plane.
+        heads: Attention heads.
+        norm_groups: Groups of the norms, 32 in the paper. In a narrow network give fewer: with a channel or two a
+            group, the norms take away how bright a plane is as a whole, and samples come out in wrong colours.
+        gradient_checkpointing: Recompute activations in the backward pass: less memory, about a third more time.
+
+    Raises:
+        UserError: The sizes do not fit each other.
+    """
+
+    def __init__(
+        self,
+        latent_shape: TriplaneShape | None = None,
+        latent_channels: int = 4,
+        base_channels: int = 256,
+        channel_multipliers: Sequence[int] = (1, 2, 4, 4),
+        blocks_per_level: int = 2,
+        attention_levels: Sequence[int] = (0, 1, 2),
+        heads: int = 8,
+        norm_groups: int = 32,
+        gradient_checkpointing: bool = False,
+    ) -> None:
+        super().__init__()
+        if norm_groups < 1:
+            raise UserError(f"{_FLAG}.norm_groups", norm_groups, "is not positive", "Give 32, or fewer.")
+        if base_channels < norm_groups or base_channels % norm_groups:
+            raise UserError(
+                f"{_FLAG}.base_channels",
+                base_channels,
+                f"is not a multiple of {norm_groups}, the groups of the norms",
+                f"Give 128 (S) or 256 (L), or set {_FLAG}.norm_groups to a divisor.",
+            )
+        if heads < 1 or base_channels % heads:
+            raise UserError(
+                f"{_FLAG}.heads", heads, f"does not divide the {base_channels} base channels", "Give a divisor, as 8."
+            )
+        if not channel_multipliers or min(channel_multipliers) < 1:
+            given, problem = list(channel_multipliers), "are not all positive, one for each level"
+            raise UserError(f"{_FLAG}.channel_multipliers", given, problem, "Give such as [1,2,4,4].")
+        for name, count in (("latent_channels", latent_channels), ("blocks_per_level", blocks_per_level)):
+            check_at_least(f"{_FLAG}.{name}", count, 1)
+        self.latent_shape = latent_shape
+        self.latent_channels = latent_channels
+        self.base_channels = base_channels
+        self.gradient_checkpointing = gradient_checkpointing
+        self._config: dict[str, Any] = {
+            "latent_channels": latent_channels,
+            "base_channels": base_channels,
+            "channel_multipliers": list(channel_multipliers),
+            "blocks_per_level": blocks_per_level,
+            "attention_levels": list(attention_levels),
+            "heads": heads,
+            "norm_groups": norm_groups,
+            "gradient_checkpointing": gradient_checkpointing,
+        }
+        time_channels = 4 * base_channels
+        self.embed_time = nn.Sequential(
+            nn.Linear(base_channels, time_channels), nn.SiLU(), nn.Linear(time_channels, time_channels)
+        )
+        self.stem = nn.Conv2d(2 * latent_channels, base_channels, kernel_size=3, padding=1)
+
+        def plane_block(inputs: int, outputs: int, level: int, resample: Literal["down", "up"] | None) -> PlaneBlock:
+            attend = level in attention_levels and resample != "down"
+            return PlaneBlock(inputs, outputs, time_channels, heads, attend, resample, norm_groups)
+
+        channels = base_channels
+        skips = [channels]
+        self.down = nn.ModuleList()
+        for level, multiplier in enumerate(channel_multipliers):
+            for _ in range(blocks_per_level):
+                self.down.append(plane_block(channels, multiplier * base_channels, level, None))
+                channels = multiplier * base_channels
+                skips.append(channels)
+            if level + 1 < len(channel_multipliers):
+                self.down.append(plane_block(channels, channels, level, "down"))
+                skips.append(channels)
+
+        self.middle = MiddleBlock(channels, time_channels, heads, norm_groups)
+
+        self.up = nn.ModuleList()
+        for level, multiplier in reversed(list(enumerate(channel_multipliers))):
+            for block in range(blocks_per_level + 1):
+                resample: Literal["up"] | None = "up" if level > 0 and block == blocks_per_level else None
+                self.up.append(plane_block(channels + skips.pop(), multiplier * base_channels, level, resample))
+                channels = multiplier * base_channels
+
+        self.head_norm = nn.GroupNorm(norm_groups, channels)
+        self.head_conv = nn.Conv2d(channels, latent_channels, kernel_size=3, padding=1)
+        nn.init.zeros_(self.head_conv.weight)
+        nn.init.zeros_(self.head_conv.bias)  # type: ignore[arg-type]
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments as plain values, from which a checkpoint rebuilds the network."""
+        shape = self.latent_shape
+        plain = None if shape is None else {"frames": shape.frames, "height": shape.height, "width": shape.width}
+        return {"latent_shape": plain, **self._config}
+
+    def forward(self, z_t: Tensor, t: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Noisy latent z_t [B C L], time t [B], condition [B C L] or None (zeros, the null frame) -> noise [B C L].
+
+        Raises:
+            ValueError: The latent has another size than the network was told.
+        """
+        if self.latent_shape is None:
+            raise ValueError("TriplaneUNet has no latent_shape: give it one, or train it with an autoencoder")
+        if condition is None:
+            condition = torch.zeros_like(z_t)
+        time = self.embed_time(timestep_embedding(t, self.base_channels))
+        shape = self.latent_shape
+        planes = Triplane.from_sequence(torch.cat([z_t, condition], dim=1), shape)
+        x = on_each_plane(self.stem, planes).to_sequence()
+
+        skips = [(x, shape)]
+        for block in self.down:
+            out_shape = shape.halved() if block.halves else shape
+            x, shape = self._run(block, x, time, shape, out_shape), out_shape
+            skips.append((x, shape))
+        x = self._run(self.middle, x, time, shape, shape)
+        for block in self.up:
+            x = torch.cat([x, skips.pop()[0]], dim=1)
+            # A step that doubles lands on the size of the skip connection that comes next.
+            out_shape = skips[-1][1] if skips else shape
+            x, shape = self._run(block, x, time, shape, out_shape), out_shape
+        return on_each_plane(self._head, Triplane.from_sequence(x, shape)).to_sequence()
+
+    def _run(self, block: nn.Module, x: Tensor, time: Tensor, shape: TriplaneShape, out_shape: TriplaneShape) -> Tensor:
+        if self.gradient_checkpointing and self.training and torch.is_grad_enabled():
+            return checkpoint(block, x, time, shape, out_shape, use_reentrant=False)
+        return block(x, time, shape, out_shape)
+
+    def _head(self, x: Tensor) -> Tensor:
+        # The noise in float32, whatever autocast computed in: the samplers' arithmetic needs its digits.
+        return self.head_conv(F.silu(self.head_norm(x))).float()

@@ -1,7 +1,0 @@
-"""Weights of the original implementation, renamed into our modules."""
-
-from pvdm_lightning.original.autoencoder import load_autoencoder
-from pvdm_lightning.original.denoiser import load_denoiser
-from pvdm_lightning.original.i3d import ORIGINAL_I3D, load_i3d
-
-__all__ = ["ORIGINAL_I3D", "load_autoencoder", "load_denoiser", "load_i3d"]

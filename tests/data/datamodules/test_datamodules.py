@@ -1,0 +1,290 @@
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from jsonargparse import ArgumentParser
+from lightning import LightningDataModule
+from lightning.pytorch.trainer.states import TrainerFn
+
+from pvdm_lightning import data
+from pvdm_lightning.data import UCF101, ClipDataModule, FrameFolder, SkyTimelapse, Synthetic, VideoFolder
+from pvdm_lightning.errors import UserError
+
+HERE: dict[str, Any] = {"frames": 4, "resolution": (16, 24), "clips_per_sample": 1, "num_workers": 0, "batch_size": 2}
+CONFIGS = Path(__file__).parents[3] / "configs" / "data"
+
+
+@pytest.fixture
+def ucf(tmp_path: Path, playable: Path) -> Path:
+    """Two classes of two videos, the split files beside the folder, with the line ends of Windows."""
+    content = (playable / "b_frames.avi").read_bytes()
+    for name in ("Archery/v_1.avi", "Archery/v_2.avi", "YoYo/v_1.avi", "YoYo/v_2.avi", "YoYo/._v_1.avi"):
+        (tmp_path / "UCF-101" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "UCF-101" / name).write_bytes(content)
+    splits = tmp_path / "ucfTrainTestlist"
+    splits.mkdir()
+    (splits / "classInd.txt").write_bytes(b"1 Archery\r\n2 YoYo\r\n")
+    (splits / "trainlist01.txt").write_bytes(b"Archery/v_1.avi 1\r\nYoYo/v_1.avi 2\r\nYoYo/v_2.avi 2\r\n")
+    (splits / "testlist01.txt").write_bytes(b"Archery/v_2.avi\r\n\r\n")
+    return tmp_path / "UCF-101"
+
+
+def instantiate(parser: ArgumentParser, config: Any) -> Any:
+    """By the method's new name where there is one."""
+    return getattr(parser, "instantiate", parser.instantiate_classes)(config)
+
+
+def batches_of(module: ClipDataModule) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    module.prepare_data()
+    module.setup("fit")
+    return list(module.train_dataloader()), list(module.val_dataloader())
+
+
+def check_batch(batch: dict[str, torch.Tensor], pairs: bool = False) -> None:
+    size = len(batch["index"])
+    assert batch["clip"].shape == (size, 3, 4, 16, 24) and batch["clip"].dtype == torch.uint8
+    assert batch["label"].shape == (size,) and batch["label"].dtype == batch["index"].dtype == torch.int64
+    assert set(batch) == {"clip", "label", "index"} | ({"previous", "has_previous"} if pairs else set())
+    if pairs:
+        assert batch["previous"].shape == batch["clip"].shape and batch["previous"].dtype == torch.uint8
+        assert batch["has_previous"].shape == (size,) and batch["has_previous"].dtype == torch.bool
+
+
+def make_modules(tmp_path: Path, playable: Path, ucf: Path, write: Callable[..., Path]) -> list[ClipDataModule]:
+    frames = tmp_path / "frames"
+    for number in range(4):
+        write(frames / f"clip{number}", 10)
+    for split in ("sky_train", "sky_test"):
+        write(tmp_path / "sky" / split / "video" / "clip", 9, "{}.jpg")
+    return [
+        Synthetic(num_videos=5, num_val_videos=2, video_frames=12, **{**HERE, "clips_per_sample": 2}),
+        UCF101(str(ucf), **{**HERE, "clips_per_sample": 2}),
+        SkyTimelapse(str(tmp_path / "sky"), **{**HERE, "clips_per_sample": 2}),
+        VideoFolder(str(playable), val_fraction=0.3, **{**HERE, "clips_per_sample": 2}),
+        FrameFolder(str(frames), val_fraction=0.3, **{**HERE, "clips_per_sample": 2}),
+    ]
+
+
+def test_all_sets_give_the_same_batches(
+    tmp_path: Path, playable: Path, ucf: Path, frame_folder_writer: Callable[..., Path]
+) -> None:
+    for module in make_modules(tmp_path, playable, ucf, frame_folder_writer):
+        train, val = batches_of(module)
+        for batch in train + val:
+            check_batch(batch, pairs=True)
+        assert module.clip_shape == (4, 16, 24)
+        again, val_again = list(module.predict_dataloader()), list(module.test_dataloader())
+        for batch, first, second in zip(val, again, val_again):
+            assert torch.equal(batch["clip"], first["clip"]) and torch.equal(batch["clip"], second["clip"])
+
+
+def test_ucf101_reads_splits_and_labels(ucf: Path) -> None:
+    module = UCF101(str(ucf), **HERE)
+    train, val = batches_of(module)
+    labels = {int(i): int(label) for batch in train for i, label in zip(batch["index"], batch["label"])}
+    assert labels == {0: 0, 1: 1, 2: 1}
+    assert [batch["label"].tolist() for batch in val] == [[0]]
+
+
+@pytest.mark.parametrize("place", ["inside", "beside", "given"])
+def test_ucf101_finds_the_split_files_wherever_they_are(ucf: Path, place: str) -> None:
+    splits = ucf.parent / "ucfTrainTestlist"
+    if place == "inside":
+        splits.rename(ucf / "ucfTrainTestlist")
+    if place == "given":
+        splits = splits.rename(ucf.parent / "elsewhere")
+    module = UCF101(str(ucf), splits=str(splits) if place == "given" else None, **HERE)
+    assert len(batches_of(module)[0]) == 2
+
+
+@pytest.mark.parametrize(
+    ("train", "val"),
+    [
+        ("train/clip{}", "val/clip{}"),
+        ("train/clip{}", "test/clip{}"),
+        ("sky_train/video/clip{}", "sky_test/video/clip{}"),
+        ("train/video{}/clip", "val/video{}/clip"),
+    ],
+)
+@pytest.mark.parametrize("pattern", ["{}.jpg", "frame{:05d}.png"])
+def test_sky_timelapse_is_read_in_every_layout(
+    tmp_path: Path, frame_folder_writer: Callable[..., Path], train: str, val: str, pattern: str
+) -> None:
+    for number in range(3):
+        frame_folder_writer(tmp_path / train.format(number), 8, pattern)
+    frame_folder_writer(tmp_path / val.format(0), 8, pattern)
+    train_batches, val_batches = batches_of(SkyTimelapse(str(tmp_path), **HERE))
+    assert sum(len(batch["index"]) for batch in train_batches) == 3
+    assert sum(len(batch["index"]) for batch in val_batches) == 1
+
+
+def test_list_files_part_a_folder(tmp_path: Path, playable: Path) -> None:
+    (tmp_path / "train.txt").write_text("h264.mp4\nmpeg4.avi\n")
+    (tmp_path / "val.txt").write_text("vp9.webm\n")
+    module = VideoFolder(
+        str(playable), train_list=str(tmp_path / "train.txt"), val_list=str(tmp_path / "val.txt"), **HERE
+    )
+    train, val = batches_of(module)
+    assert sorted(train[0]["index"].tolist()) == [0, 1] and [batch["index"].tolist() for batch in val] == [[0]]
+
+
+def test_shape_comes_from_the_model_where_it_is_not_given() -> None:
+    module = Synthetic(num_videos=3, num_val_videos=1, num_workers=0)
+    model = SimpleNamespace(clip_shape=(5, 8, 12), clips_per_sample=2)
+    module.trainer = SimpleNamespace(  # type: ignore[assignment]
+        lightning_module=model, global_rank=0, world_size=1, num_devices=1, train_dataloader=None
+    )
+    module.setup("fit")
+    module.setup("validate")
+    batch = next(iter(module.train_dataloader()))
+    assert module.clip_shape == (5, 8, 12) and batch["previous"].shape == (3, 3, 5, 8, 12)
+
+
+@pytest.mark.parametrize("stage", [TrainerFn.FITTING, TrainerFn.VALIDATING, TrainerFn.PREDICTING, TrainerFn.TESTING])
+@pytest.mark.parametrize("limit", [1.0, 0])
+def test_each_process_needs_something_to_validate_on(stage: TrainerFn, limit: float) -> None:
+    def setup(clips: int) -> None:
+        module = Synthetic(num_videos=4, num_val_videos=clips, video_frames=8, **HERE)
+        module.trainer = SimpleNamespace(  # type: ignore[assignment]
+            global_rank=2, world_size=3, num_devices=3, limit_val_batches=limit, train_dataloader=None
+        )
+        module.setup(stage)
+        module.setup(stage)
+
+    setup(3)
+    if limit and stage in ("fit", "validate"):
+        with pytest.raises(UserError) as caught:
+            setup(2)
+        assert str(caught.value) == (
+            "--trainer.devices 3: validation has 2 clips, and each of the 3 processes needs one. Use fewer devices, or"
+            " validate on more videos (--data.val_clips, --data.num_val_videos)."
+        )
+    else:
+        setup(2)
+
+
+def test_reference_clips_are_many_random_ones() -> None:
+    module = Synthetic(num_videos=6, num_val_videos=2, video_frames=12, **HERE)
+    module.setup()
+    draws = [
+        (int(index), clip.numpy().tobytes())
+        for batch in module.reference_dataloader("all", num_clips=20)
+        for index, clip in zip(batch["index"], batch["clip"])
+    ]
+    assert len(draws) == 20 and {index for index, _ in draws} == set(range(8)) and len(set(draws)) > 12
+    assert sum(len(batch["index"]) for batch in module.reference_dataloader("val", num_clips=None)) == 2
+    assert next(iter(module.reference_dataloader("train", frames=9)))["clip"].shape[2] == 9
+    with pytest.raises(UserError, match=r"--data\.frames 13: no val video has the 13 frames"):
+        module.reference_dataloader("val", frames=13)
+
+
+def test_one_line_sums_a_split_up(
+    tmp_path: Path, playable: Path, broken: Path, video_writer: Callable[..., Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    video_writer(tmp_path / "long.avi", frames=20)
+    video_writer(tmp_path / "short.avi", frames=5)
+    video_writer(tmp_path / "shorter.avi", frames=2)
+    (tmp_path / "empty.avi").touch()
+    for split, names in (("train", ["long.avi", "short.avi", "shorter.avi", "empty.avi"]), ("val", ["long.avi"])):
+        (tmp_path / f"{split}.txt").write_text("\n".join(names))
+    module = VideoFolder(
+        str(tmp_path),
+        train_list=str(tmp_path / "train.txt"),
+        val_list=str(tmp_path / "val.txt"),
+        max_bad_fraction=0.5,
+        **{**HERE, "clips_per_sample": 2},
+    )
+    with caplog.at_level(logging.INFO):
+        module.setup()
+    lines = [record.getMessage() for record in caplog.records if record.name.startswith("pvdm")]
+    assert (
+        "train: 4 videos, 6 clips of 4 frames, 1 too short for a clip (skipped),"
+        " 1 too short for a pair (single clips), 1 broken (skipped)"
+    ) in lines
+    assert f"{tmp_path / 'empty.avi'} cannot be read and is left out: is empty (0 bytes)" in lines
+
+
+def test_a_set_smaller_than_a_batch_trains() -> None:
+    module = Synthetic(num_videos=3, num_val_videos=1, **{**HERE, "batch_size": 64}, drop_last=True)
+    train, _ = batches_of(module)
+    assert [len(batch["index"]) for batch in train] == [3]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda root: UCF101(str(root / "no")), r"--data\.root .*no: there is no such folder\. See data/README\.md"),
+        (lambda root: SkyTimelapse(str(root / "no")), r"--data\.root .*no: there is no such folder.*demo_ae\.yaml"),
+        (lambda root: UCF101(str(root)), r"--data\.splits None: there is no ucfTrainTestlist/classInd\.txt in"),
+        (lambda root: UCF101(str(root), splits="nowhere"), r"--data\.splits nowhere: has no classInd\.txt"),
+        (lambda root: SkyTimelapse(str(root)), r"--data\.root .*: has no training frames"),
+        (lambda root: VideoFolder(str(root)), r"--data\.root .*: there are no video files in it"),
+        (lambda root: FrameFolder(str(root)), r"--data\.root .*: there are no pictures in it"),
+        (lambda root: VideoFolder(str(root), val_fraction=1.0), r"--data\.val_fraction 1\.0: is no share"),
+        (lambda root: VideoFolder(str(root), val_list="x"), r"--data\.train_list None: is missing beside --data\.val"),
+        (lambda root: Synthetic(), r"--data\.frames None: is not given, and there is no model"),
+        (lambda root: Synthetic(frames=4, clips_per_sample=1), r"--data\.resolution None: is not given"),
+        (lambda root: Synthetic(frames=0), r"--data\.frames 0: is less than 1"),
+        (lambda root: Synthetic(resolution=(8, 0)), r"--data\.resolution 0: is less than 1"),
+        (lambda root: Synthetic(clips_per_sample=3), r"--data\.clips_per_sample 3: is neither 1 nor 2"),
+        (lambda root: Synthetic(num_videos=0), r"--data\.num_videos 0: is less than 1"),
+        (lambda root: Synthetic(max_bad_fraction=2), r"--data\.max_bad_fraction 2: is no share"),
+        (
+            lambda root: Synthetic(video_frames=7, **{**HERE, "stride": 3}),
+            r"--data\.frames 4: no train video has the 10 frames of a clip, the longest one has 7\. Ask for fewer",
+        ),
+    ],
+)
+def test_mistakes_name_flag_value_and_remedy(
+    tmp_path: Path, make: Callable[[Path], ClipDataModule], message: str
+) -> None:
+    with pytest.raises(UserError, match=f"^{message}") as caught:
+        module = make(tmp_path)
+        module.prepare_data()
+        module.setup()
+    assert "\n" not in str(caught.value)
+
+
+def test_ucf101_says_what_does_not_fit_the_split_files(ucf: Path) -> None:
+    with pytest.raises(UserError, match=r"^--data\.fold 4: there is no .*trainlist04\.txt"):
+        UCF101(str(ucf), fold=4).prepare_data()
+    empty = ucf.parent / "empty"
+    empty.mkdir()
+    with pytest.raises(UserError, match=r"^--data\.root .*empty: has none of the videos that the split files name"):
+        UCF101(str(empty)).prepare_data()
+
+
+def test_too_many_broken_videos_stop_the_run_at_its_start(broken: Path, playable: Path, tmp_path: Path) -> None:
+    names = [*(f"broken/{path.name}" for path in broken.iterdir() if path.is_file()), "good.avi", "also good.avi"]
+    root = broken.parent
+    for name in names[-2:]:
+        (root / name).write_bytes((playable / "mpeg4.avi").read_bytes())
+    with pytest.raises(UserError, match=r"^--data\.max_bad_fraction 0\.1: \d of \d videos cannot be read.*check-data"):
+        VideoFolder(str(root), **HERE).setup()
+
+
+@pytest.mark.parametrize("name", ["synthetic", "ucf101", "sky_timelapse", "video_folder", "frame_folder"])
+def test_presets_fit_the_signatures(name: str) -> None:
+    parser = ArgumentParser()
+    parser.add_subclass_arguments(LightningDataModule, "data")
+    preset = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())
+    module = instantiate(parser, parser.parse_object(preset)).data
+    assert isinstance(module, ClipDataModule) and type(module).__name__ in data.__all__
+    flags = ["--data.batch_size=3", "--data.resolution=[32, 48]", "--data.seed=7"]
+    config = parser.parse_args([f"--data={preset['data']['class_path']}", *flags])
+    module = instantiate(parser, config).data
+    assert (module.batch_size, module.resolution, module.seed) == (3, (32, 48), 7)
+
+
+@pytest.mark.parametrize("module", [Synthetic, UCF101, SkyTimelapse, VideoFolder, FrameFolder])
+def test_help_explains_every_argument(module: type[ClipDataModule]) -> None:
+    parser = ArgumentParser()
+    parser.add_class_arguments(module, "data")
+    actions = [action for action in parser._actions if action.dest.startswith("data.")]
+    assert len(actions) >= 13
+    assert [action.dest for action in actions if not action.help or not action.help.strip()] == []

@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+import torch
+
+from pvdm_lightning.data.videos import synthetic
+from pvdm_lightning.data.videos.synthetic import MOTIONS, SyntheticVideos
+
+
+@pytest.mark.parametrize("index", range(8))
+def test_frames_do_not_depend_on_which_others_are_drawn(index: int) -> None:
+    videos = SyntheticVideos(0, 8, 40, seed=3)
+    whole = videos.read(index, range(40), (24, 32))
+    assert whole.shape == (3, 40, 24, 32) and whole.dtype == torch.uint8
+    assert torch.equal(videos.read(index, [7, 30], (24, 32)), whole[:, [7, 30]])
+
+
+def test_videos_follow_from_seed_and_index_alone() -> None:
+    long, shifted = SyntheticVideos(0, 8, 16, seed=0), SyntheticVideos(5, 2, 16, seed=0)
+    assert torch.equal(long.read(6, range(4), (16, 16)), shifted.read(1, range(4), (16, 16)))
+    assert long.labels[6] == shifted.labels[1]
+    other = SyntheticVideos(0, 8, 16, seed=1)
+    assert not torch.equal(long.read(0, range(4), (16, 16)), other.read(0, range(4), (16, 16)))
+    assert len({bytes(long.read(index, [0], (16, 16)).numpy()) for index in range(8)}) == 8
+
+
+@pytest.mark.parametrize("index", range(12))
+def test_something_moves_smoothly(index: int) -> None:
+    video = SyntheticVideos(0, 12, 32, seed=0).read(index, range(32), (48, 48)).float()
+    change = (video[:, 1:] - video[:, :-1]).abs()
+    assert change.mean(dim=(0, 2, 3)).median() > 0.03, "it moves"
+    assert change.mean(dim=(0, 2, 3)).max() < 25, "and does not jump"
+    # No pixel noise: a pixel is close to the mean of its neighbours nearly everywhere.
+    rough = (video[:, 0] - torch.nn.functional.avg_pool2d(video[:, 0], 3, 1, 1))[:, 1:-1, 1:-1].abs()
+    assert rough.median() < 3
+
+
+def test_classes_are_the_kinds_of_motion_and_balanced() -> None:
+    labels = SyntheticVideos(0, 400, 8, seed=0).labels
+    assert np.array_equal(np.bincount(labels), [100] * len(MOTIONS))
+
+
+def test_a_video_looks_the_same_at_every_resolution() -> None:
+    videos = SyntheticVideos(0, 4, 8, seed=0)
+    for index in range(4):
+        small, large = videos.read(index, [3], (32, 32)).float(), videos.read(index, [3], (128, 128)).float()
+        shrunk = torch.nn.functional.avg_pool2d(large[:, 0], 4)
+        assert (small[:, 0] - shrunk).abs().mean() < 4
+
+
+def test_grey_backgrounds_are_the_coloured_ones_with_less_contrast() -> None:
+    coloured = SyntheticVideos(0, 8, 4, seed=0).read(3, [0], (32, 32)).float()
+    grey = SyntheticVideos(0, 8, 4, seed=0, backgrounds="grey").read(3, [0], (32, 32)).float()
+    corner = (slice(None), 0, 0, 0)
+    assert torch.allclose(grey[corner] - 127.5, 0.2 * (coloured[corner] - 127.5), atol=1)
+    assert grey.std() < coloured.std()
+
+
+@pytest.mark.parametrize("most", [1, 3])
+def test_max_shapes_bounds_the_shapes(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    painted: list[int] = []
+    monkeypatch.setattr(synthetic, "_paint", lambda *_: painted.append(1))
+    counts = set()
+    for index in range(30):
+        painted.clear()
+        SyntheticVideos(0, 30, 2, seed=0, max_shapes=most).read(index, [0], (8, 8))
+        counts.add(len(painted))
+    assert counts == set(range(1, most + 1))

@@ -1,0 +1,119 @@
+import pytest
+import torch
+
+from pvdm_lightning.errors import UserError
+from pvdm_lightning.models.triplane import TriplaneShape
+from pvdm_lightning.models.unet import TriplaneUNet
+from pvdm_lightning.models.unet.blocks import ResidualBlock, downsample, timestep_embedding, upsample
+
+
+def unet(shape, **more):
+    torch.manual_seed(0)
+    model = TriplaneUNet(shape, latent_channels=2, base_channels=32, heads=2, **more)
+    for weight in model.parameters():  # what starts at zero would hide the paths behind it
+        if not weight.any():
+            torch.nn.init.normal_(weight, std=0.05)
+    return model
+
+
+@pytest.mark.parametrize(
+    "shape", [TriplaneShape(4, 8, 8), TriplaneShape(6, 5, 9), TriplaneShape(1, 3, 2), TriplaneShape(8, 8, 8)]
+)
+def test_any_plane_size(shape):
+    model = unet(shape)
+    z = torch.randn(2, 2, shape.num_tokens)
+    assert model(z, torch.tensor([0, 999])).shape == z.shape
+
+
+def test_no_condition_is_a_condition_of_zeros():
+    shape = TriplaneShape(4, 4, 4)
+    model, z, t = unet(shape), torch.randn(2, 2, shape.num_tokens), torch.tensor([3, 500])
+    with torch.no_grad():
+        none, zeros, other = model(z, t), model(z, t, torch.zeros_like(z)), model(z, t, torch.ones_like(z))
+    assert torch.equal(none, zeros)
+    assert not torch.allclose(none, other)
+
+
+def test_planes_learn_of_each_other():
+    """A change in one plane reaches the prediction on the other two."""
+    shape = TriplaneShape(4, 4, 4)
+    model, z, t = unet(shape), torch.randn(1, 2, shape.num_tokens), torch.tensor([100])
+    changed = z.clone()
+    changed[:, :, : shape.lengths[0]] += 1
+    with torch.no_grad():
+        difference = (model(changed, t) - model(z, t)).abs()
+    assert difference[:, :, shape.lengths[0] :].min() > 0
+
+
+def test_starts_by_predicting_nothing():
+    shape = TriplaneShape(4, 4, 4)
+    model = TriplaneUNet(shape, base_channels=32)
+    assert not model(torch.randn(1, 4, shape.num_tokens), torch.tensor([5])).any()
+
+
+def test_every_weight_gets_a_gradient():
+    shape = TriplaneShape(4, 8, 8)
+    model = unet(shape)
+    model(torch.randn(1, 2, shape.num_tokens), torch.tensor([5]), torch.randn(1, 2, shape.num_tokens)).sum().backward()
+    assert [name for name, weight in model.named_parameters() if weight.grad is None or not weight.grad.any()] == []
+
+
+def test_checkpointing_changes_nothing_but_memory():
+    shape = TriplaneShape(4, 4, 5)
+    z, gradients = torch.randn(1, 2, shape.num_tokens), []
+    for gradient_checkpointing in (False, True):
+        model = unet(shape, gradient_checkpointing=gradient_checkpointing)
+        model(z, torch.tensor([5])).square().mean().backward()
+        gradients.append([weight.grad for weight in model.parameters()])
+    for plain, recomputed in zip(*gradients, strict=True):
+        assert torch.allclose(plain, recomputed, atol=1e-6)
+
+
+def test_halving_and_doubling_odd_sides():
+    x = torch.arange(15.0).view(1, 1, 3, 5)
+    half = downsample(x)
+    assert half.shape == (1, 1, 2, 3)
+    assert half[0, 0, 0, 0] == x[0, 0, :2, :2].mean()
+    assert half[0, 0, 1, 2] == x[0, 0, 2, 4]
+    assert upsample(half, (3, 5)).shape == x.shape
+    assert upsample(half, (3, 5))[0, 0, 2, 4] == x[0, 0, 2, 4]
+
+
+def test_timestep_embedding():
+    embedding = timestep_embedding(torch.tensor([0, 10]), 6)
+    frequencies = torch.tensor([1.0, 10000 ** (-1 / 3), 10000 ** (-2 / 3)])
+    assert torch.allclose(embedding[1, :3], (10 * frequencies).cos(), atol=1e-5)
+    assert torch.allclose(embedding[1, 3:], (10 * frequencies).sin(), atol=1e-5)
+    assert embedding[0].tolist() == [1, 1, 1, 0, 0, 0]
+
+
+def test_a_residual_block_starts_as_its_skip():
+    block, shape = ResidualBlock(32, 32, 8), TriplaneShape(2, 4, 4)
+    x = torch.randn(1, 32, shape.num_tokens)
+    assert torch.equal(block(x, torch.randn(1, 8), shape), x)
+
+
+def test_wrong_sizes_are_refused():
+    with pytest.raises(UserError, match=r"--model.denoiser.base_channels 48: is not a multiple of 32, the groups"):
+        TriplaneUNet(base_channels=48)
+    with pytest.raises(UserError, match=r"--model.denoiser.heads 5: does not divide the 64 base channels"):
+        TriplaneUNet(base_channels=64, heads=5)
+    with pytest.raises(ValueError, match="no latent_shape"):
+        TriplaneUNet(base_channels=32)(torch.zeros(1, 4, 8), torch.tensor([0]))
+
+
+def test_norm_groups_are_those_of_every_norm_and_travel_in_the_config():
+    model = TriplaneUNet(TriplaneShape(2, 4, 4), base_channels=32, channel_multipliers=(1, 2), heads=1, norm_groups=4)
+    norms = [module for module in model.modules() if isinstance(module, torch.nn.GroupNorm)]
+    assert {norm.num_groups for norm in norms} == {4}
+    assert model.config["norm_groups"] == 4 and TriplaneUNet(base_channels=64).config["norm_groups"] == 32
+    with pytest.raises(UserError, match=r"--model.denoiser.norm_groups 0: is not positive"):
+        TriplaneUNet(norm_groups=0)
+
+
+@pytest.mark.parametrize(("base_channels", "parameters"), [(128, 132e6), (256, 528e6)])
+def test_size_of_the_presets(base_channels, parameters):
+    with torch.device("meta"):
+        model = TriplaneUNet(base_channels=base_channels)
+    count = sum(weight.numel() for weight in model.parameters())
+    assert abs(count - parameters) < 0.01 * parameters
