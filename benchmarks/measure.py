@@ -19,7 +19,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from pvdm_lightning.models.products.route import onednn_is_better, through_onednn
+from pvdm_lightning.cpu.onednn import through_onednn
+from pvdm_lightning.cpu.processor import uses_onednn
 
 # As the command sets them (pvdm_lightning.cpu.memory), and from the start of the process: for both sides.
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**32), "THP_MEM_ALLOC_ENABLE": "1"}
@@ -154,7 +155,7 @@ def _products(args: argparse.Namespace) -> dict[str, Callable[[], Any]]:
     a, b = torch.randn(2, size, size, device=args.device, dtype=dtype)
     image, kernel = a.view(1, size, -1, 64), b[:, :, None, None]
     runs: dict[str, Callable[[], Any]] = {"product": lambda: a @ b, "convolution": lambda: torch.conv2d(image, kernel)}
-    if args.device == "cpu" and dtype == torch.float32 and onednn_is_better(torch.get_num_threads()):
+    if args.device == "cpu" and dtype == torch.float32 and uses_onednn():
 
         def other() -> Tensor:
             with through_onednn():

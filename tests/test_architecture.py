@@ -14,7 +14,7 @@ ALLOWED = {
     "atomic_write": set(),
     "random": set(),
     "pretrained": {"errors"},
-    "cpu": set(),
+    "cpu": {"models"},
     "models": {"errors"},
     "diffusion": {"random"},
     "losses": {"errors", "models", "pretrained"},

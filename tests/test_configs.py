@@ -9,7 +9,7 @@ import yaml
 
 from pvdm_lightning import cli
 from pvdm_lightning.cli.shipped_configs import config_folder, find_config
-from pvdm_lightning.errors import UserError
+from pvdm_lightning.errors import InvalidArgumentError
 
 ALL = sorted(str(path.relative_to(config_folder())) for path in config_folder().rglob("*.yaml"))
 RUNS = ("ae.yaml", "ldm.yaml", "demo_ae.yaml", "demo_ldm.yaml")
@@ -74,7 +74,7 @@ def test_the_papers_configuration(capsys):
 
 
 def test_a_name_that_is_nowhere():
-    with pytest.raises(UserError, match=r"--config aee: is neither .* Shipped: ae.yaml, data/"):
+    with pytest.raises(InvalidArgumentError, match=r"--config aee: is neither .* Shipped: ae.yaml, data/"):
         find_config("aee")
     Path("own.yaml").touch()
     assert find_config("own.yaml") == "own.yaml"
@@ -86,5 +86,5 @@ def test_help_explains(capsys, command):
         cli.main([command, "--help"])
     assert ended.value.code in (0, None)
     said = capsys.readouterr().out
-    assert "--ckpt_path" in said
+    assert "ckpt_path" in said
     assert ("--sampling.num_videos" in said) == (command == "predict")

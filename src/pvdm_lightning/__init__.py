@@ -1,26 +1,55 @@
 """Projected latent video diffusion (PVDM, CVPR 2023) in PyTorch Lightning: the public Python API.
 
-Names are imported when they are first used, so that `import pvdm_lightning.models.triplane` does not load Lightning.
+Names are imported on first use, so that `import pvdm_lightning` is fast.
 """
 
-from importlib import import_module
-from typing import Any
+from importlib import import_module, metadata
+from typing import TYPE_CHECKING
 
-_HOMES = {
+if TYPE_CHECKING:
+    from pvdm_lightning.data import UCF101 as UCF101
+    from pvdm_lightning.data import CachedLatents as CachedLatents
+    from pvdm_lightning.data import FrameFolder as FrameFolder
+    from pvdm_lightning.data import SkyTimelapse as SkyTimelapse
+    from pvdm_lightning.data import Synthetic as Synthetic
+    from pvdm_lightning.data import VideoFolder as VideoFolder
+    from pvdm_lightning.diffusion import DDIMSampler as DDIMSampler
+    from pvdm_lightning.diffusion import NoiseSchedule as NoiseSchedule
+    from pvdm_lightning.errors import InvalidArgumentError as InvalidArgumentError
+    from pvdm_lightning.models.autoencoder import VideoAutoencoder as VideoAutoencoder
+    from pvdm_lightning.models.triplane import Triplane as Triplane
+    from pvdm_lightning.models.triplane import TriplaneShape as TriplaneShape
+    from pvdm_lightning.models.unet import TriplaneUNet as TriplaneUNet
+    from pvdm_lightning.training import AutoencoderModule as AutoencoderModule
+    from pvdm_lightning.training import LatentDiffusionModule as LatentDiffusionModule
+
+_MODULES = {
     "AutoencoderModule": "training",
-    "FrozenAutoencoder": "training",
+    "CachedLatents": "data",
+    "DDIMSampler": "diffusion",
+    "FrameFolder": "data",
+    "InvalidArgumentError": "errors",
     "LatentDiffusionModule": "training",
-    "Sampling": "training",
+    "NoiseSchedule": "diffusion",
+    "SkyTimelapse": "data",
+    "Synthetic": "data",
     "Triplane": "models.triplane",
     "TriplaneShape": "models.triplane",
     "TriplaneUNet": "models.unet",
-    "UserError": "errors",
+    "UCF101": "data",
     "VideoAutoencoder": "models.autoencoder",
+    "VideoFolder": "data",
 }
-__all__ = sorted(_HOMES)
+__all__ = ["__version__", *sorted(_MODULES)]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+def __getattr__(name: str) -> object:
+    if name == "__version__":
+        return metadata.version("pvdm-lightning")
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from pvdm_lightning.errors import UserError
+from pvdm_lightning.errors import InvalidArgumentError
 
 
 def cache_folder() -> Path:
@@ -16,23 +16,26 @@ def cache_folder() -> Path:
     return Path(os.environ.get("PVDM_CACHE") or Path.home() / ".cache" / "pvdm_lightning")
 
 
-def find_weights(name: str, given: str | Path | None, flag: str) -> Path | None:
+def find_weights(name: str, given: str | Path | None, argument: str) -> Path | None:
     """Path of the weights file `name`, or None where there is none.
 
     Args:
         name: File name, e.g. ``vgg16-397923af.pth``; it is looked for in `cache_folder` and in the folder where
             torch.hub (and so torchvision) keeps its downloads.
         given: The user's own path, which wins; None to look in the cache folders only.
-        flag: The option that `given` came from, for the error.
+        argument: The option that `given` came from, for the error.
 
     Raises:
-        UserError: `given` is not a file.
+        InvalidArgumentError: `given` is not a file.
     """
     if given is not None:
         path = Path(given).expanduser()
         if not path.is_file():
-            raise UserError(
-                flag, given, "no such file", f"Give the path of {name}, or leave {flag} out and {remedy(name, flag)}"
+            raise InvalidArgumentError(
+                argument,
+                given,
+                "no such file",
+                f"Give the path of {name}, or leave {argument} out and {remedy(name, argument)}",
             )
         return path
     for folder in (cache_folder(), Path(torch.hub.get_dir()) / "checkpoints"):
@@ -41,6 +44,6 @@ def find_weights(name: str, given: str | Path | None, flag: str) -> Path | None:
     return None
 
 
-def remedy(name: str, flag: str) -> str:
+def remedy(name: str, argument: str) -> str:
     """One line that says where the weights file `name` goes when it was not found."""
-    return f"put {name} into {cache_folder()} (PVDM_CACHE names another folder) or give its path with {flag}."
+    return f"put {name} into {cache_folder()} (PVDM_CACHE names another folder) or give its path with {argument}."

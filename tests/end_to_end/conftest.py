@@ -33,14 +33,14 @@ TRAINER = {
     },
 }
 DATA = {
-    "class_path": "pvdm_lightning.data.Synthetic",
+    "class_path": "pvdm_lightning.Synthetic",
     "init_args": {"num_videos": 16, "num_val_videos": 4, "video_frames": 16, "batch_size": 2, "num_workers": 0},
 }
 AUTOENCODER = {
-    "class_path": "pvdm_lightning.training.AutoencoderModule",
+    "class_path": "pvdm_lightning.AutoencoderModule",
     "init_args": {
         "autoencoder": {
-            "class_path": "pvdm_lightning.models.autoencoder.VideoAutoencoder",
+            "class_path": "pvdm_lightning.VideoAutoencoder",
             "init_args": {
                 "frames": 4,
                 "resolution": [16, 24],
@@ -61,10 +61,10 @@ AUTOENCODER = {
     },
 }
 DIFFUSION = {
-    "class_path": "pvdm_lightning.training.LatentDiffusionModule",
+    "class_path": "pvdm_lightning.LatentDiffusionModule",
     "init_args": {
         "denoiser": {
-            "class_path": "pvdm_lightning.models.unet.TriplaneUNet",
+            "class_path": "pvdm_lightning.TriplaneUNet",
             "init_args": {"base_channels": 32, "channel_multipliers": [1, 1], "blocks_per_level": 1, "heads": 2},
         },
         "learning_rate": 1.0e-3,

@@ -61,7 +61,7 @@ def test_a_video_in_several_formats_counts_once(workdir, evaluate):
     write(workdir / "generated", videos(4), "npy", "mp4", "png")
     report = evaluate()
     assert report["metrics"][0]["generated_videos"] == 4
-    assert "--generated: 8 copies of videos in other formats are not counted again." in report["notes"]
+    assert "generated: 8 copies of videos in other formats are not counted again." in report["notes"]
     write(workdir / "single", videos(4), "npy")
     assert value(report) == pytest.approx(value(evaluate(generated="single")))
 
@@ -96,8 +96,8 @@ def test_broken_and_short_videos_are_named_and_counted(workdir, evaluate, caplog
     write_video(videos(1, frames=5)[0], workdir / "generated", "short", "npy", 8)
     report = evaluate()
     assert report["metrics"][0]["generated_videos"] == 3
-    assert "--generated: 2 broken videos are left out: broken.npy, floats.npy." in report["notes"]
-    assert "--generated: 1 videos have fewer than 9 frames, such as short.npy." in report["notes"]
+    assert "generated: 2 broken videos are skipped: broken.npy, floats.npy." in report["notes"]
+    assert "generated: 1 videos have fewer than 9 frames, such as short.npy." in report["notes"]
     assert "floats.npy cannot be read and is left out: is float64 [9, 16, 24, 3], not uint8 [T H W 3]" in caplog.text
 
 
@@ -131,7 +131,7 @@ def test_videos_that_break_while_they_are_read_are_named_and_not_kept(workdir, e
     picture.write_bytes(whole[:40])
     broken = evaluate()
     assert broken["metrics"][0]["real_videos"] == 3
-    assert "--real: 1 videos broke while they were read: video_00002." in broken["notes"]
+    assert "real: 1 videos broke while they were read: video_00002." in broken["notes"]
     again = evaluate(out="again")  # nothing was kept under the name of four videos
     assert again["metrics"] == broken["metrics"] and again["notes"] == broken["notes"]
     picture.write_bytes(whole)
@@ -191,7 +191,7 @@ def folders(workdir):
         (["--metrics.i3d", "other.pt"], "--metrics.i3d other.pt: cannot be read as i3d_pretrained_400.pt: "),
         (["--device", "abacus"], "--device abacus: cannot be used ("),
         (["--resolution", 0], "--resolution 0: is less than 1. Give 1 or more."),
-        (["--out", "picture.png/a"], "picture.png is no folder that can be written to. Name another."),
+        (["--out", "picture.png/a"], "picture.png is not a writable folder. Name another."),
         (["--real_stride", 0], "--real_stride 0: is less than 1. Give 1 or more."),
     ],
 )

@@ -276,7 +276,7 @@ def test_stage_one_with_networks(pvdm, workdir, networks, report_in, monkeypatch
         (
             "ae",
             ["--evaluation.dir", "empty.pt/a"],
-            "empty.pt is no folder that can be written to. Name another.",
+            "empty.pt is not a writable folder. Name another.",
         ),
         ("ldm", ["--evaluation.dir", "empty.pt"], "--evaluation.dir empty.pt: "),
     ],

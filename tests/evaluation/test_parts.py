@@ -10,7 +10,7 @@ from pvdm_lightning.data.clips.video_dataset import ClipDataset, ConcatVideos
 from pvdm_lightning.data.clips.windows import Windows
 from pvdm_lightning.data.videos.array_videos import ArrayVideos
 from pvdm_lightning.data.videos.synthetic import SyntheticVideos
-from pvdm_lightning.errors import UserError
+from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.evaluation.feature_networks import SkippedMetric
 from pvdm_lightning.evaluation.generated_videos import GeneratedVideos
 from pvdm_lightning.evaluation.lengths import choose_lengths
@@ -78,12 +78,16 @@ def test_generated_videos_come_back_as_they_were(tmp_path):
     assert torch.equal(videos.read(1), video)
     assert GeneratedVideos(tmp_path, {"seed": 1}).missing(2) == [0, 1]
     (videos.folder / "video_00001.npy").write_bytes(b"")
-    with pytest.raises(UserError, match=r"video_00001\.npy: cannot be read \(.*\)\. Remove the file and start again\."):
+    with pytest.raises(
+        InvalidArgumentError, match=r"video_00001\.npy: cannot be read \(.*\)\. Remove the file and start again\."
+    ):
         videos.read(1)
 
 
 def test_a_disk_without_room_is_refused(tmp_path):
-    with pytest.raises(UserError, match=r"^--evaluation\.dir \S+: 2,048 videos of 128 x 65536 x 65536 need .* GiB are"):
+    with pytest.raises(
+        InvalidArgumentError, match=r"^Evaluation\.dir \S+: 2,048 videos of 128 x 65536 x 65536 need .* GiB are"
+    ):
         GeneratedVideos(tmp_path, {}).prepare(2048, (128, 65536, 65536))
 
 

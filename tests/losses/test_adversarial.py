@@ -2,7 +2,7 @@ import pytest
 import torch
 from torchvision.models import vgg16
 
-from pvdm_lightning.errors import UserError
+from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.losses import (
     PerceptualLoss,
     discriminator_hinge,
@@ -66,7 +66,7 @@ def trunk(tmp_path_factory):
 
 
 def test_perceptual_loss_is_zero_for_equal_frames_and_has_a_gradient(trunk):
-    loss = PerceptualLoss.find(str(trunk), "--model.lpips_weights")
+    loss = PerceptualLoss.find(str(trunk), "LatentDiffusionModule.lpips_weights")
     frames = torch.rand(2, 3, 64, 64) * 2 - 1
     assert loss(frames, frames) == 0
     other = (frames + 0.1 * torch.randn_like(frames)).requires_grad_()
@@ -78,11 +78,11 @@ def test_perceptual_loss_is_zero_for_equal_frames_and_has_a_gradient(trunk):
 def test_perceptual_weights_absent_wrong_or_not_found(tmp_path, monkeypatch):
     monkeypatch.setenv("PVDM_CACHE", str(tmp_path))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    assert PerceptualLoss.find(None, "--model.lpips_weights") is None
-    assert "vgg16-397923af.pth" in PerceptualLoss.how_to_add("--model.lpips_weights")
-    with pytest.raises(UserError, match=r"--model.lpips_weights .*nowhere.pth: no such file"):
-        PerceptualLoss.find(str(tmp_path / "nowhere.pth"), "--model.lpips_weights")
+    assert PerceptualLoss.find(None, "LatentDiffusionModule.lpips_weights") is None
+    assert "vgg16-397923af.pth" in PerceptualLoss.how_to_add("LatentDiffusionModule.lpips_weights")
+    with pytest.raises(InvalidArgumentError, match=r"LatentDiffusionModule.lpips_weights .*nowhere.pth: no such file"):
+        PerceptualLoss.find(str(tmp_path / "nowhere.pth"), "LatentDiffusionModule.lpips_weights")
     bad = tmp_path / "bad.pth"
     torch.save({"features.0.weight": torch.zeros(1)}, bad)
-    with pytest.raises(UserError, match=r"cannot be read as VGG-16 weights"):
-        PerceptualLoss.find(str(bad), "--model.lpips_weights")
+    with pytest.raises(InvalidArgumentError, match=r"cannot be read as VGG-16 weights"):
+        PerceptualLoss.find(str(bad), "LatentDiffusionModule.lpips_weights")

@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from pvdm_lightning.errors import UserError
+from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.metrics import LPIPS_VGG16, VideoLPIPS
 
 # VGG-16: channels of its convolutions, and a pooling before each group; LPIPS reads the end of each group.
@@ -77,5 +77,5 @@ def test_a_random_trunk_says_so(network):
 
 def test_a_trunk_that_is_not_vgg16_is_refused(trunk, tmp_path):
     torch.save({key: value for key, value in trunk.items() if key != "features.28.bias"}, tmp_path / "cut.pth")
-    with pytest.raises(UserError, match=r"not torchvision's VGG-16: features.28.bias is missing"):
+    with pytest.raises(InvalidArgumentError, match=r"not torchvision's VGG-16: features.28.bias is missing"):
         LPIPS_VGG16.find(tmp_path / "cut.pth", "--lpips")

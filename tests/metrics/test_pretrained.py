@@ -1,6 +1,6 @@
 import pytest
 
-from pvdm_lightning.errors import UserError
+from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.pretrained import find_weights, remedy
 
 
@@ -25,7 +25,7 @@ def test_given_path_then_own_cache_then_torch_hub(folders, tmp_path):
 
 def test_a_given_path_that_is_not_there(folders, tmp_path):
     (folders[0] / "net.pt").touch()
-    with pytest.raises(UserError, match=r"^--net \S+absent.pt: no such file. Give the path of net.pt"):
+    with pytest.raises(InvalidArgumentError, match=r"^--net \S+absent.pt: no such file. Give the path of net.pt"):
         find_weights("net.pt", tmp_path / "absent.pt", "--net")
 
 

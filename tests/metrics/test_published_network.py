@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from pvdm_lightning.convert.i3d import ORIGINAL_I3D
-from pvdm_lightning.errors import UserError
+from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.metrics import C3D_MMACTION, C3D_UCF101, LPIPS_VGG16, STYLEGAN_V_I3D
 
 ALL = [STYLEGAN_V_I3D, C3D_UCF101, C3D_MMACTION, LPIPS_VGG16, ORIGINAL_I3D]
@@ -52,7 +52,7 @@ def test_an_absent_file_gives_none_and_a_remedy(published, cache):
 @pytest.mark.parametrize("published", ALL, ids=lambda published: published.name)
 def test_a_damaged_file_is_the_users_error(published, cache):
     (cache / published.file_name).write_bytes(b"not a network")
-    with pytest.raises(UserError, match=rf"^--weights \S+: cannot be read as {published.file_name}"):
+    with pytest.raises(InvalidArgumentError, match=rf"^--weights \S+: cannot be read as {published.file_name}"):
         published.find(None, "--weights")
 
 
@@ -84,7 +84,9 @@ def test_probabilities_of_a_torchscript_classifier_become_logarithms(cache):
 def test_another_network_is_refused_before_it_measures(cache):
     save_script(RandomDetector(), cache / "i3d.pt")
     save_script(RandomClassifier(), cache / "c3d.pt")
-    with pytest.raises(UserError, match=r"c3d\.pt: cannot be read as i3d_torchscript\.pt: "):
+    with pytest.raises(InvalidArgumentError, match=r"c3d\.pt: cannot be read as i3d_torchscript\.pt: "):
         STYLEGAN_V_I3D.find(cache / "c3d.pt", "--weights")
-    with pytest.raises(UserError, match=r"cannot be read as c3d_ucf101\.pt: it gives 400 values for a video, not 101"):
+    with pytest.raises(
+        InvalidArgumentError, match=r"cannot be read as c3d_ucf101\.pt: it gives 400 values for a video, not 101"
+    ):
         C3D_UCF101.find(cache / "i3d.pt", "--weights")

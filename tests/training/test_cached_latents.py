@@ -6,7 +6,7 @@ import pytest
 import torch
 from lightning import Trainer
 
-from pvdm_lightning.errors import UserError
+from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
 from pvdm_lightning.models.unet import TriplaneUNet
 from pvdm_lightning.random import make_generator
@@ -153,12 +153,14 @@ def test_refusals():
 
     trainer = SimpleNamespace(datamodule=CachedLatents())
     check_latents_match(trainer, FrozenAutoencoder(autoencoder()))
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(InvalidArgumentError) as caught:
         check_latents_match(trainer, FrozenAutoencoder(autoencoder(seed=1)))
     assert str(caught.value) == (
-        "--data.root data/latents: holds latents of another autoencoder than the one this run decodes with. Run "
+        "DataModule.root data/latents: holds latents of another autoencoder than the one this run decodes with. Run "
         "`pvdm encode` with this run's autoencoder into another folder, or give the autoencoder they are of."
     )
-    with pytest.raises(UserError, match="^--data CachedLatents: gives latents, and stage one needs videos. Give the"):
+    with pytest.raises(
+        InvalidArgumentError, match="^DataModule CachedLatents: gives latents, and stage one needs videos. Give the"
+    ):
         check_pixels(trainer)
     check_pixels(SimpleNamespace(datamodule=None))

@@ -1,6 +1,6 @@
 import pytest
 
-from pvdm_lightning.errors import UserError
+from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.training.learning_rate import check_decay, warmup_and_decay
 
 
@@ -22,5 +22,5 @@ def test_without_either_it_is_constant_even_in_a_run_without_end() -> None:
 def test_decay_needs_an_end() -> None:
     check_decay(0, -1)
     check_decay(10, 100)
-    with pytest.raises(UserError, match=r"--model.decay_steps 10: .*Set --trainer.max_steps"):
+    with pytest.raises(InvalidArgumentError, match=r"WarmupDecay.decay_steps 10: .*Set Trainer.max_steps"):
         check_decay(10, -1)

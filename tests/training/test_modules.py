@@ -5,7 +5,7 @@ import torch
 from lightning import Trainer
 
 from pvdm_lightning.diffusion import NoiseSchedule
-from pvdm_lightning.errors import UserError
+from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
 from pvdm_lightning.models.triplane import TriplaneShape
 from pvdm_lightning.models.unet import TriplaneUNet
@@ -135,7 +135,7 @@ def test_the_denoiser_takes_the_shape_of_its_autoencoder(diffusion):
     assert not any(p.requires_grad for p in diffusion.autoencoder.parameters())
     diffusion.train()
     assert not diffusion.autoencoder.training
-    with pytest.raises(UserError, match="latent_channels 2: does not match the autoencoder's latents"):
+    with pytest.raises(InvalidArgumentError, match="latent_channels 2: does not match the autoencoder's latents"):
         LatentDiffusionModule(TriplaneUNet(latent_channels=2, base_channels=32)).attach_autoencoder(
             FrozenAutoencoder(autoencoder())
         )
@@ -154,7 +154,7 @@ def test_modules_built_in_python_are_read_back(tmp_path, diffusion):
             assert torch.equal(value, again.state_dict()[key]), key
     frozen = FrozenAutoencoder.from_checkpoint(tmp_path / "AutoencoderModule.ckpt", "--flag")
     assert frozen.autoencoder.clip_shape == (4, 16, 16)
-    with pytest.raises(UserError, match=r"--flag .*LatentDiffusionModule.ckpt: is a stage-two"):
+    with pytest.raises(InvalidArgumentError, match=r"--flag .*LatentDiffusionModule.ckpt: is a stage-two"):
         FrozenAutoencoder.from_checkpoint(tmp_path / "LatentDiffusionModule.ckpt", "--flag")
 
 
@@ -186,7 +186,8 @@ def test_a_checkpoint_that_learned_another_prediction_is_refused(diffusion):
     checkpoint = {"state_dict": diffusion.state_dict(), "hyper_parameters": {"prediction_type": "v_prediction"}}
     checkpoint["autoencoder"] = diffusion.autoencoder.autoencoder.config
     with pytest.raises(
-        UserError, match=r"--model.prediction_type epsilon: .* predict v_prediction. Give v_prediction, or start"
+        InvalidArgumentError,
+        match=r"LatentDiffusionModule.prediction_type epsilon: .* predict v_prediction. Give v_prediction, or start",
     ):
         diffusion.on_load_checkpoint(checkpoint)
     checkpoint["hyper_parameters"] = {}  # of before there was a choice
@@ -203,7 +204,7 @@ def test_sampling_counts():
     assert Sampling(sampler="ddpm").steps(module.schedule) == (1000, 1000)
     short = NoiseSchedule(50)
     assert Sampling(sampler="ddpm").samplers(short)  # its steps are the schedule's, whatever the number for others
-    with pytest.raises(UserError, match="num_inference_steps 100: is more than the 50 steps"):
+    with pytest.raises(InvalidArgumentError, match="num_inference_steps 100: is more than the 50 steps"):
         Sampling().samplers(short)
 
 
@@ -212,7 +213,9 @@ def test_videos_that_memory_cannot_hold(monkeypatch):
     assert available is None or 0 < available < 2**50
     monkeypatch.setattr(sampling, "available_memory", lambda: 2**30)
     Sampling(batch_size=100).check_memory((16, 256, 256))
-    with pytest.raises(UserError, match=r"--sampling.num_frames 16: a batch of 400 such videos of 256 x 256 pixels"):
+    with pytest.raises(
+        InvalidArgumentError, match=r"Sampling.num_frames 16: a batch of 400 such videos of 256 x 256 pixels"
+    ):
         Sampling(num_videos=400, batch_size=400).check_memory((16, 256, 256))
     monkeypatch.setattr(sampling, "available_memory", lambda: None)
     Sampling(num_videos=400, batch_size=400).check_memory((16, 256, 256))

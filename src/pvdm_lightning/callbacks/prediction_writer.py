@@ -9,7 +9,7 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 
 from pvdm_lightning.callbacks.video_files import WRITERS, write_video
-from pvdm_lightning.errors import UserError
+from pvdm_lightning.errors import InvalidArgumentError
 
 logger = logging.getLogger(__name__)
 
@@ -33,9 +33,13 @@ class PredictionWriter(BasePredictionWriter):
     ) -> None:
         super().__init__(write_interval="batch")
         if fps <= 0:
-            raise UserError("--output.fps", fps, "is not positive", "Give frames a second, such as 25.")
+            raise InvalidArgumentError(
+                "PredictionWriter.fps", fps, "is not positive", "Give frames a second, such as 25."
+            )
         if not formats or any(name not in WRITERS for name in formats):
-            raise UserError("--output.formats", list(formats), "is no list of formats", f"Give some of {[*WRITERS]}.")
+            raise InvalidArgumentError(
+                "PredictionWriter.formats", list(formats), "is no list of formats", f"Give some of {[*WRITERS]}."
+            )
         self.dir, self.formats, self.fps, self.overwrite = Path(dir), tuple(formats), fps, overwrite
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -43,18 +47,20 @@ class PredictionWriter(BasePredictionWriter):
         if not trainer.is_global_zero:
             return
         if self.dir.exists() and not self.dir.is_dir():
-            raise UserError("--output.dir", self.dir, "is a file", "Name a folder.")
+            raise InvalidArgumentError("PredictionWriter.dir", self.dir, "is a file", "Name a folder.")
         if not self.overwrite and self.dir.is_dir() and any(self.dir.glob("video_*")):
-            raise UserError(
-                "--output.dir",
+            raise InvalidArgumentError(
+                "PredictionWriter.dir",
                 self.dir,
                 "already holds videos",
-                "Name another folder, or allow replacing them with --output.overwrite true.",
+                "Name another folder, or allow replacing them with PredictionWriter.overwrite true.",
             )
         try:
             self.dir.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UserError("--output.dir", self.dir, f"cannot be made ({error})", "Name another folder.") from None
+            raise InvalidArgumentError(
+                "PredictionWriter.dir", self.dir, f"cannot be made ({error})", "Name another folder."
+            ) from None
 
     def write_on_batch_end(
         self,

@@ -15,10 +15,9 @@ from typing import Any
 
 import torch
 import yaml  # type: ignore[import-untyped]
-from jsonargparse import ArgumentError, ArgumentParser
+from jsonargparse import ArgumentParser
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from torch.utils.data import DataLoader
 
 from pvdm_lightning.callbacks import (
@@ -30,11 +29,13 @@ from pvdm_lightning.callbacks import (
     VideoLogger,
 )
 from pvdm_lightning.cli import commands
+from pvdm_lightning.cli.messages import users_mistake
 from pvdm_lightning.cli.shipped_configs import find_config
+from pvdm_lightning.cpu.accelerate import accelerate
 from pvdm_lightning.cpu.memory import keep_freed_memory
 from pvdm_lightning.data import ClipDataModule
 from pvdm_lightning.data.latents.latent_cache import CacheOptions
-from pvdm_lightning.errors import UserError
+from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.evaluation import (
     Evaluation,
     FeatureNetworks,
@@ -112,6 +113,12 @@ class PvdmCLI(LightningCLI):
             default=False,
             help="Compile the networks with torch.compile: slow first steps, faster later ones, the same checkpoints.",
         )
+        parser.add_argument(
+            "--cpu_kernels",
+            type=bool,
+            default=True,
+            help="On a CPU, use faster kernels that agree with PyTorch's own up to rounding; false uses PyTorch's own.",
+        )
         if self._adding == "encode":
             parser.add_class_arguments(CacheOptions, "output")
             parser.set_defaults({"trainer.logger": False})
@@ -130,7 +137,7 @@ class PvdmCLI(LightningCLI):
         accelerator = self._get(self.config_init, "trainer.accelerator", default="auto")
         if accelerator == "mps" or (accelerator == "gpu" and torch.backends.mps.is_available()):
             problem = "Apple's GPU has no float64, which the metrics are computed in"
-            raise UserError("--trainer.accelerator", accelerator, problem, "Give cpu, or leave it out.")
+            raise InvalidArgumentError("--trainer.accelerator", accelerator, problem, "Give cpu, or leave it out.")
         if accelerator == "auto" and torch.backends.mps.is_available():
             kwargs["accelerator"] = "cpu"
         trainer = super().instantiate_trainer(**kwargs)
@@ -145,12 +152,15 @@ class PvdmCLI(LightningCLI):
         """Nothing: Lightning's own lets the checkpoint's hyper-parameters override the command line's."""
 
     def after_instantiate_classes(self) -> None:
-        if self.trainer.strategy.root_device.type == "cpu":
+        on_cpu = self.trainer.strategy.root_device.type == "cpu"
+        if on_cpu:
             keep_freed_memory()
         if self.subcommand in ("validate", "test", "predict") and current_thread() is main_thread():
             # Lightning only takes note of it, for the end of a step of training; here a step may be a long video.
             signal.signal(signal.SIGTERM, _end)
         self._attach_what_the_model_lacks()
+        if on_cpu and self._get(self.config_init, "cpu_kernels"):
+            accelerate(self.model)
         if self._get(self.config_init, "compile"):
             self.model.compile_networks()
 
@@ -158,7 +168,9 @@ class PvdmCLI(LightningCLI):
         path = self._get(self.config_init, "ckpt_path")
         if path is None:
             if self.subcommand in _FROM_CHECKPOINT:
-                raise UserError("--ckpt_path", None, f"{self.subcommand} needs a trained model", "Give a .ckpt file.")
+                raise InvalidArgumentError(
+                    "--ckpt_path", None, f"{self.subcommand} needs a trained model", "Give a .ckpt file."
+                )
             if isinstance(self.model, LatentDiffusionModule):
                 self.model.load_autoencoder()
             return
@@ -175,7 +187,9 @@ class PvdmCLI(LightningCLI):
         """Measure reconstructions (stage one) or generated videos (stage two) against real ones."""
         if not hasattr(self.datamodule, "reference_dataloader"):
             held = type(self.datamodule).__name__ if self.datamodule else None
-            raise UserError("--data", held, "evaluation needs real videos", "Give --data of the videos, as to fit.")
+            raise InvalidArgumentError(
+                "--data", held, "evaluation needs real videos", "Give --data of the videos, as to fit."
+            )
         options: Evaluation = self._get(self.config_init, "evaluation")
         networks: FeatureNetworks = self._get(self.config_init, "metrics")
         model = TrainedModel.read(kwargs["ckpt_path"])
@@ -197,12 +211,14 @@ class PvdmCLI(LightningCLI):
             sampling.check_memory(self.model.clip_shape)
             if self.trainer.world_size > sampling.num_videos:
                 problem = f"is fewer than the {self.trainer.world_size} processes, and each needs one"
-                raise UserError("--sampling.num_videos", sampling.num_videos, problem, "Use fewer --trainer.devices.")
+                raise InvalidArgumentError(
+                    "--sampling.num_videos", sampling.num_videos, problem, "Use fewer --trainer.devices."
+                )
             kwargs.pop("datamodule", None)
             numbers = torch.arange(sampling.num_videos)
             kwargs["dataloaders"] = DataLoader(numbers, batch_size=sampling.batch_size)  # type: ignore[arg-type]
         elif self.datamodule is None:
-            raise UserError("--data", None, "reconstructing needs clips", "Give --data, as to fit.")
+            raise InvalidArgumentError("--data", None, "reconstructing needs clips", "Give --data, as to fit.")
         else:
             self.datamodule.val_clips = sampling.num_videos
         self.trainer.predict(**{**kwargs, "return_predictions": False})
@@ -211,7 +227,7 @@ class PvdmCLI(LightningCLI):
         """Write the latents of the data set to a cache."""
         if not isinstance(self.datamodule, ClipDataModule):
             value = None if self.datamodule is None else type(self.datamodule).__name__
-            raise UserError("--data", value, "encoding needs videos", "Give their data set, as to fit.")
+            raise InvalidArgumentError("--data", value, "encoding needs videos", "Give their data set, as to fit.")
         options = self._get(self.config_init, "output")
         commands.encode(self.trainer, self.model, self.datamodule, self.config_dump["data"], options)
 
@@ -238,31 +254,10 @@ def main(args: Sequence[str] | None = None) -> None:
         with tempfile.TemporaryDirectory() as folder:
             PvdmCLI(_with_checkpoints_config(_with_found_configs(arguments), Path(folder)))
     except Exception as error:
-        message = _users_mistake(error)
+        message = users_mistake(error)
         if message is None:
             raise
         _fail(message)
-
-
-def _users_mistake(error: BaseException) -> str | None:
-    """One line for an error that the user can mend; None for a fault of ours, which keeps its stack trace."""
-    cause: BaseException | None = error
-    while cause is not None:  # jsonargparse wraps what a constructor raises
-        if isinstance(cause, UserError):
-            return str(cause)
-        cause = cause.__cause__ or cause.__context__
-    if isinstance(error, ArgumentError):
-        return " ".join(str(error).split()) + " (see --help)"
-    if isinstance(error, MisconfigurationException):
-        return " ".join(str(error).split())
-    if isinstance(error, MemoryError | RuntimeError) and any(
-        sign in str(error) for sign in ("allocate memory", "out of memory")
-    ):
-        return (
-            f"out of memory: {str(error).splitlines()[0][:160]}. Lower --data.batch_size, frames or resolution, "
-            "or set --model.autoencoder.gradient_checkpointing (--model.denoiser.gradient_checkpointing) true."
-        )
-    return None
 
 
 def _with_found_configs(args: list[str]) -> list[str]:
@@ -294,7 +289,9 @@ def _with_checkpoints_config(args: list[str], folder: Path) -> list[str]:
     if path in _KEYWORDS or (path is None and may_do_without):
         return args
     if path is None:
-        raise UserError("--ckpt_path", None, f"{args[0]} needs a trained model", "Give a .ckpt file of `pvdm fit`.")
+        raise InvalidArgumentError(
+            "--ckpt_path", None, f"{args[0]} needs a trained model", "Give a .ckpt file of `pvdm fit`."
+        )
     checkpoint = read_checkpoint(path, "--ckpt_path")
     init_args = {k: v for k, v in checkpoint["hyper_parameters"].items() if k not in ("_class_path", "_instantiator")}
     config: dict[str, Any] = {

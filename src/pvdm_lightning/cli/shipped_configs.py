@@ -3,7 +3,7 @@
 from importlib import resources
 from pathlib import Path
 
-from pvdm_lightning.errors import UserError
+from pvdm_lightning.errors import InvalidArgumentError
 
 
 def config_folder() -> Path:
@@ -16,7 +16,7 @@ def find_config(name: str) -> str:
     """The path of a configuration: a file here, else a shipped one of that name (with or without .yaml).
 
     Raises:
-        UserError: There is neither.
+        InvalidArgumentError: There is neither.
     """
     if Path(name).is_file():
         return name
@@ -25,4 +25,6 @@ def find_config(name: str) -> str:
         if candidate.is_file():
             return str(candidate)
     shipped = ", ".join(sorted(str(path.relative_to(folder)) for path in folder.rglob("*.yaml")))
-    raise UserError("--config", name, "is neither a file here nor a shipped configuration", f"Shipped: {shipped}.")
+    raise InvalidArgumentError(
+        "--config", name, "is neither a file here nor a shipped configuration", f"Shipped: {shipped}."
+    )

@@ -1,1 +1,1 @@
-"""What makes networks faster on a CPU; nothing else in the package depends on it."""
+"""What makes a CPU faster: modules with the same results, and how memory is kept. Only cli and benchmarks import it."""

@@ -63,16 +63,18 @@ class FeatureNetworks:
             lpips: Whether it is asked for.
 
         Raises:
-            UserError: A file given is missing or is not the network's.
+            InvalidArgumentError: A file given is missing or is not the network's.
         """
         skipped: list[SkippedMetric] = []
 
         def found(name: str, *wanted: tuple[PublishedNetwork, str]) -> list[FrozenNetwork]:
             networks = []
             for published, option in wanted:
-                network = published.find(getattr(self, option), f"--metrics.{option}")
+                network = published.find(getattr(self, option), f"FeatureNetworks.{option}")
                 if network is None:
-                    skipped.append(SkippedMetric(f"{name} ({published.name})", published.remedy(f"--metrics.{option}")))
+                    skipped.append(
+                        SkippedMetric(f"{name} ({published.name})", published.remedy(f"FeatureNetworks.{option}"))
+                    )
                 else:
                     networks.append(network)
             return networks

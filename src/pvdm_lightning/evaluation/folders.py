@@ -15,7 +15,7 @@ from pvdm_lightning.data.clips.clip_loader import BrokenVideos, ClipLoader, Refe
 from pvdm_lightning.data.clips.video_dataset import ClipDataset
 from pvdm_lightning.data.clips.windows import Windows
 from pvdm_lightning.data.videos.video_index import num_cores
-from pvdm_lightning.errors import UserError
+from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.evaluation.distances import AT_ONCE, VideoDistances
 from pvdm_lightning.evaluation.feature_networks import FoundNetworks
 from pvdm_lightning.evaluation.lengths import choose_lengths
@@ -65,9 +65,12 @@ def measure_folders(
         device: Where those run.
 
     Raises:
-        UserError: A folder is missing or empty, or its videos are too few or too short.
+        InvalidArgumentError: A folder is missing or empty, or its videos are too few or too short.
     """
-    folders = {"real": VideoFolder.open(real, "--real"), "generated": VideoFolder.open(generated, "--generated")}
+    folders = {
+        "real": VideoFolder.open(real, "measure_folders.real"),
+        "generated": VideoFolder.open(generated, "measure_folders.generated"),
+    }
     resolution = protocol.resolution or _own_size(folders["generated"])
     wants_score = bool(networks.c3d) and protocol.inception_splits > 0
     lengths = choose_lengths(protocol.frames, protocol.frame_step, wants_score)
@@ -124,8 +127,10 @@ def measure_folders(
 def _own_size(folder: VideoFolder) -> tuple[int, int]:
     if len(folder.sizes) > 1:
         sizes = " and ".join(f"{height} x {width}" for height, width in (folder.sizes[0], folder.sizes[-1]))
-        problem = f"is not given, and the videos of {folder.flag} {folder.root} differ in size ({sizes})"
-        raise UserError("--resolution", None, problem, "Give the height and width to measure at.")
+        problem = f"is not given, and the videos of {folder.argument} {folder.root} differ in size ({sizes})"
+        raise InvalidArgumentError(
+            "measure_folders.resolution", None, problem, "Give the height and width to measure at."
+        )
     return folder.sizes[0]
 
 
@@ -135,17 +140,21 @@ def _clips(
     windows = Windows(length, stride)
     source = FirstFrames(folder.source, windows.clip_span) if first else folder.source
     dataset = ClipDataset(source, windows, resolution, random_start=True, seed=protocol.seed)
-    where, wanted = f"{folder.flag} {folder.root}", protocol.num_videos
+    where, wanted = f"{folder.argument} {folder.root}", protocol.num_videos
     if len(dataset) < 2:
         longest = int(folder.source.lengths.max(initial=0))
         problem = (
             f"{where} has {len(dataset)} videos of {windows.clip_span} frames, and a covariance needs 2 or more "
             f"(the longest video has {longest})"
         )
-        raise UserError("--frames", list(protocol.frames), problem, f"Leave {length} out or give more videos.")
+        raise InvalidArgumentError(
+            "measure_folders.frames", list(protocol.frames), problem, f"Leave {length} out or give more videos."
+        )
     if wanted is not None and wanted > len(dataset):
         problem = f"{where} has only {len(dataset):,} videos of {windows.clip_span} frames that can be read"
-        raise UserError("--num_videos", wanted, problem, "Give at most those, or leave it out for all.")
+        raise InvalidArgumentError(
+            "measure_folders.num_videos", wanted, problem, "Give at most those, or leave it out for all."
+        )
     return dataset
 
 

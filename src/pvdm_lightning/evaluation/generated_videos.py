@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from pvdm_lightning.atomic_write import atomic_write
-from pvdm_lightning.errors import UserError
+from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.evaluation.protocol import protocol_hash
 from pvdm_lightning.evaluation.report import write_json
 
@@ -46,21 +46,25 @@ class GeneratedVideos:
             shape: (frames, height, width) of one.
 
         Raises:
-            UserError: The folder cannot be made, or the disk has no room for the videos.
+            InvalidArgumentError: The folder cannot be made, or the disk has no room for the videos.
         """
-        flag, frames, height, width = "--evaluation.dir", *shape
+        argument, frames, height, width = "Evaluation.dir", *shape
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             write_json(self.protocol, self.folder / "protocol.json")
         except OSError as error:
-            raise UserError(flag, self.folder, f"cannot be written ({error.strerror})", "Name another.") from None
+            raise InvalidArgumentError(
+                argument, self.folder, f"cannot be written ({error.strerror})", "Name another."
+            ) from None
         needed, free = num_missing * frames * height * width * 3, shutil.disk_usage(self.folder).free
         if needed > free:
             problem = (
                 f"{num_missing:,} videos of {frames} x {height} x {width} need {needed / 2**30:.1f} GiB, "
                 f"{free / 2**30:.1f} GiB are free"
             )
-            raise UserError(flag, self.folder, problem, "Name a folder on a larger disk, or ask for fewer videos.")
+            raise InvalidArgumentError(
+                argument, self.folder, problem, "Name a folder on a larger disk, or ask for fewer videos."
+            )
 
     def write(self, number: int, video: Tensor) -> None:
         """Keep a video uint8 [3 T H W]; a process that dies leaves no half file."""
@@ -71,15 +75,15 @@ class GeneratedVideos:
         """Video uint8 [3 T H W].
 
         Raises:
-            UserError: Its file was damaged since.
+            InvalidArgumentError: Its file was damaged since.
         """
         path = self._path(number)
         try:
             video = np.load(path, allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
             reason = str(error).splitlines()[0][:120]
-            raise UserError(
-                "--evaluation.dir", path, f"cannot be read ({reason})", "Remove the file and start again."
+            raise InvalidArgumentError(
+                "Evaluation.dir", path, f"cannot be read ({reason})", "Remove the file and start again."
             ) from None
         return torch.from_numpy(video).permute(3, 0, 1, 2)
 

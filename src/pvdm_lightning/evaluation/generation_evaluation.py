@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from pvdm_lightning.errors import UserError, check_writable
+from pvdm_lightning.errors import InvalidArgumentError, check_writable
 from pvdm_lightning.evaluation.distances import AT_ONCE, VideoDistances
 from pvdm_lightning.evaluation.feature_networks import FoundNetworks, SkippedMetric
 from pvdm_lightning.evaluation.generated_videos import GeneratedVideos
@@ -65,7 +65,7 @@ class GenerationEvaluation(Callback):
         data = trainer.datamodule  # type: ignore[attr-defined]
         check_world_size(trainer, len(data.test_dataset()))
         self._choose_lengths(data, pl_module.clip_shape[0])
-        check_writable("--evaluation.dir", self.evaluation.dir, Path(self.evaluation.dir))
+        check_writable("Evaluation.dir", self.evaluation.dir, Path(self.evaluation.dir))
         if not self.lengths.used:
             return
         self.sampling = replace(self.sampling, num_videos=self.count, num_frames=self.lengths.used[-1])
@@ -89,7 +89,7 @@ class GenerationEvaluation(Callback):
                 continue
             problem = f"no {self.split} video has {dataset.windows.clip_span} frames, the longest one has {longest}"
             if self.evaluation.frames is not None:
-                raise UserError("--evaluation.frames", wanted, problem, f"Leave {length} out.")
+                raise InvalidArgumentError("Evaluation.frames", wanted, problem, f"Leave {length} out.")
             self.skipped.append(SkippedMetric(f"FVD {length}", f"{problem}."))
         if measured and (self.networks.i3d or self.networks.c3d):
             splits = self.evaluation.inception_splits

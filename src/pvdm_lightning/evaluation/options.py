@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from pvdm_lightning.errors import UserError
+from pvdm_lightning.errors import InvalidArgumentError
 
 USUAL_COUNT = 2048
 """Videos a side in the protocol of StyleGAN-V, which FVD metrics of the literature follow."""
@@ -36,21 +36,23 @@ class Evaluation:
     dir: str = "evaluation"
 
     def __post_init__(self) -> None:
-        check_counts("--evaluation.", self.num_videos, self.frames, self.frame_step, self.inception_splits)
+        check_counts("Evaluation.", self.num_videos, self.frames, self.frame_step, self.inception_splits)
 
 
 def check_counts(
     prefix: str, num_videos: int | None, frames: list[int] | None, frame_step: int, inception_splits: int
 ) -> None:
-    """Raise the `UserError` for a count that nothing can be measured with; flags start with `prefix`."""
+    """Raise the `InvalidArgumentError` for a count that nothing can be measured with; flags start with `prefix`."""
     if num_videos is not None and num_videos < 2:
         problem = "is too few: the covariance that FVD needs is not defined for a single video"
-        raise UserError(f"{prefix}num_videos", num_videos, problem, "Give 2 or more; 2,048 is usual.")
+        raise InvalidArgumentError(f"{prefix}num_videos", num_videos, problem, "Give 2 or more; 2,048 is usual.")
     if frames is not None and (not frames or min(frames) < 1):
-        raise UserError(f"{prefix}frames", frames, "is no list of lengths", "Give frames of a video, such as [16,128].")
+        raise InvalidArgumentError(
+            f"{prefix}frames", frames, "is no list of lengths", "Give frames of a video, such as [16,128]."
+        )
     if frame_step < 1:
-        raise UserError(f"{prefix}frame_step", frame_step, "is less than 1", "Give 1 to leave it out, or 8.")
+        raise InvalidArgumentError(f"{prefix}frame_step", frame_step, "is less than 1", "Give 1 to leave it out, or 8.")
     if inception_splits < 0:
-        raise UserError(
+        raise InvalidArgumentError(
             f"{prefix}inception_splits", inception_splits, "is negative", "Give 0 to leave the score out, or 10."
         )

@@ -10,7 +10,7 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
-from pvdm_lightning.errors import UserError, check_writable
+from pvdm_lightning.errors import InvalidArgumentError, check_writable
 from pvdm_lightning.evaluation.distances import AT_ONCE
 from pvdm_lightning.evaluation.feature_networks import FoundNetworks, SkippedMetric
 from pvdm_lightning.evaluation.lengths import choose_lengths
@@ -52,10 +52,12 @@ class ReconstructionEvaluation(Callback):
         usable = len(data.test_dataset())
         if wanted is not None and wanted > usable:
             problem = f"the {self.evaluation.split or 'test'} split has {usable:,} videos that are long enough"
-            raise UserError("--evaluation.num_videos", wanted, problem, "Give at most those, or leave it out for all.")
+            raise InvalidArgumentError(
+                "Evaluation.num_videos", wanted, problem, "Give at most those, or leave it out for all."
+            )
         data.test_clips = wanted
         check_world_size(trainer, wanted or usable)
-        check_writable("--evaluation.dir", self.evaluation.dir, Path(self.evaluation.dir))
+        check_writable("Evaluation.dir", self.evaluation.dir, Path(self.evaluation.dir))
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         device, processes = pl_module.device, Processes.of(trainer)

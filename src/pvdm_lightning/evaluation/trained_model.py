@@ -10,7 +10,7 @@ from typing import Any
 
 from lightning import Trainer
 
-from pvdm_lightning.errors import UserError
+from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.evaluation.report import Report
 from pvdm_lightning.metrics.published_network import file_sha256
 from pvdm_lightning.training.checkpoint import read_checkpoint
@@ -37,9 +37,9 @@ class TrainedModel:
         """Of a checkpoint of this project.
 
         Raises:
-            UserError: The file is not one.
+            InvalidArgumentError: The file is not one.
         """
-        checkpoint = read_checkpoint(path, "--ckpt_path")
+        checkpoint = read_checkpoint(path, "ckpt_path")
         return cls(Path(path), int(checkpoint["global_step"]), file_sha256(Path(path)))
 
     def record(self) -> dict[str, Any]:
@@ -54,12 +54,17 @@ def data_record(datamodule: Any, split: str) -> dict[str, Any]:
 
 
 def check_world_size(trainer: Trainer, num_clips: int) -> None:
-    """Raise the `UserError` if a process would have no batch: Lightning lets it leave before the metrics are joined."""
+    """Raise `InvalidArgumentError` if a process would have no batch.
+
+    Lightning lets such a process leave before the metrics are combined.
+    """
     if trainer.limit_test_batches == 0:
-        raise UserError("--trainer.limit_test_batches", 0, "leaves nothing to test", "Leave it out.")
+        raise InvalidArgumentError("Trainer.limit_test_batches", 0, "leaves nothing to test", "Leave it out.")
     if trainer.world_size > num_clips:
         problem = f"is more than the {num_clips} test clips, and each process needs one"
-        raise UserError("--trainer.devices", trainer.num_devices, problem, "Use fewer devices, or test on more clips.")
+        raise InvalidArgumentError(
+            "Trainer.devices", trainer.num_devices, problem, "Use fewer devices, or test on more clips."
+        )
 
 
 def publish(report: Report, trainer: Trainer, folder: Path, model: TrainedModel) -> None:

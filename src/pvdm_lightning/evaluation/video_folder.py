@@ -15,7 +15,7 @@ from pvdm_lightning.data.videos import frame_folder, probing
 from pvdm_lightning.data.videos.array_videos import ArrayVideos
 from pvdm_lightning.data.videos.video_index import load_or_build
 from pvdm_lightning.data.videos.video_tree import find_arrays, find_frame_folders, find_videos
-from pvdm_lightning.errors import UserError
+from pvdm_lightning.errors import InvalidArgumentError
 
 logger = logging.getLogger(__name__)
 
@@ -26,31 +26,31 @@ class VideoFolder:
 
     Attributes:
         root: The folder.
-        flag: The option that named it.
+        argument: The option that named it.
         source: Its videos, broken ones included.
         sizes: (height, width) of the videos that can be read, each once, sorted.
         notes: What was left out, for the report.
     """
 
     root: Path
-    flag: str
+    argument: str
     source: VideoSource
     sizes: Sequence[tuple[int, int]]
     notes: Sequence[str]
 
     @classmethod
-    def open(cls, root: str, flag: str) -> VideoFolder:
+    def open(cls, root: str, argument: str) -> VideoFolder:
         """Find and look at the videos below a folder.
 
         A video that is there in several formats, as `pvdm predict` writes them, counts once: as .npy before frames
         before a file. Broken videos are named in the log.
 
         Raises:
-            UserError: There is no such folder, or no video in it that can be read.
+            InvalidArgumentError: There is no such folder, or no video in it that can be read.
         """
         path = Path(root)
         if not path.is_dir():
-            raise UserError(flag, root, "there is no such folder", "Give a folder of videos.")
+            raise InvalidArgumentError(argument, root, "there is no such folder", "Give a folder of videos.")
         arrays, folders, files = find_arrays(path), find_frame_folders(path), find_videos(path)
         kept: dict[str, tuple[int, str]] = {}
         for kind, names in enumerate((arrays, folders, files)):
@@ -59,7 +59,7 @@ class VideoFolder:
         found = len(arrays) + len(folders) + len(files)
         if not found:
             problem = "there are no video files, folders of pictures or .npy videos in it"
-            raise UserError(flag, root, problem, "Give a folder of videos.")
+            raise InvalidArgumentError(argument, root, problem, "Give a folder of videos.")
         of_kind = [[name for kind, name in kept.values() if kind == wanted] for wanted in range(3)]
         sources: list[VideoSource] = [ArrayVideos(path, of_kind[0])] if of_kind[0] else []
         sizes = set(sources[0].sizes) if sources else set()  # type: ignore[attr-defined]
@@ -70,18 +70,18 @@ class VideoFolder:
                 sources.append(indexed)
         source = ConcatVideos(sources)
         for index, problem in source.problems.items():
-            logger.warning("%s cannot be read and is left out: %s", source.name(index), problem)
+            logger.warning("%s cannot be read and is skipped: %s", source.name(index), problem)
         if len(source.problems) == len(source.lengths):
             first = next(iter(source.problems))
             problem = f"none of its {len(source.lengths)} videos can be read ({source.problems[first]})"
-            raise UserError(flag, root, problem, "Give a folder of videos.")
-        notes = []
+            raise InvalidArgumentError(argument, root, problem, "Give a folder of videos.")
+        notes, side = [], argument.rpartition(".")[2]
         if source.problems:
             broken = some(source.name(index) for index in source.problems)
-            notes.append(f"{flag}: {len(source.problems)} broken videos are left out: {broken}.")
+            notes.append(f"{side}: {len(source.problems)} broken videos are skipped: {broken}.")
         if found > len(kept):
-            notes.append(f"{flag}: {found - len(kept)} copies of videos in other formats are not counted again.")
-        return cls(path, flag, source, sorted(sizes - {(0, 0)}), notes)
+            notes.append(f"{side}: {found - len(kept)} copies of videos in other formats are not counted again.")
+        return cls(path, argument, source, sorted(sizes - {(0, 0)}), notes)
 
     def too_short(self, span: int) -> list[str]:
         """Names of the videos that can be read, but have fewer frames than `span`."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from pvdm_lightning.errors import UserError
+from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.models.lpips_vgg import TRUNK_FILE, build_lpips
 from pvdm_lightning.pretrained import find_weights, remedy
 
@@ -17,28 +17,30 @@ class PerceptualLoss(nn.Module):
 
     Args:
         trunk: Path of torchvision's VGG-16 file.
-        flag: The option the path came from, for the error.
+        argument: The option the path came from, for the error.
 
     Raises:
-        UserError: The file is not such a state dict.
+        InvalidArgumentError: The file is not such a state dict.
     """
 
-    def __init__(self, trunk: Path, flag: str) -> None:
+    def __init__(self, trunk: Path, argument: str) -> None:
         super().__init__()
         try:
             self.lpips = build_lpips(torch.load(trunk, map_location="cpu", weights_only=True))
         except Exception as error:
-            raise UserError(flag, trunk, f"cannot be read as VGG-16 weights ({error})", f"Give {TRUNK_FILE}.") from None
+            raise InvalidArgumentError(
+                argument, trunk, f"cannot be read as VGG-16 weights ({error})", f"Give {TRUNK_FILE}."
+            ) from None
 
     @classmethod
-    def find(cls, given: str | None, flag: str) -> PerceptualLoss | None:
+    def find(cls, given: str | None, argument: str) -> PerceptualLoss | None:
         """The loss with the trunk at `given` or in a cache folder; None where there is none (`how_to_add` says how)."""
-        path = find_weights(TRUNK_FILE, given, flag)
-        return None if path is None else cls(path, flag)
+        path = find_weights(TRUNK_FILE, given, argument)
+        return None if path is None else cls(path, argument)
 
     @staticmethod
-    def how_to_add(flag: str) -> str:
-        return f"To add it, {remedy(TRUNK_FILE, flag)}"
+    def how_to_add(argument: str) -> str:
+        return f"To add it, {remedy(TRUNK_FILE, argument)}"
 
     def forward(self, reconstruction: Tensor, target: Tensor) -> Tensor:
         """Frames [B 3 H W] in [-1, 1] -> scalar, in float32 whatever autocast is on."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from pvdm_lightning.errors import UserError
+from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.metrics.c3d import load_c3d
 from pvdm_lightning.metrics.frozen_network import FrozenNetwork
 from pvdm_lightning.pretrained import find_weights, remedy
@@ -42,7 +42,7 @@ class PublishedNetwork:
     load: Callable[[Path], nn.Module]
     num_inputs: int = 1
 
-    def find(self, given: str | Path | None, flag: str) -> FrozenNetwork | None:
+    def find(self, given: str | Path | None, argument: str) -> FrozenNetwork | None:
         """Open the weights at `given`, else those in the cache folders; None where there are none.
 
         A file whose hash is not the published one is used, but under a name that shows it, and a warning is logged:
@@ -50,9 +50,10 @@ class PublishedNetwork:
         shows the file's own.
 
         Raises:
-            UserError: `given` (of option `flag`) does not exist, or the file is not what `file_name` should be.
+            InvalidArgumentError: `given` (of option `argument`) does not exist, or the file is not what `file_name`
+                should be.
         """
-        path = find_weights(self.file_name, given, flag)
+        path = find_weights(self.file_name, given, argument)
         if path is None:
             return None
         digest = file_sha256(path)
@@ -70,12 +71,12 @@ class PublishedNetwork:
         except Exception as error:
             reason = (str(error).strip() or repr(error)).splitlines()[-1]
             problem = f"cannot be read as {self.file_name}: {reason}"
-            raise UserError(flag, path, problem, f"Give the published {self.file_name}.") from error
+            raise InvalidArgumentError(argument, path, problem, f"Give the published {self.file_name}.") from error
         return network
 
-    def remedy(self, flag: str) -> str:
+    def remedy(self, argument: str) -> str:
         """The line to print when `find` gave None."""
-        return f"{self.name} is missing: {remedy(self.file_name, flag)}"
+        return f"{self.name} is missing: {remedy(self.file_name, argument)}"
 
 
 def file_sha256(path: Path) -> str:

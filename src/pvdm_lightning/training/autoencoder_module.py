@@ -13,6 +13,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pvdm_lightning.config import register_to_config
 from pvdm_lightning.errors import check_at_least
 from pvdm_lightning.losses import (
     PerceptualLoss,
@@ -33,7 +34,7 @@ from pvdm_lightning.training.pixels import to_signed_float, to_uint8
 from pvdm_lightning.training.precision import check_precision
 
 logger = logging.getLogger(__name__)
-_LPIPS_FLAG = "--model.lpips_weights"
+_LPIPS = "AutoencoderModule.lpips_weights"
 
 
 class AutoencoderModule(LightningModule):
@@ -54,7 +55,7 @@ class AutoencoderModule(LightningModule):
         discriminator_channels: Channels of the discriminators' first layer.
         learning_rate: Of both AdamW optimizers.
         warmup_steps: Steps over which the autoencoder's learning rate grows linearly from 0.
-        decay_steps: Last steps of the run (--trainer.max_steps), over which it falls linearly to 0.
+        decay_steps: Last steps of the run (max_steps of the trainer), over which it falls linearly to 0.
         betas: Of both; the authors' 0.5 suits the adversarial phase, 0.9 and 0.99 reconstruct sooner.
         discriminator_clip: Largest norm of each discriminator's gradient.
         accumulate_grad_batches: Batches that share an optimizer step.
@@ -63,6 +64,9 @@ class AutoencoderModule(LightningModule):
 
     clips_per_sample = 1
 
+    config: dict[str, Any]
+
+    @register_to_config
     def __init__(
         self,
         autoencoder: VideoAutoencoder,
@@ -83,7 +87,7 @@ class AutoencoderModule(LightningModule):
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
-        check_learning_rate("--model.learning_rate", learning_rate)
+        check_learning_rate("AutoencoderModule.learning_rate", learning_rate)
         for name, count, least in (
             ("adversarial_start", adversarial_start, 0),
             ("discriminator_channels", discriminator_channels, 1),
@@ -91,27 +95,8 @@ class AutoencoderModule(LightningModule):
             ("decay_steps", decay_steps, 0),
             ("accumulate_grad_batches", accumulate_grad_batches, 1),
         ):
-            check_at_least(f"--model.{name}", count, least)
-        self.save_hyperparameters(
-            hyper_parameters.of_module(
-                self,
-                autoencoder=autoencoder,
-                pixel_loss=pixel_loss,
-                pixel_weight=pixel_weight,
-                perceptual_weight=perceptual_weight,
-                adversarial_weight=adversarial_weight,
-                feature_weight=feature_weight,
-                adversarial_start=adversarial_start,
-                discriminator_channels=discriminator_channels,
-                learning_rate=learning_rate,
-                warmup_steps=warmup_steps,
-                decay_steps=decay_steps,
-                betas=list(betas),
-                discriminator_clip=discriminator_clip,
-                accumulate_grad_batches=accumulate_grad_batches,
-                lpips_weights=lpips_weights,
-            )
-        )
+            check_at_least(f"AutoencoderModule.{name}", count, least)
+        self.save_hyperparameters(hyper_parameters.of_module(self))
         self.autoencoder = autoencoder
         self.discriminators = nn.ModuleDict(
             {
@@ -147,7 +132,7 @@ class AutoencoderModule(LightningModule):
     def setup(self, stage: str) -> None:
         check_precision(self.trainer)
         check_pixels(self.trainer)
-        check_clip_shape(self.trainer, self.clip_shape, "--model.autoencoder")
+        check_clip_shape(self.trainer, self.clip_shape, "the autoencoder")
         if stage == "fit":
             check_decay(self.decay_steps, self.trainer.max_steps)
             self._find_perceptual_loss()
@@ -158,11 +143,11 @@ class AutoencoderModule(LightningModule):
 
     def _find_perceptual_loss(self) -> None:
         if self.perceptual_weight == 0:
-            _say("training without LPIPS (--model.perceptual_weight 0)", logging.INFO)
+            _say("training without LPIPS (AutoencoderModule.perceptual_weight 0)", logging.INFO)
             return
-        loss = PerceptualLoss.find(self.lpips_weights, _LPIPS_FLAG)
+        loss = PerceptualLoss.find(self.lpips_weights, _LPIPS)
         if loss is None:
-            _say(f"training without LPIPS: no VGG-16 weights found. {PerceptualLoss.how_to_add(_LPIPS_FLAG)}")
+            _say(f"training without LPIPS: no VGG-16 weights found. {PerceptualLoss.how_to_add(_LPIPS)}")
         self._perceptual = [] if loss is None else [loss]
 
     def configure_optimizers(self) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:

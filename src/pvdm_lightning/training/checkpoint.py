@@ -6,39 +6,41 @@ from typing import Any
 
 import torch
 
-from pvdm_lightning.errors import UserError
+from pvdm_lightning.errors import InvalidArgumentError
 
 STAGES = {"AutoencoderModule": "a stage-one (autoencoder)", "LatentDiffusionModule": "a stage-two (latent diffusion)"}
 
 
-def read_checkpoint(path: str | Path, flag: str, expected: str | None = None) -> dict[str, Any]:
+def read_checkpoint(path: str | Path, argument: str, expected: str | None = None) -> dict[str, Any]:
     """The contents of a checkpoint of this project, its tensors memory-mapped.
 
     Args:
         path: Of the file.
-        flag: The option it came from.
+        argument: The option it came from.
         expected: Name of the module class that must have written it; None takes both stages.
 
     Raises:
-        UserError: There is no such file, it is no checkpoint of ours, or it is of the other stage.
+        InvalidArgumentError: There is no such file, it is no checkpoint of ours, or it is of the other stage.
     """
     if not Path(path).is_file():
-        raise UserError(flag, path, "there is no such file", "Give the path of a .ckpt file that `pvdm fit` wrote.")
+        raise InvalidArgumentError(
+            argument, path, "there is no such file", "Give the path of a .ckpt file that `pvdm fit` wrote."
+        )
     try:
         # weights_only: a file from a stranger never runs code.
         checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         stage = stage_of(checkpoint)
     except Exception as error:
         reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-        raise UserError(
-            flag,
+        raise InvalidArgumentError(
+            argument,
             path,
             f"is not a checkpoint of this project ({reason})",
             "Give a .ckpt file of `pvdm fit`; files of the original implementation go through `pvdm import-original`.",
         ) from None
     if expected is not None and stage != expected:
-        raise UserError(
-            flag,
+        raise InvalidArgumentError(
+            argument,
             path,
             f"is {STAGES[stage]} checkpoint, and {STAGES[expected]} one is needed",
             "Give the other stage's checkpoint.",
@@ -60,13 +62,13 @@ def part_of(state_dict: Mapping[str, torch.Tensor], prefix: str) -> dict[str, to
 
 
 def check_shapes(own: Mapping[str, torch.Tensor], state_dict: Mapping[str, torch.Tensor], path: object) -> None:
-    """Raise the `UserError` if a checkpoint's weights do not fit the configured networks."""
+    """Raise `InvalidArgumentError` if a checkpoint's weights do not fit the configured networks."""
     for key in [*own, *state_dict]:
         there, here = (list(d[key].shape) if key in d else "absent" for d in (state_dict, own))
         if there != here:
-            raise UserError(
-                "--ckpt_path",
+            raise InvalidArgumentError(
+                "ckpt_path",
                 path,
                 f"does not fit the configured networks ({key} is {there} in the file, {here} in the model)",
-                "Give the --config the checkpoint was trained with, or the checkpoint of this config.",
+                "Use the configuration the checkpoint was trained with, or a checkpoint of this configuration.",
             )

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from lightning import Trainer
 
-from pvdm_lightning.errors import UserError
+from pvdm_lightning.errors import InvalidArgumentError
 
 
 def check_clip_shape(trainer: Trainer, clip_shape: Sequence[int], source: str) -> None:
-    """Raise the `UserError` if the run's data module makes clips of another size.
+    """Raise `InvalidArgumentError` if the run's data module makes clips of another size.
 
     Args:
         trainer: Of the run.
@@ -17,8 +17,8 @@ def check_clip_shape(trainer: Trainer, clip_shape: Sequence[int], source: str) -
     """
     given = getattr(getattr(trainer, "datamodule", None), "clip_shape", clip_shape)
     if tuple(given) != tuple(clip_shape):
-        raise UserError(
-            "--data.frames/--data.resolution",
+        raise InvalidArgumentError(
+            "DataModule.frames/DataModule.resolution",
             " x ".join(map(str, given)),
             f"differs from the {' x '.join(map(str, clip_shape))} of the autoencoder",
             f"Leave the data's frames and resolution out: they follow {source}.",

@@ -28,13 +28,13 @@ class FrozenAutoencoder(nn.Module):
         self.autoencoder = autoencoder.requires_grad_(False).eval()
 
     @classmethod
-    def from_checkpoint(cls, path: str | Path, flag: str) -> FrozenAutoencoder:
+    def from_checkpoint(cls, path: str | Path, argument: str) -> FrozenAutoencoder:
         """The autoencoder of a stage-one checkpoint.
 
         Raises:
-            UserError: The file is not one.
+            InvalidArgumentError: The file is not one.
         """
-        checkpoint = read_checkpoint(path, flag, expected="AutoencoderModule")
+        checkpoint = read_checkpoint(path, argument, expected="AutoencoderModule")
         frozen = cls.from_config(checkpoint["hyper_parameters"]["autoencoder"]["init_args"])
         frozen.autoencoder.load_state_dict(part_of(checkpoint["state_dict"], "autoencoder."))
         return frozen

@@ -11,6 +11,7 @@ from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
+from pvdm_lightning.config import register_to_config
 from pvdm_lightning.diffusion import (
     Denoise,
     NoiseSchedule,
@@ -21,7 +22,7 @@ from pvdm_lightning.diffusion import (
     sample_clips,
     to_epsilon_prediction,
 )
-from pvdm_lightning.errors import UserError, check_at_least
+from pvdm_lightning.errors import InvalidArgumentError, check_at_least
 from pvdm_lightning.models.unet import TriplaneUNet
 from pvdm_lightning.random import make_generator, randn, run_seed
 from pvdm_lightning.training import hyper_parameters
@@ -35,7 +36,7 @@ from pvdm_lightning.training.learning_rate import check_decay, check_learning_ra
 from pvdm_lightning.training.precision import check_precision
 from pvdm_lightning.training.sampling import Sampling
 
-_FLAG = "--model.autoencoder_checkpoint"
+_NAME = "LatentDiffusionModule.autoencoder_checkpoint"
 
 
 class LatentDiffusionModule(LightningModule):
@@ -55,7 +56,7 @@ class LatentDiffusionModule(LightningModule):
             velocity, which a small network learns in fewer steps. Samplers follow it.
         learning_rate: Of AdamW, after the warm-up.
         warmup_steps: Steps over which the learning rate grows linearly from 0.
-        decay_steps: Last steps of the run (--trainer.max_steps), over which it falls linearly to 0.
+        decay_steps: Last steps of the run (max_steps of the trainer), over which it falls linearly to 0.
         ema_decay: Of the EMA of the denoiser's weights.
         num_train_timesteps: T, steps of the noise schedule.
         beta_start: Its first beta.
@@ -64,6 +65,9 @@ class LatentDiffusionModule(LightningModule):
 
     clips_per_sample = 2
 
+    config: dict[str, Any]
+
+    @register_to_config
     def __init__(
         self,
         denoiser: TriplaneUNet,
@@ -81,38 +85,29 @@ class LatentDiffusionModule(LightningModule):
     ) -> None:
         super().__init__()
         if not 0 <= conditional_probability <= 1:
-            raise UserError(
-                "--model.conditional_probability",
+            raise InvalidArgumentError(
+                "LatentDiffusionModule.conditional_probability",
                 conditional_probability,
                 "is not a probability",
                 "Give 0 (never the clip before) to 1 (always).",
             )
-        check_learning_rate("--model.learning_rate", learning_rate)
-        check_at_least("--model.warmup_steps", warmup_steps, 0)
-        check_at_least("--model.decay_steps", decay_steps, 0)
-        check_at_least("--model.num_train_timesteps", num_train_timesteps, 1)
+        check_learning_rate("LatentDiffusionModule.learning_rate", learning_rate)
+        check_at_least("LatentDiffusionModule.warmup_steps", warmup_steps, 0)
+        check_at_least("LatentDiffusionModule.decay_steps", decay_steps, 0)
+        check_at_least("LatentDiffusionModule.num_train_timesteps", num_train_timesteps, 1)
         if not 0 <= ema_decay <= 1:
-            raise UserError("--model.ema_decay", ema_decay, "is no share", "Give 0 to 1, as 0.9999.")
-        if not 0 < beta_start <= beta_end < 1:
-            flag, betas = "--model.beta_start/--model.beta_end", f"{beta_start}/{beta_end}"
-            raise UserError(flag, betas, "do not rise from above 0 to below 1", "Give 0.0015 and 0.0195, as the paper.")
-        self.save_hyperparameters(
-            hyper_parameters.of_module(
-                self,
-                denoiser=denoiser,
-                autoencoder_checkpoint=autoencoder_checkpoint,
-                conditional_probability=conditional_probability,
-                normalize_latents=normalize_latents,
-                prediction_type=prediction_type,
-                learning_rate=learning_rate,
-                warmup_steps=warmup_steps,
-                decay_steps=decay_steps,
-                ema_decay=ema_decay,
-                num_train_timesteps=num_train_timesteps,
-                beta_start=beta_start,
-                beta_end=beta_end,
+            raise InvalidArgumentError(
+                "LatentDiffusionModule.ema_decay", ema_decay, "is no share", "Give 0 to 1, as 0.9999."
             )
-        )
+        if not 0 < beta_start <= beta_end < 1:
+            argument, betas = (
+                "LatentDiffusionModule.beta_start/LatentDiffusionModule.beta_end",
+                f"{beta_start}/{beta_end}",
+            )
+            raise InvalidArgumentError(
+                argument, betas, "do not rise from above 0 to below 1", "Give 0.0015 and 0.0195, as the paper."
+            )
+        self.save_hyperparameters(hyper_parameters.of_module(self))
         self.denoiser = denoiser
         self.ema = EMA(denoiser, ema_decay)
         self.schedule = NoiseSchedule(
@@ -141,7 +136,7 @@ class LatentDiffusionModule(LightningModule):
         """Train on the latents of `autoencoder`.
 
         Raises:
-            UserError: The denoiser was built for other latents.
+            InvalidArgumentError: The denoiser was built for other latents.
         """
         network = autoencoder.autoencoder
         for own, needed, option in (
@@ -149,8 +144,8 @@ class LatentDiffusionModule(LightningModule):
             (self.denoiser.latent_shape or network.latent_shape, network.latent_shape, "latent_shape"),
         ):
             if own != needed:
-                raise UserError(
-                    f"--model.denoiser.{option}",
+                raise InvalidArgumentError(
+                    f"TriplaneUNet.{option}",
                     own,
                     f"does not match the autoencoder's latents ({needed})",
                     f"Set it to those, or leave it out: null takes the autoencoder's {option}."
@@ -165,13 +160,13 @@ class LatentDiffusionModule(LightningModule):
         """The autoencoder; read from the stage-one checkpoint at the first call of a run that starts afresh."""
         if self.autoencoder is None:
             if self.autoencoder_checkpoint is None:
-                raise UserError(
-                    _FLAG,
+                raise InvalidArgumentError(
+                    _NAME,
                     None,
                     "stage two needs the autoencoder that stage one trained",
-                    f"Train it with `pvdm fit --config ae.yaml` and give {_FLAG} .../last.ckpt.",
+                    f"Train it with `pvdm fit --config ae.yaml` and give {_NAME} .../last.ckpt.",
                 )
-            self.attach_autoencoder(FrozenAutoencoder.from_checkpoint(self.autoencoder_checkpoint, _FLAG))
+            self.attach_autoencoder(FrozenAutoencoder.from_checkpoint(self.autoencoder_checkpoint, _NAME))
         assert self.autoencoder is not None
         return self.autoencoder
 
@@ -213,8 +208,11 @@ class LatentDiffusionModule(LightningModule):
         learned = checkpoint["hyper_parameters"].get("prediction_type", "epsilon")
         if learned != self.prediction_type:
             problem = f"the checkpoint's network learned to predict {learned}"
-            raise UserError(
-                "--model.prediction_type", self.prediction_type, problem, f"Give {learned}, or start afresh."
+            raise InvalidArgumentError(
+                "LatentDiffusionModule.prediction_type",
+                self.prediction_type,
+                problem,
+                f"Give {learned}, or start afresh.",
             )
 
     # Training

@@ -10,10 +10,10 @@ from lightning import LightningModule
 from torch import Tensor
 
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
-from pvdm_lightning.training import hyper_parameters
 from pvdm_lightning.training.checkpoint import part_of, stage_of
 from pvdm_lightning.training.frozen_autoencoder import FrozenAutoencoder
 from pvdm_lightning.training.precision import check_precision
+from pvdm_lightning.training.public_classes import class_path
 
 
 class LatentEncoder(LightningModule):
@@ -36,9 +36,8 @@ class LatentEncoder(LightningModule):
         if stage_of(checkpoint) == "AutoencoderModule":
             autoencoder = checkpoint["hyper_parameters"]["autoencoder"]
         else:
-            class_path = hyper_parameters.class_path(VideoAutoencoder)
-            autoencoder = {"class_path": class_path, "init_args": checkpoint["autoencoder"]}
-        return {"class_path": hyper_parameters.class_path(cls), "init_args": {"autoencoder": autoencoder}}
+            autoencoder = {"class_path": class_path(VideoAutoencoder), "init_args": checkpoint["autoencoder"]}
+        return {"class_path": class_path(cls), "init_args": {"autoencoder": autoencoder}}
 
     def load_weights(self, checkpoint: Mapping[str, Any]) -> None:
         """Take the autoencoder's weights from a checkpoint of either stage."""

@@ -2,7 +2,7 @@
 
 from lightning import Trainer
 
-from pvdm_lightning.errors import UserError
+from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.training.frozen_autoencoder import FrozenAutoencoder
 
 
@@ -12,18 +12,20 @@ def _fingerprint(trainer: Trainer) -> str | None:
 
 
 def check_pixels(trainer: Trainer) -> None:
-    """Raise the `UserError` if the run's data are latents: stage one trains on pixels."""
+    """Raise `InvalidArgumentError` if the run's data are latents: stage one trains on pixels."""
     if _fingerprint(trainer) is not None:
         name = type(trainer.datamodule).__name__  # type: ignore[attr-defined]
-        raise UserError("--data", name, "gives latents, and stage one needs videos", "Give the videos' data set.")
+        raise InvalidArgumentError(
+            "DataModule", name, "gives latents, and stage one needs videos", "Give the videos' data set."
+        )
 
 
 def check_latents_match(trainer: Trainer, autoencoder: FrozenAutoencoder) -> None:
-    """Raise the `UserError` if the run's data are latents of an autoencoder other than the one given."""
+    """Raise `InvalidArgumentError` if the run's data are latents of an autoencoder other than the one given."""
     fingerprint = _fingerprint(trainer)
     if fingerprint is not None and fingerprint != autoencoder.fingerprint():
-        raise UserError(
-            "--data.root",
+        raise InvalidArgumentError(
+            "DataModule.root",
             trainer.datamodule.root,  # type: ignore[attr-defined]
             "holds latents of another autoencoder than the one this run decodes with",
             "Run `pvdm encode` with this run's autoencoder into another folder, or give the autoencoder they are of.",

@@ -1,23 +1,23 @@
 """How the learning rate follows the step."""
 
-from pvdm_lightning.errors import UserError
+from pvdm_lightning.errors import InvalidArgumentError
 
 
 def check_decay(decay_steps: int, max_steps: int) -> None:
-    """Raise the `UserError` if the learning rate is to fall towards an end that the run does not have."""
+    """Raise `InvalidArgumentError` if the learning rate is to fall towards an end that the run does not have."""
     if decay_steps and max_steps < 0:
-        raise UserError(
-            "--model.decay_steps",
+        raise InvalidArgumentError(
+            "WarmupDecay.decay_steps",
             decay_steps,
             "counts back from the run's last step, which is not set",
-            "Set --trainer.max_steps, or --model.decay_steps 0.",
+            "Set Trainer.max_steps, or WarmupDecay.decay_steps 0.",
         )
 
 
-def check_learning_rate(flag: str, rate: float) -> None:
-    """Raise the `UserError` for a learning rate that is not positive."""
+def check_learning_rate(argument: str, rate: float) -> None:
+    """Raise the `InvalidArgumentError` for a learning rate that is not positive."""
     if not rate > 0:
-        raise UserError(flag, rate, "is not positive", "Give a number above 0, as 1e-4.")
+        raise InvalidArgumentError(argument, rate, "is not positive", "Give a number above 0, as 1e-4.")
 
 
 def warmup_and_decay(step: int, warmup_steps: int, decay_steps: int, max_steps: int) -> float:

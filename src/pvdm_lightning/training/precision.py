@@ -2,14 +2,14 @@
 
 from lightning import Trainer
 
-from pvdm_lightning.errors import UserError
+from pvdm_lightning.errors import InvalidArgumentError
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
 
 def check_precision(trainer: Trainer) -> None:
-    """Raise the `UserError` if a run's precision is none of `PRECISIONS`."""
+    """Raise `InvalidArgumentError` if a run's precision is none of `PRECISIONS`."""
     precision = getattr(trainer, "precision", PRECISIONS[0])
     if precision not in PRECISIONS:
         problem = "is not a precision that the networks run in"
-        raise UserError("--trainer.precision", precision, problem, f"Give one of {', '.join(PRECISIONS)}.")
+        raise InvalidArgumentError("Trainer.precision", precision, problem, f"Give one of {', '.join(PRECISIONS)}.")

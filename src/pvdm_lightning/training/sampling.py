@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from pvdm_lightning.diffusion import DDIMSampler, DDPMSampler, DPMSolverSampler, NoiseSchedule, Sampler
-from pvdm_lightning.errors import UserError, check_at_least
+from pvdm_lightning.errors import InvalidArgumentError, check_at_least
 
 
 @dataclass
@@ -44,10 +44,12 @@ class Sampling:
         for name in ("num_videos", "num_frames", "num_inference_steps", "num_inference_steps_later", "batch_size"):
             value = getattr(self, name)
             if value is not None and value < 1:
-                raise UserError(f"--sampling.{name}", value, "is not positive", "Give 1 or more.")
-        check_at_least("--sampling.seed", self.seed, 0)
+                raise InvalidArgumentError(f"Sampling.{name}", value, "is not positive", "Give 1 or more.")
+        check_at_least("Sampling.seed", self.seed, 0)
         if not 0 <= self.eta <= 1:
-            raise UserError("--sampling.eta", self.eta, "is not between 0 and 1", "Give 0 (deterministic) to 1.")
+            raise InvalidArgumentError(
+                "Sampling.eta", self.eta, "is not between 0 and 1", "Give 0 (deterministic) to 1."
+            )
 
     def num_clips(self, frames: int) -> int:
         """Clips of `frames` frames that the video takes."""
@@ -63,14 +65,14 @@ class Sampling:
         """The samplers of the first and of later clips.
 
         Raises:
-            UserError: More steps than the model was trained with.
+            InvalidArgumentError: More steps than the model was trained with.
         """
         names = () if self.sampler == "ddpm" else ("num_inference_steps", "num_inference_steps_later")
         for name in names:
             value = getattr(self, name)
             if value is not None and value > schedule.num_train_timesteps:
-                raise UserError(
-                    f"--sampling.{name}",
+                raise InvalidArgumentError(
+                    f"Sampling.{name}",
                     value,
                     f"is more than the {schedule.num_train_timesteps} steps of the noise schedule",
                     f"Give at most {schedule.num_train_timesteps}.",
@@ -87,7 +89,7 @@ class Sampling:
         return sampler(first), sampler(later)
 
     def check_memory(self, clip_shape: tuple[int, int, int]) -> None:
-        """Raise the `UserError` if a batch of finished videos is larger than the memory this machine has available."""
+        """Raise `InvalidArgumentError` if a batch of finished videos does not fit into the free memory."""
         frames, height, width = clip_shape
         # uint8, and once more while the clips are joined.
         per_video = 2 * self.num_clips(frames) * frames * height * width * 3
@@ -95,12 +97,12 @@ class Sampling:
         if free is None or num_videos * per_video <= free:
             return
         most = free // (per_video // (self.num_frames or frames))
-        raise UserError(
-            "--sampling.num_frames",
+        raise InvalidArgumentError(
+            "Sampling.num_frames",
             self.num_frames or frames,
             f"a batch of {num_videos} such videos of {height} x {width} pixels needs "
             f"{num_videos * per_video / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free",
-            f"Ask for at most {most} frames in all at once: fewer frames, or a smaller --sampling.batch_size.",
+            f"Ask for at most {most} frames in all at once: fewer frames, or a smaller Sampling.batch_size.",
         )
 
 

@@ -32,7 +32,7 @@ def test_a_broken_video_is_said_once_and_the_report_holds_all(check, tmp_path, c
     ("report", "problem"),
     [
         ("set", "is a folder. Name a file."),
-        ("set/good/0.png/check.json", "set/good/0.png is no folder that can be written to"),
+        ("set/good/0.png/check.json", "set/good/0.png is not a writable folder"),
     ],
 )
 def test_a_report_that_cannot_be_written_is_said_before_the_check(check, tmp_path, capsys, report, problem):

@@ -46,7 +46,7 @@ def test_both_files(imported, tmp_path):
 
     module = AutoencoderModule.load_from_checkpoint(imported / "autoencoder.ckpt", map_location="cpu")
     hyper_parameters = dict(module.hparams)
-    class_path = hyper_parameters.pop("_class_path", "pvdm_lightning.training.AutoencoderModule")
+    class_path = hyper_parameters.pop("_class_path", "pvdm_lightning.AutoencoderModule")
     hyper_parameters.pop("_instantiator", None)
     config = {"model": {"class_path": class_path, "init_args": hyper_parameters}}
     Path("further.yaml").write_text(yaml.safe_dump(config))

@@ -10,7 +10,7 @@ from pvdm_lightning.data.clips.clip_loader import BrokenVideos, ClipLoader, Epoc
 from pvdm_lightning.data.clips.video_dataset import ClipDataset
 from pvdm_lightning.data.clips.windows import Windows
 from pvdm_lightning.data.videos.video_info import DecodeError
-from pvdm_lightning.errors import UserError
+from pvdm_lightning.errors import InvalidArgumentError
 
 
 class Fragile:
@@ -145,13 +145,15 @@ def test_in_validation_broken_ones_are_left_out(num_workers: int) -> None:
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_too_many_broken_ones_stop_the_run(num_workers: int) -> None:
     loader = make_loader({1, 5, 9}, training=True, num_workers=num_workers, max_fraction=0.1)
-    with pytest.raises(UserError, match=r"^--data.max_bad_fraction 0\.1: 3 of 20 videos cannot be read.*check-data"):
+    with pytest.raises(
+        InvalidArgumentError, match=r"^DataModule.max_bad_fraction 0\.1: 3 of 20 videos cannot be read.*check-data"
+    ):
         for _ in range(2):
             list(loader)
 
 
 def test_a_set_that_breaks_down_altogether_ends_with_the_same_error() -> None:
-    with pytest.raises(UserError, match=r"--data\.max_bad_fraction"):
+    with pytest.raises(InvalidArgumentError, match=r"DataModule\.max_bad_fraction"):
         list(make_loader(set(range(20)), training=True, max_fraction=0.5))
 
 

@@ -13,7 +13,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 
 from pvdm_lightning import data
 from pvdm_lightning.data import UCF101, ClipDataModule, FrameFolder, SkyTimelapse, Synthetic, VideoFolder
-from pvdm_lightning.errors import UserError
+from pvdm_lightning.errors import InvalidArgumentError
 
 HERE: dict[str, Any] = {"frames": 4, "resolution": (16, 24), "clips_per_sample": 1, "num_workers": 0, "batch_size": 2}
 CONFIGS = Path(__file__).parents[3] / "configs" / "data"
@@ -158,11 +158,11 @@ def test_each_process_needs_something_to_validate_on(stage: TrainerFn, limit: fl
 
     setup(3)
     if limit and stage in ("fit", "validate"):
-        with pytest.raises(UserError) as caught:
+        with pytest.raises(InvalidArgumentError) as caught:
             setup(2)
         assert str(caught.value) == (
-            "--trainer.devices 3: validation has 2 clips, and each of the 3 processes needs one. Use fewer devices, or"
-            " validate on more videos (--data.val_clips, --data.num_val_videos)."
+            "Trainer.devices 3: validation has 2 clips, and each of the 3 processes needs one. Use fewer devices, or"
+            " validate on more videos (DataModule.val_clips, DataModule.num_val_videos)."
         )
     else:
         setup(2)
@@ -179,7 +179,7 @@ def test_reference_clips_are_many_random_ones() -> None:
     assert len(draws) == 20 and {index for index, _ in draws} == set(range(8)) and len(set(draws)) > 12
     assert sum(len(batch["index"]) for batch in module.reference_dataloader("val", num_clips=None)) == 2
     assert next(iter(module.reference_dataloader("train", frames=9)))["clip"].shape[2] == 9
-    with pytest.raises(UserError, match=r"--data\.frames 13: no val video has the 13 frames"):
+    with pytest.raises(InvalidArgumentError, match=r"DataModule\.frames 13: no val video has the 13 frames"):
         module.reference_dataloader("val", frames=13)
 
 
@@ -218,32 +218,38 @@ def test_a_set_smaller_than_a_batch_trains() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda root: UCF101(str(root / "no")), r"--data\.root .*no: there is no such folder\. See data/README\.md"),
-        (lambda root: SkyTimelapse(str(root / "no")), r"--data\.root .*no: there is no such folder.*demo_ae\.yaml"),
-        (lambda root: UCF101(str(root)), r"--data\.splits None: there is no ucfTrainTestlist/classInd\.txt in"),
-        (lambda root: UCF101(str(root), splits="nowhere"), r"--data\.splits nowhere: has no classInd\.txt"),
-        (lambda root: SkyTimelapse(str(root)), r"--data\.root .*: has no training frames"),
-        (lambda root: VideoFolder(str(root)), r"--data\.root .*: there are no video files in it"),
-        (lambda root: FrameFolder(str(root)), r"--data\.root .*: there are no pictures in it"),
-        (lambda root: VideoFolder(str(root), val_fraction=1.0), r"--data\.val_fraction 1\.0: is no share"),
-        (lambda root: VideoFolder(str(root), val_list="x"), r"--data\.train_list None: is missing beside --data\.val"),
-        (lambda root: Synthetic(), r"--data\.frames None: is not given, and there is no model"),
-        (lambda root: Synthetic(frames=4, clips_per_sample=1), r"--data\.resolution None: is not given"),
-        (lambda root: Synthetic(frames=0), r"--data\.frames 0: is less than 1"),
-        (lambda root: Synthetic(resolution=(8, 0)), r"--data\.resolution 0: is less than 1"),
-        (lambda root: Synthetic(clips_per_sample=3), r"--data\.clips_per_sample 3: is neither 1 nor 2"),
-        (lambda root: Synthetic(num_videos=0), r"--data\.num_videos 0: is less than 1"),
-        (lambda root: Synthetic(max_bad_fraction=2), r"--data\.max_bad_fraction 2: is no share"),
+        (
+            lambda root: UCF101(str(root / "no")),
+            r"DataModule\.root .*no: there is no such folder\. See data/README\.md",
+        ),
+        (lambda root: SkyTimelapse(str(root / "no")), r"DataModule\.root .*no: there is no such folder.*demo_ae\.yaml"),
+        (lambda root: UCF101(str(root)), r"DataModule\.splits None: there is no ucfTrainTestlist/classInd\.txt in"),
+        (lambda root: UCF101(str(root), splits="nowhere"), r"DataModule\.splits nowhere: has no classInd\.txt"),
+        (lambda root: SkyTimelapse(str(root)), r"DataModule\.root .*: has no training frames"),
+        (lambda root: VideoFolder(str(root)), r"DataModule\.root .*: there are no video files in it"),
+        (lambda root: FrameFolder(str(root)), r"DataModule\.root .*: there are no pictures in it"),
+        (lambda root: VideoFolder(str(root), val_fraction=1.0), r"DataModule\.val_fraction 1\.0: is no share"),
+        (
+            lambda root: VideoFolder(str(root), val_list="x"),
+            r"DataModule\.train_list None: is missing beside DataModule\.val",
+        ),
+        (lambda root: Synthetic(), r"DataModule\.frames None: is not given, and there is no model"),
+        (lambda root: Synthetic(frames=4, clips_per_sample=1), r"DataModule\.resolution None: is not given"),
+        (lambda root: Synthetic(frames=0), r"DataModule\.frames 0: is less than 1"),
+        (lambda root: Synthetic(resolution=(8, 0)), r"DataModule\.resolution 0: is less than 1"),
+        (lambda root: Synthetic(clips_per_sample=3), r"DataModule\.clips_per_sample 3: is neither 1 nor 2"),
+        (lambda root: Synthetic(num_videos=0), r"DataModule\.num_videos 0: is less than 1"),
+        (lambda root: Synthetic(max_bad_fraction=2), r"DataModule\.max_bad_fraction 2: is no share"),
         (
             lambda root: Synthetic(video_frames=7, **{**HERE, "stride": 3}),
-            r"--data\.frames 4: no train video has the 10 frames of a clip, the longest one has 7\. Ask for fewer",
+            r"DataModule\.frames 4: no train video has the 10 frames of a clip, the longest one has 7\. Ask for fewer",
         ),
     ],
 )
 def test_mistakes_name_flag_value_and_remedy(
     tmp_path: Path, make: Callable[[Path], ClipDataModule], message: str
 ) -> None:
-    with pytest.raises(UserError, match=f"^{message}") as caught:
+    with pytest.raises(InvalidArgumentError, match=f"^{message}") as caught:
         module = make(tmp_path)
         module.prepare_data()
         module.setup()
@@ -251,11 +257,13 @@ def test_mistakes_name_flag_value_and_remedy(
 
 
 def test_ucf101_says_what_does_not_fit_the_split_files(ucf: Path) -> None:
-    with pytest.raises(UserError, match=r"^--data\.fold 4: there is no .*trainlist04\.txt"):
+    with pytest.raises(InvalidArgumentError, match=r"^DataModule\.fold 4: there is no .*trainlist04\.txt"):
         UCF101(str(ucf), fold=4).prepare_data()
     empty = ucf.parent / "empty"
     empty.mkdir()
-    with pytest.raises(UserError, match=r"^--data\.root .*empty: has none of the videos that the split files name"):
+    with pytest.raises(
+        InvalidArgumentError, match=r"^DataModule\.root .*empty: has none of the videos that the split files name"
+    ):
         UCF101(str(empty)).prepare_data()
 
 
@@ -264,7 +272,9 @@ def test_too_many_broken_videos_stop_the_run_at_its_start(broken: Path, playable
     root = broken.parent
     for name in names[-2:]:
         (root / name).write_bytes((playable / "mpeg4.avi").read_bytes())
-    with pytest.raises(UserError, match=r"^--data\.max_bad_fraction 0\.1: \d of \d videos cannot be read.*check-data"):
+    with pytest.raises(
+        InvalidArgumentError, match=r"^DataModule\.max_bad_fraction 0\.1: \d of \d videos cannot be read.*check-data"
+    ):
         VideoFolder(str(root), **HERE).setup()
 
 

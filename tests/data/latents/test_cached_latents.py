@@ -17,7 +17,7 @@ from torch import Tensor
 from pvdm_lightning.data import CachedLatents
 from pvdm_lightning.data.latents.latent_cache import CacheOptions, shard_path, write_description, write_shard
 from pvdm_lightning.data.latents.latent_dataset import LatentDataset
-from pvdm_lightning.errors import UserError
+from pvdm_lightning.errors import InvalidArgumentError
 
 WINDOWS, SIZE = 2, 3  # of a video; of a shard, so that videos are cut in two
 VIDEOS = {"train": 11, "val": 5}
@@ -117,7 +117,9 @@ def test_each_process_needs_something_to_validate_on(cache: Path) -> None:
     module.trainer = SimpleNamespace(  # type: ignore[assignment]
         global_rank=0, world_size=2, num_devices=2, limit_val_batches=1.0, train_dataloader=None
     )
-    with pytest.raises(UserError, match=r"^--trainer\.devices 2: validation has 1 clips, and each of the 2 processes"):
+    with pytest.raises(
+        InvalidArgumentError, match=r"^Trainer\.devices 2: validation has 1 clips, and each of the 2 processes"
+    ):
         module.setup("fit")
 
 
@@ -193,7 +195,7 @@ def remove_two(root: Path) -> None:
         (lambda root: (root / "cache.json").unlink(), "is no cache of latents: it has no readable cache.json. Give"),
         (lambda root: (root / "cache.json").write_text("{"), "is no cache of latents: it has no readable cache.json"),
         (lambda root: write_description(root, {"format": 2}), "has format 2, and this version reads 1. Write it anew."),
-        (remove_two, "is unfinished: 2 of 10 shards are missing. Run the same `pvdm encode` with --output.dir"),
+        (remove_two, "is unfinished: 2 of 10 shards are missing. Run the same `pvdm encode` with CacheOptions.dir"),
         (lambda root: shard_path(root, "val", 1).write_bytes(b"x" * 90), "val-00001.safetensors is damaged ("),
         (
             lambda root: shard_path(root, "val", 1).write_bytes(shard_path(root, "val", 1).read_bytes()[:-9]),
@@ -203,15 +205,17 @@ def remove_two(root: Path) -> None:
 )
 def test_mistakes(cache: Path, spoil: Any, message: str) -> None:
     spoil(cache)
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(InvalidArgumentError) as caught:
         opened(cache)
-    assert str(caught.value).startswith(f"--data.root {cache}: {message}") and "\n" not in str(caught.value)
+    assert str(caught.value).startswith(f"DataModule.root {cache}: {message}") and "\n" not in str(caught.value)
 
 
 def test_mistakes_in_options() -> None:
-    with pytest.raises(UserError, match=r"^--data\.batch_size 0: is less than 1\. Give 1 or more\.$"):
+    with pytest.raises(InvalidArgumentError, match=r"^DataModule\.batch_size 0: is less than 1\. Give 1 or more\.$"):
         CachedLatents(batch_size=0)
-    with pytest.raises(UserError, match=r"^--output\.windows_per_video 0: is less than 1\. Give 1 or more\.$"):
+    with pytest.raises(
+        InvalidArgumentError, match=r"^CacheOptions\.windows_per_video 0: is less than 1\. Give 1 or more\.$"
+    ):
         CacheOptions(windows_per_video=0)
 
 
@@ -220,10 +224,10 @@ def test_a_file_that_cannot_be_written_is_said_and_leaves_nothing(tmp_path: Path
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "replace", full)
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(InvalidArgumentError) as caught:
         write_shard(tmp_path / "train-00000.safetensors", {"clip": torch.zeros(1)}, {})
     assert str(caught.value) == (
-        f"--output.dir {tmp_path}: train-00000.safetensors cannot be written (No space left on device). "
+        f"CacheOptions.dir {tmp_path}: train-00000.safetensors cannot be written (No space left on device). "
         "Mend that and run the same command again: it goes on after the last whole file."
     )
     assert not list(tmp_path.iterdir())

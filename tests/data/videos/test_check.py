@@ -8,7 +8,7 @@ from PIL import Image
 from pvdm_lightning.data import UCF101, Synthetic
 from pvdm_lightning.data.videos import frame_folder
 from pvdm_lightning.data.videos.check import check_videos, summarise, write_report
-from pvdm_lightning.errors import UserError
+from pvdm_lightning.errors import InvalidArgumentError
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_a_data_module_checks_the_videos_of_its_splits(tmp_path: Path, playable:
 
 
 def test_mistakes_name_the_flag(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"^--data\.root .*nowhere: there is no such folder"):
+    with pytest.raises(InvalidArgumentError, match=r"^DataModule\.root .*nowhere: there is no such folder"):
         check_videos(tmp_path / "nowhere")
-    with pytest.raises(UserError, match=r"^--data\.root .*: there are no videos and no pictures in it"):
+    with pytest.raises(InvalidArgumentError, match=r"^DataModule\.root .*: there are no videos and no pictures in it"):
         check_videos(tmp_path)

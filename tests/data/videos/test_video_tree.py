@@ -10,7 +10,7 @@ from pvdm_lightning.data.videos.video_tree import (
     read_list,
     top_folders,
 )
-from pvdm_lightning.errors import UserError
+from pvdm_lightning.errors import InvalidArgumentError
 
 
 def test_videos_are_found_anywhere_and_strays_are_not(tmp_path: Path) -> None:
@@ -69,10 +69,14 @@ def test_lists_are_read_whatever_the_line_ends(tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_bytes(b"\xef\xbb\xbfa/1.avi\r\n\r\n ./b 2.avi \r\n")
     assert read_list("train_list", str(tmp_path / "list.txt")) == ["a/1.avi", "b 2.avi"]
     (tmp_path / "blank.txt").write_text("\n\n")
-    with pytest.raises(UserError, match=r"^--data\.val_list .*blank\.txt: is empty\. Give one path a line"):
+    with pytest.raises(
+        InvalidArgumentError, match=r"^DataModule\.val_list .*blank\.txt: is empty\. Give one path a line"
+    ):
         read_list("val_list", str(tmp_path / "blank.txt"))
     (tmp_path / "latin.txt").write_bytes("é.avi\n".encode("latin-1"))
-    with pytest.raises(UserError, match=r"^--data\.val_list .*latin\.txt: cannot be read \(it is not UTF-8\)\. Give"):
+    with pytest.raises(
+        InvalidArgumentError, match=r"^DataModule\.val_list .*latin\.txt: cannot be read \(it is not UTF-8\)\. Give"
+    ):
         read_list("val_list", str(tmp_path / "latin.txt"))
-    with pytest.raises(UserError, match=r"^--data\.val_list .*none\.txt: cannot be read \(No such file"):
+    with pytest.raises(InvalidArgumentError, match=r"^DataModule\.val_list .*none\.txt: cannot be read \(No such file"):
         read_list("val_list", str(tmp_path / "none.txt"))

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from pvdm_lightning.errors import UserError
+from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.models.autoencoder.projector import ProjectionBlock
 from pvdm_lightning.models.triplane import Triplane, TriplaneShape
 
@@ -82,15 +82,15 @@ def test_a_batch_is_its_clips(small):
 @pytest.mark.parametrize(
     ("sizes", "message"),
     [
-        ({"resolution": 100}, r"--model.autoencoder.resolution 100 x 100: 100 is not divisible by the patch of 8"),
+        ({"resolution": 100}, r"VideoAutoencoder.resolution 100 x 100: 100 is not divisible by the patch of 8"),
         ({"resolution": (64, 60)}, "60 is not divisible by the patch of 8 pixels. Give a multiple of 8, such as 64"),
-        ({"frames": 0}, "--model.autoencoder.frames 0: is not positive"),
-        ({"head_dim": 6}, "--model.autoencoder.head_dim 6: is not a multiple of 4"),
-        ({"dim": 30}, "--model.autoencoder.dim 30: is not a multiple of 8"),
+        ({"frames": 0}, "VideoAutoencoder.frames 0: is not positive"),
+        ({"head_dim": 6}, "VideoAutoencoder.head_dim 6: is not a multiple of 4"),
+        ({"dim": 30}, "VideoAutoencoder.dim 30: is not a multiple of 8"),
     ],
 )
 def test_wrong_sizes_are_refused_with_a_remedy(small, sizes, message):
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(InvalidArgumentError, match=message):
         small(**sizes)
 
 

@@ -22,7 +22,7 @@ def against_the_formula(module: TokenAttention, x):
         q, k, v = head.chunk(3, dim=1)
         weights = torch.einsum("bci,bcj->bij", q, k).div(q.shape[1] ** 0.5).softmax(dim=2)
         attended.append(torch.einsum("bij,bcj->bci", weights, v))
-    return x + module.to_out(torch.cat(attended, dim=1))
+    return x + module.to_out(torch.cat(attended, dim=1).mT).mT
 
 
 def test_across_planes():

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from pvdm_lightning.errors import UserError
+from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.models.triplane import TriplaneShape
 from pvdm_lightning.models.unet import TriplaneUNet
 from pvdm_lightning.models.unet.blocks import ResidualBlock, downsample, timestep_embedding, upsample
@@ -94,9 +94,11 @@ def test_a_residual_block_starts_as_its_skip():
 
 
 def test_wrong_sizes_are_refused():
-    with pytest.raises(UserError, match=r"--model.denoiser.base_channels 48: is not a multiple of 32, the groups"):
+    with pytest.raises(
+        InvalidArgumentError, match=r"TriplaneUNet.base_channels 48: is not a multiple of 32, the groups"
+    ):
         TriplaneUNet(base_channels=48)
-    with pytest.raises(UserError, match=r"--model.denoiser.heads 5: does not divide the 64 base channels"):
+    with pytest.raises(InvalidArgumentError, match=r"TriplaneUNet.heads 5: does not divide the 64 base channels"):
         TriplaneUNet(base_channels=64, heads=5)
     with pytest.raises(ValueError, match="no latent_shape"):
         TriplaneUNet(base_channels=32)(torch.zeros(1, 4, 8), torch.tensor([0]))
@@ -107,7 +109,7 @@ def test_norm_groups_are_those_of_every_norm_and_travel_in_the_config():
     norms = [module for module in model.modules() if isinstance(module, torch.nn.GroupNorm)]
     assert {norm.num_groups for norm in norms} == {4}
     assert model.config["norm_groups"] == 4 and TriplaneUNet(base_channels=64).config["norm_groups"] == 32
-    with pytest.raises(UserError, match=r"--model.denoiser.norm_groups 0: is not positive"):
+    with pytest.raises(InvalidArgumentError, match=r"TriplaneUNet.norm_groups 0: is not positive"):
         TriplaneUNet(norm_groups=0)
 
 

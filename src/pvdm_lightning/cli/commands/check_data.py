@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pvdm_lightning.data import ClipDataModule
 from pvdm_lightning.data.videos.check import summarise, write_report
-from pvdm_lightning.errors import UserError, check_writable
+from pvdm_lightning.errors import InvalidArgumentError, check_writable
 
 logger = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ def check_data(data: ClipDataModule, report: str | None = None) -> None:
     if report is not None:
         # Before a check that may take hours.
         if Path(report).is_dir():
-            raise UserError("--report", report, "is a folder", "Name a file.")
+            raise InvalidArgumentError("--report", report, "is a folder", "Name a file.")
         check_writable("--report", report, Path(report).parent)
     checked = data.check()
     if not checked:

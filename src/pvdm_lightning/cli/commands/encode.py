@@ -10,7 +10,7 @@ from pvdm_lightning.callbacks import LatentCacheWriter
 from pvdm_lightning.data import ClipDataModule
 from pvdm_lightning.data.datamodules import WindowsToEncode
 from pvdm_lightning.data.latents.latent_cache import CacheOptions, shard_path
-from pvdm_lightning.errors import UserError
+from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.training import LatentEncoder
 
 logger = logging.getLogger(__name__)
@@ -29,8 +29,8 @@ def encode(
         options: What the cache is to hold.
 
     Raises:
-        UserError: The trainer is told to stop early, clips are of another size than the autoencoder takes, the folder
-            holds another cache, the disk has no room, or too many videos are broken.
+        InvalidArgumentError: The trainer is told to stop early, clips are of another size than the autoencoder takes,
+            the folder holds another cache, the disk has no room, or too many videos are broken.
     """
     _refuse_limits(trainer)
     encoder.flips, encoder.trainer = options.flips, trainer
@@ -55,4 +55,4 @@ def _refuse_limits(trainer: Trainer) -> None:
         ("--trainer.limit_predict_batches", limit, not unlimited),
     ):
         if limits:
-            raise UserError(flag, value, "would leave the cache unfinished", "Leave it out.")
+            raise InvalidArgumentError(flag, value, "would leave the cache unfinished", "Leave it out.")

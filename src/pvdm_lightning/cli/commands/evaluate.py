@@ -6,7 +6,7 @@ from typing import Literal
 
 import torch
 
-from pvdm_lightning.errors import UserError, check_at_least, check_writable
+from pvdm_lightning.errors import InvalidArgumentError, check_at_least, check_writable
 from pvdm_lightning.evaluation import FeatureNetworks, FolderProtocol, measure_folders
 from pvdm_lightning.evaluation.options import check_counts
 
@@ -86,4 +86,4 @@ def _device(name: str) -> torch.device:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
         reason = str(error).splitlines()[0][:120]
-        raise UserError("--device", name, f"cannot be used ({reason})", "Give auto, cpu or cuda.") from None
+        raise InvalidArgumentError("--device", name, f"cannot be used ({reason})", "Give auto, cpu or cuda.") from None

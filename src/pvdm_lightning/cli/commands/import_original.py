@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pvdm_lightning.atomic_write import atomic_write
 from pvdm_lightning.convert import load_autoencoder, load_denoiser
-from pvdm_lightning.errors import UserError
+from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.training import AutoencoderModule, FrozenAutoencoder, LatentDiffusionModule
 
 logger = logging.getLogger(__name__)
@@ -41,7 +41,9 @@ def import_original(
     targets = [folder / "autoencoder.ckpt", *([folder / "latent_diffusion.ckpt"] if denoiser else [])]
     for target in targets:
         if target.exists() and not overwrite:
-            raise UserError("--out", out, f"already holds {target.name}", "Name another folder or --overwrite true.")
+            raise InvalidArgumentError(
+                "--out", out, f"already holds {target.name}", "Name another folder or --overwrite true."
+            )
     network = _load(autoencoder, "--autoencoder", lambda weights: load_autoencoder(weights, frames, resolution))
     unet = None
     if denoiser is not None:
@@ -57,17 +59,17 @@ def import_original(
 
 def _load(path: str, flag: str, build: Callable[[Mapping[str, Tensor]], Any]) -> Any:
     if not Path(path).is_file():
-        raise UserError(flag, path, "there is no such file", "Give the path of the released file.")
+        raise InvalidArgumentError(flag, path, "there is no such file", "Give the path of the released file.")
     try:
         weights = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise UserError(
+        raise InvalidArgumentError(
             flag, path, f"cannot be read safely ({str(error).splitlines()[0][:120]})", "Give a released state dict."
         ) from None
     try:
         return build(weights)
     except (ValueError, AttributeError) as error:
-        raise UserError(
+        raise InvalidArgumentError(
             flag, path, f"{error}", "Give the released file of this network, and --frames and --resolution to match."
         ) from None
 

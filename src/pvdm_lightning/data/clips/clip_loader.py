@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 
 from pvdm_lightning.data.clips.video_dataset import Key, Sample
 from pvdm_lightning.data.videos.video_info import DecodeError
-from pvdm_lightning.errors import UserError
+from pvdm_lightning.errors import InvalidArgumentError
 
 logger = logging.getLogger(__name__)
 
@@ -184,7 +184,7 @@ class BrokenVideos:
         """Take note of a broken video.
 
         Raises:
-            UserError: If these are too many now.
+            InvalidArgumentError: If these are too many now.
         """
         if name in self.reasons:
             return
@@ -193,11 +193,11 @@ class BrokenVideos:
         self.check()
 
     def check(self) -> None:
-        """Raise the `UserError` if there are too many."""
+        """Raise `InvalidArgumentError` if there are too many."""
         broken = self.known + len(self.reasons)
         if broken > self.max_fraction * self.total:
-            raise UserError(
-                "--data.max_bad_fraction",
+            raise InvalidArgumentError(
+                "DataModule.max_bad_fraction",
                 self.max_fraction,
                 f"{broken} of {self.total} videos cannot be read",
                 "Find out which with `pvdm check-data`, or raise the limit.",

@@ -8,7 +8,7 @@ from pvdm_lightning.data.clips.clip_loader import BrokenVideos
 from pvdm_lightning.data.datamodules.resumable_datamodule import ResumableDataModule
 from pvdm_lightning.data.latents.latent_cache import missing_shards, read_description
 from pvdm_lightning.data.latents.latent_dataset import LatentDataset
-from pvdm_lightning.errors import UserError
+from pvdm_lightning.errors import InvalidArgumentError
 
 logger = logging.getLogger(__name__)
 
@@ -59,8 +59,8 @@ class CachedLatents(ResumableDataModule):
         """Open the cache, for all stages at once; only what it says of its samples is loaded.
 
         Raises:
-            UserError: There is no cache, it is unfinished or damaged, or it has fewer videos to validate on than there
-                are processes.
+            InvalidArgumentError: There is no cache, it is unfinished or damaged, or it has fewer videos to validate on
+                than there are processes.
         """
         if not self._datasets:
             self._open()
@@ -68,15 +68,15 @@ class CachedLatents(ResumableDataModule):
 
     def _open(self) -> None:
         root = Path(self.root)
-        description = read_description(root, "--data.root")
+        description = read_description(root, "DataModule.root")
         missing = missing_shards(root, description)
         if missing:
             every = sum(about["shards"] for about in description["splits"].values())
-            raise UserError(
-                "--data.root",
+            raise InvalidArgumentError(
+                "DataModule.root",
                 self.root,
                 f"is unfinished: {len(missing)} of {every} shards are missing",
-                f"Run the same `pvdm encode` with --output.dir {self.root} again: it writes only those.",
+                f"Run the same `pvdm encode` with CacheOptions.dir {self.root} again: it writes only those.",
             )
         datasets = {
             split: LatentDataset(
@@ -91,8 +91,8 @@ class CachedLatents(ResumableDataModule):
         }
         for split, dataset in datasets.items():
             if len(dataset) == 0:
-                raise UserError(
-                    "--data.root", self.root, f"has no {split} latents", "Run `pvdm encode` on more videos."
+                raise InvalidArgumentError(
+                    "DataModule.root", self.root, f"has no {split} latents", "Run `pvdm encode` on more videos."
                 )
             self._failures[split] = BrokenVideos(0, len(dataset), 1.0)
             if self._rank_and_world_size()[0] == 0:

@@ -10,7 +10,7 @@ from pvdm_lightning.data.clips.video_dataset import ClipDataset, ConcatVideos, I
 from pvdm_lightning.data.clips.windows import Windows
 from pvdm_lightning.data.datamodules.resumable_datamodule import ResumableDataModule
 from pvdm_lightning.data.videos.check import CheckedVideo, check_index
-from pvdm_lightning.errors import UserError, check_at_least
+from pvdm_lightning.errors import InvalidArgumentError, check_at_least
 
 logger = logging.getLogger(__name__)
 
@@ -62,19 +62,21 @@ class ClipDataModule(ResumableDataModule):
     ) -> None:
         super().__init__(batch_size, val_batch_size, num_workers, drop_last, val_clips, seed)
         sides = (resolution,) if isinstance(resolution, int) else resolution or ()
-        for flag, value, least in (
+        for argument, value, least in (
             ("frames", frames, 1),
             ("stride", stride, 1),
             ("hop", hop, 1),
             *(("resolution", side, 1) for side in sides),
         ):
-            check_at_least(f"--data.{flag}", value, least)
+            check_at_least(f"DataModule.{argument}", value, least)
         if clips_per_sample not in (None, 1, 2):
-            raise UserError(
-                "--data.clips_per_sample", clips_per_sample, "is neither 1 nor 2", "Give 1 for clips, 2 for pairs."
+            raise InvalidArgumentError(
+                "DataModule.clips_per_sample", clips_per_sample, "is neither 1 nor 2", "Give 1 for clips, 2 for pairs."
             )
         if not 0 <= max_bad_fraction <= 1:
-            raise UserError("--data.max_bad_fraction", max_bad_fraction, "is no share", "Give a number from 0 to 1.")
+            raise InvalidArgumentError(
+                "DataModule.max_bad_fraction", max_bad_fraction, "is no share", "Give a number from 0 to 1."
+            )
         self.frames, self.resolution, self.clips_per_sample = frames, resolution, clips_per_sample
         self.stride, self.hop, self.horizontal_flip = stride, hop, horizontal_flip
         self.max_bad_fraction = max_bad_fraction
@@ -87,7 +89,7 @@ class ClipDataModule(ResumableDataModule):
         """The videos to train on and those to validate on.
 
         Raises:
-            UserError: If the set is not where it should be.
+            InvalidArgumentError: If the set is not where it should be.
         """
 
     @property
@@ -107,8 +109,8 @@ class ClipDataModule(ResumableDataModule):
         """Build the data sets, for all stages at once.
 
         Raises:
-            UserError: The videos are not there, too many are broken, none has a clip, or there are fewer to validate on
-                than processes.
+            InvalidArgumentError: The videos are not there, too many are broken, none has a clip, or there are fewer to
+                validate on than processes.
         """
         if not self._datasets:
             self._build()
@@ -177,7 +179,7 @@ class ClipDataModule(ResumableDataModule):
             batch_size: Clips in a batch, per process; None for as many as in validation.
 
         Raises:
-            UserError: If no video has that many.
+            InvalidArgumentError: If no video has that many.
         """
         dataset = self.reference_dataset(split, frames)
         self._refuse_empty(split, dataset)
@@ -212,11 +214,13 @@ class ClipDataModule(ResumableDataModule):
     def _new_failures(self, source: VideoSource) -> BrokenVideos:
         return BrokenVideos(len(source.problems), len(source.lengths), self.max_bad_fraction)
 
-    def _from_model(self, flag: str, attribute: str) -> Any:
+    def _from_model(self, argument: str, attribute: str) -> Any:
         """An attribute of the model that is being trained."""
         model = None if self.trainer is None else self.trainer.lightning_module
         if not hasattr(model, attribute):
-            raise UserError(f"--data.{flag}", None, "is not given, and there is no model to take it from", "Give it.")
+            raise InvalidArgumentError(
+                f"DataModule.{argument}", None, "is not given, and there is no model to take it from", "Give it."
+            )
         return getattr(model, attribute)
 
     def _windows(self) -> Windows:
@@ -247,10 +251,10 @@ class ClipDataModule(ResumableDataModule):
         windows = dataset.windows
         if len(dataset) == 0:
             longest = int(dataset.source.lengths.max(initial=0))
-            raise UserError(
-                "--data.frames",
+            raise InvalidArgumentError(
+                "DataModule.frames",
                 windows.frames,
                 f"no {split} video has the {windows.clip_span} frames of a clip, the longest one has {longest}",
-                "Ask for fewer frames or a smaller --data.stride"
+                "Ask for fewer frames or a smaller DataModule.stride"
                 + (", or validate on more videos." if split == "val" else "."),
             )

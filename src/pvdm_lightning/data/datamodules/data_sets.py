@@ -10,15 +10,15 @@ from pvdm_lightning.data.videos import frame_folder, probing, sky_timelapse, ucf
 from pvdm_lightning.data.videos.synthetic import Backgrounds, SyntheticVideos
 from pvdm_lightning.data.videos.video_index import load_or_build
 from pvdm_lightning.data.videos.video_info import VideoInfo
-from pvdm_lightning.errors import UserError, check_at_least
+from pvdm_lightning.errors import InvalidArgumentError, check_at_least
 
-REMEDY = "See data/README.md for how to get it, or try --config demo_ae.yaml (or demo_ldm.yaml), which needs no data."
+REMEDY = "See data/README.md for how to get it, or use the generated data set of demo_ae.yaml and demo_ldm.yaml."
 
 
 def _existing(root: str) -> Path:
-    """The folder of a set; raises the `UserError` if there is none."""
+    """The folder of a set; raises `InvalidArgumentError` if there is none."""
     if not Path(root).is_dir():
-        raise UserError("--data.root", root, "there is no such folder", REMEDY)
+        raise InvalidArgumentError("DataModule.root", root, "there is no such folder", REMEDY)
     return Path(root)
 
 
@@ -57,13 +57,13 @@ class Synthetic(ClipDataModule):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        for flag, value in (
+        for argument, value in (
             ("num_videos", num_videos),
             ("num_val_videos", num_val_videos),
             ("video_frames", video_frames),
             ("max_shapes", max_shapes),
         ):
-            check_at_least(f"--data.{flag}", value, 1)
+            check_at_least(f"DataModule.{argument}", value, 1)
         self.num_videos, self.num_val_videos = num_videos, num_val_videos
         self.video_frames, self.max_shapes, self.backgrounds = video_frames, max_shapes, backgrounds
 
@@ -95,7 +95,9 @@ class UCF101(ClipDataModule):
         train, train_labels = ucf101.read_split(splits, "train", self.fold)
         val, val_labels = ucf101.read_split(splits, "test", self.fold)
         if not any((root / name).exists() for name in [*train, *val]):
-            raise UserError("--data.root", self.root, "has none of the videos that the split files name", REMEDY)
+            raise InvalidArgumentError(
+                "DataModule.root", self.root, "has none of the videos that the split files name", REMEDY
+            )
         return _split(root, (train, val), (train_labels, val_labels), probing.probe)
 
 
@@ -137,13 +139,16 @@ class _Tree(ClipDataModule):
     ) -> None:
         super().__init__(**kwargs)
         if not 0 < val_fraction < 1:
-            raise UserError(
-                "--data.val_fraction", val_fraction, "is no share of the videos", "Give a number between 0 and 1."
+            raise InvalidArgumentError(
+                "DataModule.val_fraction", val_fraction, "is no share of the videos", "Give a number between 0 and 1."
             )
         if (train_list is None) != (val_list is None):
             given, lacking = ("train", "val") if val_list is None else ("val", "train")
-            raise UserError(
-                f"--data.{lacking}_list", None, f"is missing beside --data.{given}_list", "Give both or neither."
+            raise InvalidArgumentError(
+                f"DataModule.{lacking}_list",
+                None,
+                f"is missing beside DataModule.{given}_list",
+                "Give both or neither.",
             )
         self.root, self.val_fraction, self.train_list, self.val_list = root, val_fraction, train_list, val_list
 
@@ -156,7 +161,7 @@ class _Tree(ClipDataModule):
         else:
             found = find(root)
             if not found:
-                raise UserError("--data.root", self.root, f"there are no {what} in it", REMEDY)
+                raise InvalidArgumentError("DataModule.root", self.root, f"there are no {what} in it", REMEDY)
             train, val = video_tree.hold_out(found, self.val_fraction)
         classes = video_tree.top_folders([*train, *val])
         labels = video_tree.folder_labels(train, classes), video_tree.folder_labels(val, classes)

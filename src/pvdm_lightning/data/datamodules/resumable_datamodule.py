@@ -9,7 +9,7 @@ from lightning import LightningDataModule
 
 from pvdm_lightning.data.clips.clip_loader import BrokenVideos, ClipLoader, EpochSampler, Samples
 from pvdm_lightning.data.videos.video_index import num_cores
-from pvdm_lightning.errors import UserError, check_at_least
+from pvdm_lightning.errors import InvalidArgumentError, check_at_least
 
 logger = logging.getLogger(__name__)
 
@@ -42,14 +42,14 @@ class ResumableDataModule(LightningDataModule):
         super().__init__()
         # In prediction, which joins nothing over processes, some may have no clip.
         self.allow_zero_length_dataloader_with_multiple_devices = True
-        for flag, value, least in (
+        for argument, value, least in (
             ("batch_size", batch_size, 1),
             ("val_batch_size", val_batch_size, 1),
             ("num_workers", num_workers, 0),
             ("val_clips", val_clips, 1),
             ("seed", seed, 0),
         ):
-            check_at_least(f"--data.{flag}", value, least)
+            check_at_least(f"DataModule.{argument}", value, least)
         self.batch_size, self.val_batch_size = batch_size, val_batch_size or batch_size
         self.num_workers, self.drop_last, self.val_clips, self.seed = num_workers, drop_last, val_clips, seed
         self._datasets: Mapping[str, Samples] = {}
@@ -146,7 +146,7 @@ class ResumableDataModule(LightningDataModule):
         )
 
     def _refuse_idle_processes(self, stage: str | None) -> None:
-        """Raise the `UserError` if a process would have nothing to validate on.
+        """Raise `InvalidArgumentError` if a process would have nothing to validate on.
 
         Lightning lets it pass by the loop at whose end the others wait for its figures.
         """
@@ -155,11 +155,11 @@ class ResumableDataModule(LightningDataModule):
             return
         assert self.trainer is not None
         if self.trainer.limit_val_batches:
-            raise UserError(
-                "--trainer.devices",
+            raise InvalidArgumentError(
+                "Trainer.devices",
                 self.trainer.num_devices,
                 f"validation has {clips} clips, and each of the {world_size} processes needs one",
-                "Use fewer devices, or validate on more videos (--data.val_clips, --data.num_val_videos).",
+                "Use fewer devices, or validate on more videos (DataModule.val_clips, DataModule.num_val_videos).",
             )
 
     def workers_per_process(self) -> int:

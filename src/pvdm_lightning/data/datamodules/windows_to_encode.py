@@ -14,7 +14,7 @@ from pvdm_lightning.data.datamodules.clip_datamodule import ClipDataModule
 from pvdm_lightning.data.latents import latent_cache
 from pvdm_lightning.data.latents.shard_loader import ShardLoader
 from pvdm_lightning.data.latents.stored_windows import StoredWindows
-from pvdm_lightning.errors import UserError
+from pvdm_lightning.errors import InvalidArgumentError
 
 logger = logging.getLogger(__name__)
 
@@ -42,8 +42,8 @@ class WindowsToEncode(LightningDataModule):
         """Find out what is to be encoded, and begin the cache or go on with it.
 
         Raises:
-            UserError: The clips are of another size than the autoencoder takes, the folder holds another cache or other
-                files, or the disk has no room.
+            InvalidArgumentError: The clips are of another size than the autoencoder takes, the folder holds another
+                cache or other files, or the disk has no room.
         """
         assert self.trainer is not None
         self.data.trainer = self.trainer
@@ -112,24 +112,24 @@ class WindowsToEncode(LightningDataModule):
     def _refuse_other_clips(self) -> None:
         given, taken = self.data.clip_shape, tuple(self.about["clip_shape"])
         if given != taken:
-            raise UserError(
-                "--data.frames/--data.resolution",
+            raise InvalidArgumentError(
+                "DataModule.frames/DataModule.resolution",
                 " x ".join(map(str, given)),
                 f"differs from the {' x '.join(map(str, taken))} of the autoencoder",
                 "Leave the data's frames and resolution out: they follow the autoencoder.",
             )
 
     def _refuse_folder(self) -> bool:
-        """Whether this cache was begun before; raises the `UserError` if something else is in its place."""
+        """Whether this cache was begun before; raises `InvalidArgumentError` if something else is in its place."""
         if self.root.exists() and not self.root.is_dir():
-            raise UserError("--output.dir", self.root, "is a file", "Name a folder.")
+            raise InvalidArgumentError("CacheOptions.dir", self.root, "is a file", "Name a folder.")
         if (self.root / latent_cache.DESCRIPTION).is_file():
-            there = latent_cache.read_description(self.root, "--output.dir")
+            there = latent_cache.read_description(self.root, "CacheOptions.dir")
             latent_cache.check_same_cache(self.root, there, self.description)
             return True
         if self.root.is_dir() and any(self.root.glob("*.safetensors")):
-            raise UserError(
-                "--output.dir", self.root, f"has shards and no {latent_cache.DESCRIPTION}", "Name another folder."
+            raise InvalidArgumentError(
+                "CacheOptions.dir", self.root, f"has shards and no {latent_cache.DESCRIPTION}", "Name another folder."
             )
         return False
 
@@ -145,9 +145,9 @@ class WindowsToEncode(LightningDataModule):
         existing = next(folder for folder in (self.root.absolute(), *self.root.absolute().parents) if folder.is_dir())
         free = shutil.disk_usage(existing).free
         if needed > free:
-            raise UserError(
-                "--output.dir",
+            raise InvalidArgumentError(
+                "CacheOptions.dir",
                 self.root,
                 f"{needed / 1e9:.1f} GB are to be written, and {free / 1e9:.1f} GB are free there",
-                "Free some, store fewer windows, or give --output.dtype float16.",
+                "Free some, store fewer windows, or give CacheOptions.dtype float16.",
             )

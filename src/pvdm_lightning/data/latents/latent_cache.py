@@ -18,7 +18,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from pvdm_lightning.atomic_write import PARTIAL, atomic_write
-from pvdm_lightning.errors import UserError, check_at_least
+from pvdm_lightning.errors import InvalidArgumentError, check_at_least
 
 FORMAT = 1
 DESCRIPTION = "cache.json"
@@ -48,8 +48,8 @@ class CacheOptions:
     shard_size: int = 512
 
     def __post_init__(self) -> None:
-        check_at_least("--output.windows_per_video", self.windows_per_video, 1)
-        check_at_least("--output.shard_size", self.shard_size, 1)
+        check_at_least("CacheOptions.windows_per_video", self.windows_per_video, 1)
+        check_at_least("CacheOptions.shard_size", self.shard_size, 1)
 
 
 def shard_path(root: Path, split: str, number: int) -> Path:
@@ -66,7 +66,7 @@ def write_shard(path: Path, tensors: Mapping[str, Tensor], failures: Mapping[str
         failures: Videos that could not be read, and why.
 
     Raises:
-        UserError: It cannot be written.
+        InvalidArgumentError: It cannot be written.
     """
     # One entry: the order of several in the file would differ from run to run.
     metadata = {"failures": json.dumps(dict(sorted(failures.items())))}
@@ -75,7 +75,11 @@ def write_shard(path: Path, tensors: Mapping[str, Tensor], failures: Mapping[str
 
 
 def write_description(root: Path, description: Mapping[str, Any]) -> None:
-    """Make a cache's folder and say in it what the cache is to hold; raises the `UserError` if that cannot be."""
+    """Make the folder of a cache and write its description.
+
+    Raises:
+        InvalidArgumentError: The folder cannot be written to.
+    """
     text = json.dumps(description, indent=1, ensure_ascii=False) + "\n"
     _write(root / DESCRIPTION, lambda partial: partial.write_text(text, encoding="utf-8"))
 
@@ -85,8 +89,8 @@ def _write(path: Path, write: Callable[[Path], object]) -> None:
         with atomic_write(path) as partial:
             write(partial)
     except OSError as error:
-        raise UserError(
-            "--output.dir",
+        raise InvalidArgumentError(
+            "CacheOptions.dir",
             path.parent,
             f"{path.name} cannot be written ({error.strerror})",
             "Mend that and run the same command again: it goes on after the last whole file.",
@@ -99,26 +103,30 @@ def clear_partial_files(root: Path) -> None:
         partial.unlink()
 
 
-def read_description(root: Path, flag: str) -> dict[str, Any]:
+def read_description(root: Path, argument: str) -> dict[str, Any]:
     """What a cache holds.
 
     Args:
         root: Its folder.
-        flag: The option that named it.
+        argument: The option that named it.
 
     Raises:
-        UserError: There is no cache, or it is of a format that this version does not read.
+        InvalidArgumentError: There is no cache, or it is of a format that this version does not read.
     """
     remedy = "Give the folder of a cache that `pvdm encode` wrote."
     if not root.is_dir():
-        raise UserError(flag, root, "there is no such folder", remedy)
+        raise InvalidArgumentError(argument, root, "there is no such folder", remedy)
     try:
         description = json.loads((root / DESCRIPTION).read_text(encoding="utf-8"))
         version = description["format"]
     except (OSError, ValueError, TypeError, KeyError):
-        raise UserError(flag, root, f"is no cache of latents: it has no readable {DESCRIPTION}", remedy) from None
+        raise InvalidArgumentError(
+            argument, root, f"is no cache of latents: it has no readable {DESCRIPTION}", remedy
+        ) from None
     if version != FORMAT:
-        raise UserError(flag, root, f"has format {version}, and this version reads {FORMAT}", "Write it anew.")
+        raise InvalidArgumentError(
+            argument, root, f"has format {version}, and this version reads {FORMAT}", "Write it anew."
+        )
     return description
 
 
@@ -128,34 +136,37 @@ def missing_shards(root: Path, description: Mapping[str, Any]) -> list[tuple[str
     return [(split, number) for split, number in every if not shard_path(root, split, number).is_file()]
 
 
-def read_table(path: Path, flag: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+def read_table(path: Path, argument: str) -> tuple[dict[str, Tensor], dict[str, str]]:
     """What a shard says of its samples, without the latents, and the videos that could not be read.
 
     Raises:
-        UserError: The file is damaged.
+        InvalidArgumentError: The file is damaged.
     """
     try:
         with safe_open(path, "pt") as shard:
             names = [name for name in shard.keys() if name not in ("clip", "previous")]  # noqa: SIM118
             return {name: shard.get_tensor(name) for name in names}, json.loads(shard.metadata()["failures"])
     except Exception as error:
-        raise UserError(
-            flag, path.parent, f"{path.name} is damaged ({str(error)[:80]})", "Delete it and run `pvdm encode` again."
+        raise InvalidArgumentError(
+            argument,
+            path.parent,
+            f"{path.name} is damaged ({str(error)[:80]})",
+            "Delete it and run `pvdm encode` again.",
         ) from None
 
 
 def check_same_cache(root: Path, there: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Raise the `UserError` if the cache in a folder is not the one that is to be written there."""
+    """Raise `InvalidArgumentError` if the cache in a folder is not the one that is to be written there."""
     before, after = (dict(_flat("", _without_reading(description))) for description in (there, now))
     differing = [key for key in {**before, **after} if before.get(key) != after.get(key)]
     if "autoencoder.fingerprint" in differing:
-        raise UserError("--output.dir", root, "holds latents of another autoencoder", _ANOTHER)
+        raise InvalidArgumentError("CacheOptions.dir", root, "holds latents of another autoencoder", _ANOTHER)
     if differing:
         key = differing[0]
         problem = f"was begun with other settings ({key} was {before.get(key)}, and is {after.get(key)})"
         if key.startswith("splits."):
             problem = "was begun when the data set had other videos"
-        raise UserError("--output.dir", root, problem, f"Repeat the command as it was. {_ANOTHER}")
+        raise InvalidArgumentError("CacheOptions.dir", root, problem, f"Repeat the command as it was. {_ANOTHER}")
 
 
 def _without_reading(description: Mapping[str, Any]) -> dict[str, Any]:

@@ -32,7 +32,7 @@ class LatentDataset(Dataset[Sample]):
         max_samples: Only so many videos, evenly spread; None for all.
 
     Raises:
-        UserError: A shard is damaged.
+        InvalidArgumentError: A shard is damaged.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class LatentDataset(Dataset[Sample]):
         columns: dict[str, list[np.ndarray]] = {"has_previous": [], "label": [], "index": []}
         # The bar shows only if reading takes longer than it takes to read the bar.
         for path in tqdm(self.paths, f"opening cached latents ({split})", unit="file", delay=2):
-            table, failures = read_table(path, "--data.root")
+            table, failures = read_table(path, "DataModule.root")
             self.failures.update(failures)
             for name, values in columns.items():
                 values.append(table[name].numpy())

@@ -14,7 +14,7 @@ from pvdm_lightning.data.videos import frame_folder, probing
 from pvdm_lightning.data.videos.video_index import VideoIndex, load_or_build, num_cores
 from pvdm_lightning.data.videos.video_info import DecodeError, Route, VideoInfo
 from pvdm_lightning.data.videos.video_tree import find_frame_folders, find_videos
-from pvdm_lightning.errors import UserError
+from pvdm_lightning.errors import InvalidArgumentError
 
 
 @dataclass(frozen=True)
@@ -55,14 +55,16 @@ def check_videos(root: str | Path, progress: bool = True) -> list[CheckedVideo]:
         One entry a video, files first, each sorted by path.
 
     Raises:
-        UserError: If there is no such folder, or no video in it.
+        InvalidArgumentError: If there is no such folder, or no video in it.
     """
     root = Path(root)
     if not root.is_dir():
-        raise UserError("--data.root", root, "there is no such folder", "Give the folder of a data set.")
+        raise InvalidArgumentError("DataModule.root", root, "there is no such folder", "Give the folder of a data set.")
     files, folders = find_videos(root), find_frame_folders(root)
     if not files and not folders:
-        raise UserError("--data.root", root, "there are no videos and no pictures in it", "See data/README.md.")
+        raise InvalidArgumentError(
+            "DataModule.root", root, "there are no videos and no pictures in it", "See data/README.md."
+        )
     checked = []
     for names, probe in ((files, probing.probe), (folders, frame_folder.probe)):
         if names:

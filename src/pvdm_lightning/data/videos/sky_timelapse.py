@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pvdm_lightning.data.videos.video_tree import find_frame_folders
-from pvdm_lightning.errors import UserError
+from pvdm_lightning.errors import InvalidArgumentError
 
 # The archive of its authors has sky_train/video/clip/frames; copies made for video GANs have train/clip/frames.
 TRAIN_FOLDERS = ("sky_train", "train")
@@ -14,7 +14,7 @@ def find_splits(root: Path) -> tuple[list[str], list[str]]:
     """The frame folders to train on and to validate on, relative to `root`, however deep they lie.
 
     Raises:
-        UserError: If a split is missing or empty.
+        InvalidArgumentError: If a split is missing or empty.
     """
     return _find("training", root, TRAIN_FOLDERS), _find("validation", root, VAL_FOLDERS)
 
@@ -25,8 +25,8 @@ def _find(split: str, root: Path, candidates: tuple[str, ...]) -> list[str]:
             found = find_frame_folders(root / candidate)
             if found:
                 return [(Path(candidate) / name).as_posix() for name in found]
-    raise UserError(
-        "--data.root",
+    raise InvalidArgumentError(
+        "DataModule.root",
         root,
         f"has no {split} frames: none of the folders {', '.join(candidates)} holds pictures",
         "See data/README.md for the layouts.",

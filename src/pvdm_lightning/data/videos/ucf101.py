@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pvdm_lightning.errors import UserError
+from pvdm_lightning.errors import InvalidArgumentError
 
 SPLITS_FOLDER = "ucfTrainTestlist"
 
@@ -12,17 +12,19 @@ def find_splits(root: Path, splits: str | None) -> Path:
     unpacked.
 
     Raises:
-        UserError: If it is at none of these places.
+        InvalidArgumentError: If it is at none of these places.
     """
     if splits is not None:
         if not (Path(splits) / "classInd.txt").is_file():
-            raise UserError("--data.splits", splits, "has no classInd.txt", "Give the folder ucfTrainTestlist.")
+            raise InvalidArgumentError(
+                "DataModule.splits", splits, "has no classInd.txt", "Give the folder ucfTrainTestlist."
+            )
         return Path(splits)
     for folder in (root / SPLITS_FOLDER, root.parent / SPLITS_FOLDER, root):
         if (folder / "classInd.txt").is_file():
             return folder
-    raise UserError(
-        "--data.splits",
+    raise InvalidArgumentError(
+        "DataModule.splits",
         None,
         f"there is no {SPLITS_FOLDER}/classInd.txt in {root} or beside it",
         "Unpack UCF101TrainTestSplits-RecognitionTask.zip there (see data/README.md).",
@@ -52,16 +54,19 @@ def read_split(splits: Path, split: str, fold: int) -> tuple[list[str], list[int
         Paths relative to the set's folder, and their labels.
 
     Raises:
-        UserError: If the list is not there, or names a class that classInd.txt does not.
+        InvalidArgumentError: If the list is not there, or names a class that classInd.txt does not.
     """
     path = splits / f"{split}list{fold:02d}.txt"
     if not path.is_file():
-        raise UserError("--data.fold", fold, f"there is no {path}", "The folds are 1, 2 and 3.")
+        raise InvalidArgumentError("DataModule.fold", fold, f"there is no {path}", "The folds are 1, 2 and 3.")
     classes = read_classes(splits)
     names = [line.split()[0] for line in read_lines(path)]  # the training lists repeat the label after the name
     unknown = sorted({name.split("/")[0] for name in names} - set(classes))
     if unknown:
-        raise UserError(
-            "--data.splits", splits, f"{path.name} has a class {unknown[0]} that classInd.txt lacks", "Unpack it anew."
+        raise InvalidArgumentError(
+            "DataModule.splits",
+            splits,
+            f"{path.name} has a class {unknown[0]} that classInd.txt lacks",
+            "Unpack it anew.",
         )
     return names, [classes[name.split("/")[0]] for name in names]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from pvdm_lightning.data.videos.frame_folder import is_image
-from pvdm_lightning.errors import UserError
+from pvdm_lightning.errors import InvalidArgumentError
 
 VIDEO_SUFFIXES = (
     *(".avi", ".mp4", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".gif", ".wmv"),
@@ -89,18 +89,22 @@ def top_folders(names: Sequence[str]) -> list[str]:
     return folders if len(folders) > 1 else []
 
 
-def read_list(flag: str, path: str) -> list[str]:
+def read_list(argument: str, path: str) -> list[str]:
     """Read a list file of relative paths, one a line, blank lines left out.
 
     Raises:
-        UserError: If there is no such file, it is no text in UTF-8, or there is nothing in it.
+        InvalidArgumentError: If there is no such file, it is no text in UTF-8, or there is nothing in it.
     """
     try:
         lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else error.strerror
-        raise UserError(f"--data.{flag}", path, f"cannot be read ({reason})", "Give a text file.") from error
+        raise InvalidArgumentError(
+            f"DataModule.{argument}", path, f"cannot be read ({reason})", "Give a text file."
+        ) from error
     names = [Path(line.strip()).as_posix() for line in lines if line.strip()]
     if not names:
-        raise UserError(f"--data.{flag}", path, "is empty", "Give one path a line, relative to --data.root.")
+        raise InvalidArgumentError(
+            f"DataModule.{argument}", path, "is empty", "Give one path a line, relative to DataModule.root."
+        )
     return names

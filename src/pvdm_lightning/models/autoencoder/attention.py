@@ -6,8 +6,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from pvdm_lightning.models.attention import ScaledDotProductAttention
 from pvdm_lightning.models.autoencoder.rotary import axial_angles, rotate, temporal_angles
-from pvdm_lightning.models.products import Linear, attend, linear
 
 Rotation = tuple[Tensor, Tensor]
 
@@ -32,8 +32,9 @@ class SelfAttention(nn.Module):
     def __init__(self, dim: int, heads: int, head_dim: int) -> None:
         super().__init__()
         self.heads = heads
-        self.to_qkv = Linear(dim, 3 * heads * head_dim, bias=False)
-        self.to_out = start_at_zero(Linear(heads * head_dim, dim))
+        self.to_qkv = nn.Linear(dim, 3 * heads * head_dim, bias=False)
+        self.to_out = start_at_zero(nn.Linear(heads * head_dim, dim))
+        self.attend = ScaledDotProductAttention()
 
     def forward(self, x: Tensor, rotation: Rotation | None = None) -> Tensor:
         """X [B N D] -> [B N D]; `rotation` is (sin, cos), each [N 1 D_head]."""
@@ -48,14 +49,14 @@ class SelfAttention(nn.Module):
     def at_first(self, x: Tensor) -> Tensor:
         """The result at position 0 alone, without positions: x [B N D] -> [B 1 D]."""
         to_q, to_kv = self.to_qkv.weight.split([self.to_qkv.out_features // 3, 2 * self.to_qkv.out_features // 3])
-        q = linear(x[:, :1], to_q).unflatten(-1, (self.heads, -1))
-        k, v = linear(x, to_kv).unflatten(-1, (2, self.heads, -1)).unbind(2)
+        q = F.linear(x[:, :1], to_q).unflatten(-1, (self.heads, -1))
+        k, v = F.linear(x, to_kv).unflatten(-1, (2, self.heads, -1)).unbind(2)
         return self._attend(q, k, v)
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Queries, keys and values [B N H D_head] -> [B N D]."""
         q, k, v = (part.transpose(1, 2) for part in (q, k, v))
-        return self.to_out(attend(q, k, v).transpose(1, 2).flatten(2))
+        return self.to_out(self.attend(q, k, v).transpose(1, 2).flatten(2))
 
 
 class GatedFeedForward(nn.Module):
@@ -63,8 +64,8 @@ class GatedFeedForward(nn.Module):
 
     def __init__(self, dim: int, expansion: int = 4) -> None:
         super().__init__()
-        self.to_hidden = Linear(dim, 2 * expansion * dim)
-        self.to_out = start_at_zero(Linear(expansion * dim, dim))
+        self.to_hidden = nn.Linear(dim, 2 * expansion * dim)
+        self.to_out = start_at_zero(nn.Linear(expansion * dim, dim))
 
     def forward(self, x: Tensor) -> Tensor:
         value, gate = self.to_hidden(x).chunk(2, dim=-1)

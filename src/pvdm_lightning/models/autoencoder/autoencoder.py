@@ -6,14 +6,15 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from pvdm_lightning.errors import UserError
+from pvdm_lightning.config import register_to_config
+from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.models.autoencoder.attention import SpaceTimeTransformer
 from pvdm_lightning.models.autoencoder.decoder import TriplaneDecoder
 from pvdm_lightning.models.autoencoder.encoder import VideoEncoder
 from pvdm_lightning.models.autoencoder.projector import TriplaneProjector
 from pvdm_lightning.models.triplane import Triplane, TriplaneShape
 
-_FLAG = "--model.autoencoder"
+_NAME = "VideoAutoencoder"
 
 
 class VideoAutoencoder(nn.Module):
@@ -34,9 +35,12 @@ class VideoAutoencoder(nn.Module):
         gradient_checkpointing: Recompute activations in the backward pass: less memory, about a third more time.
 
     Raises:
-        UserError: The sizes do not fit each other.
+        InvalidArgumentError: The sizes do not fit each other.
     """
 
+    config: dict[str, Any]
+
+    @register_to_config
     def __init__(
         self,
         frames: int = 16,
@@ -54,21 +58,8 @@ class VideoAutoencoder(nn.Module):
     ) -> None:
         super().__init__()
         height, width = (resolution, resolution) if isinstance(resolution, int) else resolution
-        self.config: dict[str, Any] = {
-            "frames": frames,
-            "resolution": [height, width],
-            "patch": patch,
-            "latent_channels": latent_channels,
-            "dim": dim,
-            "depth": depth,
-            "heads": heads,
-            "head_dim": head_dim,
-            "projector_depth": projector_depth,
-            "projector_heads": projector_heads,
-            "projector_mlp_dim": projector_mlp_dim,
-            "gradient_checkpointing": gradient_checkpointing,
-        }
-        self._refuse_wrong_sizes()
+        self.config |= {"resolution": [height, width]}
+        self._check_sizes()
         self.clip_shape = (frames, height, width)
         self.latent_channels = latent_channels
         self.latent_shape = TriplaneShape.of_clip(frames, height, width, patch)
@@ -82,26 +73,30 @@ class VideoAutoencoder(nn.Module):
         )
         self.decoder = TriplaneDecoder(patch, transformer(), dim, latent_channels)
 
-    def _refuse_wrong_sizes(self) -> None:
+    def _check_sizes(self) -> None:
         for name, value in self.config.items():
             if name not in ("resolution", "gradient_checkpointing") and value < 1:
-                raise UserError(f"{_FLAG}.{name}", value, "is not positive", "Give a whole number of at least 1.")
+                raise InvalidArgumentError(
+                    f"{_NAME}.{name}", value, "is not positive", "Give a whole number of at least 1."
+                )
         (height, width), patch = self.config["resolution"], self.config["patch"]
         for side in (height, width):
             if side < patch or side % patch:
                 nearest = max(patch, round(side / patch) * patch)
-                raise UserError(
-                    f"{_FLAG}.resolution",
+                raise InvalidArgumentError(
+                    f"{_NAME}.resolution",
                     f"{height} x {width}",
                     f"{side} is not divisible by the patch of {patch} pixels",
-                    f"Give a multiple of {patch}, such as {nearest}, or set {_FLAG}.patch to a divisor of {side}.",
+                    f"Give a multiple of {patch}, such as {nearest}, or set {_NAME}.patch to a divisor of {side}.",
                 )
         if self.config["head_dim"] % 4:
-            raise UserError(
-                f"{_FLAG}.head_dim", self.config["head_dim"], "is not a multiple of 4", "Give one, such as 32 or 64."
+            raise InvalidArgumentError(
+                f"{_NAME}.head_dim", self.config["head_dim"], "is not a multiple of 4", "Give one, such as 32 or 64."
             )
         if self.config["dim"] % 8:
-            raise UserError(f"{_FLAG}.dim", self.config["dim"], "is not a multiple of 8", "Give one, such as 384.")
+            raise InvalidArgumentError(
+                f"{_NAME}.dim", self.config["dim"], "is not a multiple of 8", "Give one, such as 384."
+            )
 
     def compile_parts(self, **options: Any) -> None:
         """Compile encoder, projector and decoder in place, which `encode` and `decode` run; as torch.compile."""

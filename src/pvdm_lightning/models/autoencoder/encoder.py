@@ -4,7 +4,6 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from pvdm_lightning.models.autoencoder.attention import SpaceTimeTransformer
-from pvdm_lightning.models.products import Linear
 
 
 class VideoEncoder(nn.Module):
@@ -13,7 +12,7 @@ class VideoEncoder(nn.Module):
     def __init__(self, patch: int, transformer: SpaceTimeTransformer, dim: int) -> None:
         super().__init__()
         self.patch = patch
-        self.embed = Linear(3 * patch * patch, dim)
+        self.embed = nn.Linear(3 * patch * patch, dim)
         nn.init.zeros_(self.embed.bias)
         self.transformer = transformer
 

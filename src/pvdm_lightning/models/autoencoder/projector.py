@@ -6,7 +6,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pvdm_lightning.models.autoencoder.attention import SelfAttention, start_at_zero
-from pvdm_lightning.models.products import Linear
 from pvdm_lightning.models.triplane import Triplane, TriplaneShape
 
 LATENT_GAIN = 4.0
@@ -23,8 +22,8 @@ class ProjectionBlock(nn.Module):
         self.attention.to_out.reset_parameters()
         nn.init.zeros_(self.attention.to_out.bias)
         self.feed_forward_norm = nn.LayerNorm(dim)
-        self.to_hidden = Linear(dim, mlp_dim)
-        self.to_out = start_at_zero(Linear(mlp_dim, dim))
+        self.to_hidden = nn.Linear(dim, mlp_dim)
+        self.to_out = start_at_zero(nn.Linear(mlp_dim, dim))
 
     def forward(self, x: Tensor) -> Tensor:
         """X [B N D] -> [B N D]."""

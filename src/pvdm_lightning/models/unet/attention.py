@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from pvdm_lightning.models.products import Linear, PointwiseLinear, attend
+from pvdm_lightning.models.attention import ScaledDotProductAttention
 from pvdm_lightning.models.triplane import Triplane, TriplaneShape
 
 
@@ -22,10 +22,11 @@ class TokenAttention(nn.Module):
         super().__init__()
         self.heads = heads
         self.norm = nn.GroupNorm(norm_groups, channels)
-        self.to_qkv = Linear(channels, 3 * channels)
-        self.to_out = PointwiseLinear(channels, channels)
+        self.to_qkv = nn.Linear(channels, 3 * channels)
+        self.to_out = nn.Linear(channels, channels)
         nn.init.zeros_(self.to_out.weight)
         nn.init.zeros_(self.to_out.bias)
+        self.scaled_dot_product = ScaledDotProductAttention()
 
     def qkv(self, normed: Tensor) -> Tensor:
         """Queries, keys and values [B N 3C] of normed features [B C N]."""
@@ -36,11 +37,11 @@ class TokenAttention(nn.Module):
         """Queries, keys and values [B N 3C] of tokens that see each other -> [B N C]."""
         # The released weights order the output channels of to_qkv as (head, q k v, channel of the head).
         q, k, v = qkv.unflatten(2, (self.heads, 3, -1)).permute(3, 0, 2, 1, 4)
-        return attend(q, k, v).transpose(1, 2).flatten(2)
+        return self.scaled_dot_product(q, k, v).transpose(1, 2).flatten(2)
 
     def out(self, attended: Tensor) -> Tensor:
         """[B N C] -> [B C N]."""
-        return self.to_out(attended.transpose(1, 2))
+        return self.to_out(attended).transpose(1, 2)
 
 
 class PlaneSelfAttention(nn.Module):

@@ -7,9 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pvdm_lightning.models.products import PointwiseLinear
 from pvdm_lightning.models.triplane import Triplane, TriplaneShape
-from pvdm_lightning.models.unet.plane_convolution import convolve_planes
+from pvdm_lightning.models.unet.plane_convolution import PlaneConv2d
 
 
 def timestep_embedding(t: Tensor, channels: int, period: float = 10000.0) -> Tensor:
@@ -57,13 +56,13 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.resample = resample
         self.in_norm = nn.GroupNorm(norm_groups, in_channels)
-        self.in_conv = nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1)
+        self.in_conv = PlaneConv2d(in_channels, out_channels)
         self.to_scale_shift = nn.Linear(time_channels, 2 * out_channels)
         self.out_norm = nn.GroupNorm(norm_groups, out_channels)
-        self.out_conv = nn.Conv2d(out_channels, out_channels, kernel_size=3, padding=1)
+        self.out_conv = PlaneConv2d(out_channels, out_channels)
         nn.init.zeros_(self.out_conv.weight)
         nn.init.zeros_(self.out_conv.bias)  # type: ignore[arg-type]
-        self.skip = nn.Identity() if in_channels == out_channels else PointwiseLinear(in_channels, out_channels)
+        self.skip = nn.Identity() if in_channels == out_channels else nn.Linear(in_channels, out_channels)
 
     def forward(self, x: Tensor, time: Tensor, shape: TriplaneShape, out_shape: TriplaneShape | None = None) -> Tensor:
         """Features x [B C L] of planes `shape`, time [B T] -> [B C' L'] of planes `out_shape`.
@@ -84,7 +83,7 @@ class ResidualBlock(nn.Module):
             assert out_shape is not None
             h, x = upsample_planes(h, out_shape), upsample_planes(planes, out_shape).to_sequence()
         scale, shift = self.to_scale_shift(F.silu(time))[:, :, None, None].chunk(2, dim=1)
-        h = convolve_planes(self.in_conv, h)
+        h = self.in_conv(h)
         h = h.map(lambda plane: F.silu(torch.addcmul(shift, self.out_norm(plane), 1 + scale)))
-        h = convolve_planes(self.out_conv, h)
-        return self.skip(x) + h.to_sequence()
+        h = self.out_conv(h)
+        return self.skip(x.transpose(1, 2)).transpose(1, 2) + h.to_sequence()

@@ -10,13 +10,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from pvdm_lightning.errors import UserError, check_at_least
+from pvdm_lightning.config import plain, register_to_config
+from pvdm_lightning.errors import InvalidArgumentError, check_at_least
 from pvdm_lightning.models.triplane import Triplane, TriplaneShape
 from pvdm_lightning.models.unet.attention import PlaneSelfAttention, TriplaneAttention
 from pvdm_lightning.models.unet.blocks import ResidualBlock, timestep_embedding
-from pvdm_lightning.models.unet.plane_convolution import on_each_plane
+from pvdm_lightning.models.unet.plane_convolution import PlaneConv2d, on_each_plane
 
-_FLAG = "--model.denoiser"
+_NAME = "TriplaneUNet"
 
 
 class PlaneBlock(nn.Module):
@@ -88,9 +89,12 @@ class TriplaneUNet(nn.Module):
         gradient_checkpointing: Recompute activations in the backward pass: less memory, about a third more time.
 
     Raises:
-        UserError: The sizes do not fit each other.
+        InvalidArgumentError: The sizes do not fit each other.
     """
 
+    config: dict[str, Any]
+
+    @register_to_config
     def __init__(
         self,
         latent_shape: TriplaneShape | None = None,
@@ -105,42 +109,32 @@ class TriplaneUNet(nn.Module):
     ) -> None:
         super().__init__()
         if norm_groups < 1:
-            raise UserError(f"{_FLAG}.norm_groups", norm_groups, "is not positive", "Give 32, or fewer.")
+            raise InvalidArgumentError(f"{_NAME}.norm_groups", norm_groups, "is not positive", "Give 32, or fewer.")
         if base_channels < norm_groups or base_channels % norm_groups:
-            raise UserError(
-                f"{_FLAG}.base_channels",
+            raise InvalidArgumentError(
+                f"{_NAME}.base_channels",
                 base_channels,
                 f"is not a multiple of {norm_groups}, the groups of the norms",
-                f"Give 128 (S) or 256 (L), or set {_FLAG}.norm_groups to a divisor.",
+                f"Give 128 (S) or 256 (L), or set {_NAME}.norm_groups to a divisor.",
             )
         if heads < 1 or base_channels % heads:
-            raise UserError(
-                f"{_FLAG}.heads", heads, f"does not divide the {base_channels} base channels", "Give a divisor, as 8."
+            raise InvalidArgumentError(
+                f"{_NAME}.heads", heads, f"does not divide the {base_channels} base channels", "Give a divisor, as 8."
             )
         if not channel_multipliers or min(channel_multipliers) < 1:
             given, problem = list(channel_multipliers), "are not all positive, one for each level"
-            raise UserError(f"{_FLAG}.channel_multipliers", given, problem, "Give such as [1,2,4,4].")
+            raise InvalidArgumentError(f"{_NAME}.channel_multipliers", given, problem, "Give such as [1,2,4,4].")
         for name, count in (("latent_channels", latent_channels), ("blocks_per_level", blocks_per_level)):
-            check_at_least(f"{_FLAG}.{name}", count, 1)
+            check_at_least(f"{_NAME}.{name}", count, 1)
         self.latent_shape = latent_shape
         self.latent_channels = latent_channels
         self.base_channels = base_channels
         self.gradient_checkpointing = gradient_checkpointing
-        self._config: dict[str, Any] = {
-            "latent_channels": latent_channels,
-            "base_channels": base_channels,
-            "channel_multipliers": list(channel_multipliers),
-            "blocks_per_level": blocks_per_level,
-            "attention_levels": list(attention_levels),
-            "heads": heads,
-            "norm_groups": norm_groups,
-            "gradient_checkpointing": gradient_checkpointing,
-        }
         time_channels = 4 * base_channels
         self.embed_time = nn.Sequential(
             nn.Linear(base_channels, time_channels), nn.SiLU(), nn.Linear(time_channels, time_channels)
         )
-        self.stem = nn.Conv2d(2 * latent_channels, base_channels, kernel_size=3, padding=1)
+        self.stem = PlaneConv2d(2 * latent_channels, base_channels)
 
         def plane_block(inputs: int, outputs: int, level: int, resample: Literal["down", "up"] | None) -> PlaneBlock:
             attend = level in attention_levels and resample != "down"
@@ -173,11 +167,14 @@ class TriplaneUNet(nn.Module):
         nn.init.zeros_(self.head_conv.bias)  # type: ignore[arg-type]
 
     @property
-    def config(self) -> dict[str, Any]:
-        """The constructor's arguments as plain values, from which a checkpoint rebuilds the network."""
-        shape = self.latent_shape
-        plain = None if shape is None else {"frames": shape.frames, "height": shape.height, "width": shape.width}
-        return {"latent_shape": plain, **self._config}
+    def latent_shape(self) -> TriplaneShape | None:
+        """Sizes of the planes; None before they are known."""
+        return self._latent_shape
+
+    @latent_shape.setter
+    def latent_shape(self, shape: TriplaneShape | None) -> None:
+        self._latent_shape = shape
+        self.config["latent_shape"] = plain(shape)
 
     def forward(self, z_t: Tensor, t: Tensor, condition: Tensor | None = None) -> Tensor:
         """Noisy latent z_t [B C L], time t [B], condition [B C L] or None (zeros, the null frame) -> noise [B C L].
@@ -192,7 +189,7 @@ class TriplaneUNet(nn.Module):
         time = self.embed_time(timestep_embedding(t, self.base_channels))
         shape = self.latent_shape
         planes = Triplane.from_sequence(torch.cat([z_t, condition], dim=1), shape)
-        x = on_each_plane(self.stem, planes).to_sequence()
+        x = self.stem(planes).to_sequence()
 
         skips = [(x, shape)]
         for block in self.down:

@@ -6,8 +6,8 @@ import torch
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from pvdm_lightning.models.unet import winograd
-from pvdm_lightning.models.unet.winograd import convolve
+from pvdm_lightning.cpu import winograd
+from pvdm_lightning.cpu.winograd import convolve
 
 TILES = [2, 4]
 

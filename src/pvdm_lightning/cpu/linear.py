@@ -1,4 +1,4 @@
-"""Matrix products and linear layers by the chosen route, their gradients too."""
+"""Linear layers and matrix products through oneDNN, with their gradients."""
 
 from typing import Any
 
@@ -6,39 +6,29 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pvdm_lightning.models.products.route import may_choose, through_onednn
+from pvdm_lightning.cpu.onednn import through_onednn
+from pvdm_lightning.cpu.processor import in_float32_on_cpu, uses_onednn
 
-LEAST_WORK = 2**25
-"""Multiplications below which the choice costs as much as it gains."""
+MIN_WORK = 2**25  # multiplications; below, the choice costs as much as it gains
 
 
-class Linear(nn.Linear):
-    """As nn.Linear, x [... D] -> [... D']."""
+class FastLinear(nn.Linear):
+    """As nn.Linear: x [... D] -> [... D']."""
 
     def forward(self, x: Tensor) -> Tensor:
         return linear(x, self.weight, self.bias)
 
 
-class PointwiseLinear(nn.Linear):
-    """A linear layer of the channels, x [B D ...] -> [B D' ...]: a convolution whose kernel is one position."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        # One product for the batch; as W x, not x W, which reads the large weights of few positions as they lie.
-        columns = x.flatten(2).transpose(0, 1).flatten(1)
-        product = multiply_add(self.weight, columns, self.bias[:, None])
-        return product.unflatten(1, (len(x), *x.shape[2:])).transpose(0, 1)
-
-
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """As F.linear: x [... D], weight [D' D], bias [D'] -> [... D']."""
-    if x.numel() * len(weight) < LEAST_WORK or not may_choose(x, weight):
+    if x.numel() * len(weight) < MIN_WORK or not (in_float32_on_cpu(x, weight) and uses_onednn()):
         return F.linear(x, weight, bias)
     return _product(x.flatten(0, -2), weight.t(), bias).unflatten(0, x.shape[:-1])
 
 
 def multiply_add(a: Tensor, b: Tensor, bias: Tensor) -> Tensor:
     """A [M K] times b [K N] plus a bias that broadcasts to [M N]."""
-    if a.numel() * b.shape[1] < LEAST_WORK or not may_choose(a, b):
+    if a.numel() * b.shape[1] < MIN_WORK or not (in_float32_on_cpu(a, b) and uses_onednn()):
         return torch.addmm(bias, a, b)
     return _product(a, b, bias)
 

@@ -3,10 +3,12 @@
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.nn import functional as F
 
+from pvdm_lightning.cpu.accelerate import accelerate
+from pvdm_lightning.cpu.convolution import FastPlaneConv2d
 from pvdm_lightning.models.triplane import Triplane, TriplaneShape
-from pvdm_lightning.models.unet import plane_convolution
-from pvdm_lightning.models.unet.plane_convolution import as_product, by_winograd, convolve_planes, on_each_plane
+from pvdm_lightning.models.unet.plane_convolution import PlaneConv2d
 
 SHAPES = [
     TriplaneShape(2, 4, 4),
@@ -22,15 +24,13 @@ def planes_of(shape, batch=2, channels=32):
     return sequence.requires_grad_()
 
 
-@pytest.mark.parametrize(
-    ("route", "shape"),
-    [(route, shape) for route in (as_product, by_winograd, on_each_plane) for shape in SHAPES],
-)
-def test_each_route_is_three_convolutions(shape, route):
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("way", [FastPlaneConv2d.as_product, FastPlaneConv2d.with_winograd, PlaneConv2d.forward])
+def test_each_way_is_three_convolutions(shape, way):
     """The values, and the gradients of the input, the kernel and the bias."""
     torch.manual_seed(0)
-    conv, results = torch.nn.Conv2d(32, 8, kernel_size=3, padding=1), []
-    for convolve in (route, lambda conv, planes: planes.map(conv)):
+    conv, results = FastPlaneConv2d(32, 8), []
+    for convolve in (way, lambda conv, planes: planes.map(lambda x: F.conv2d(x, conv.weight, conv.bias, padding=1))):
         sequence = planes_of(shape)
         convolved = convolve(conv, Triplane.from_sequence(sequence, shape))
         assert convolved.shape == shape
@@ -43,49 +43,49 @@ def test_each_route_is_three_convolutions(shape, route):
 @pytest.mark.parametrize(
     ("frames", "height", "width", "batch", "channels", "expected"),
     [
-        (16, 32, 32, 1, 256, "by_winograd"),
-        (8, 16, 16, 1, 512, "by_winograd"),
+        (16, 32, 32, 1, 256, "with_winograd"),
+        (8, 16, 16, 1, 512, "with_winograd"),
         (4, 8, 8, 1, 1024, "as_product"),
-        (4, 8, 8, 2, 1024, "by_winograd"),
+        (4, 8, 8, 2, 1024, "with_winograd"),
         (2, 4, 4, 4, 1024, "as_product"),
-        (8, 16, 16, 1, 256, "by_winograd"),
-        (8, 16, 16, 1, 128, "on_each_plane"),
-        (16, 32, 32, 8, 64, "on_each_plane"),
-        (8, 16, 8, 2, 512, "by_winograd"),
+        (8, 16, 16, 1, 256, "with_winograd"),
+        (8, 16, 16, 1, 128, "forward"),
+        (16, 32, 32, 8, 64, "forward"),
+        (8, 16, 8, 2, 512, "with_winograd"),
     ],
 )
-def test_which_route_is_taken(monkeypatch, frames, height, width, batch, channels, expected):
+def test_which_way_is_taken(monkeypatch, frames, height, width, batch, channels, expected):
     """Of PVDM-L at 16 x 256 x 256, level by level; in larger batches; fewer channels; planes of unequal widths."""
     shape = TriplaneShape(frames, height, width)
     assert taken(monkeypatch, shape, torch.zeros(batch, channels, shape.num_tokens)) == expected
 
 
 def taken(monkeypatch, shape, sequence):
-    """The name of the route."""
+    """The name of the way."""
     names, channels = [], sequence.shape[1]
-    conv = torch.nn.Conv2d(channels, channels, kernel_size=3, padding=1, dtype=sequence.dtype)
-    for name in ("as_product", "by_winograd", "on_each_plane"):
-        monkeypatch.setattr(plane_convolution, name, lambda conv, planes, name=name: names.append(name))
-    convolve_planes(conv, Triplane.from_sequence(sequence, shape))
+    conv = accelerate(PlaneConv2d(channels, channels))
+    if sequence.dtype != torch.float32:
+        conv.to(sequence.dtype)
+    for cls, name in ((FastPlaneConv2d, "as_product"), (FastPlaneConv2d, "with_winograd"), (PlaneConv2d, "forward")):
+        monkeypatch.setattr(cls, name, lambda self, planes, name=name: names.append(name))
+    conv(Triplane.from_sequence(sequence, shape))
     (name,) = names
     return name
 
 
 def test_only_float32_takes_fewer_multiplications(monkeypatch):
     shape, size = TriplaneShape(8, 16, 16), (1, 512, 512)
-    assert taken(monkeypatch, shape, torch.zeros(size, dtype=torch.float64)) == "on_each_plane"
+    assert taken(monkeypatch, shape, torch.zeros(size, dtype=torch.float64)) == "forward"
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert taken(monkeypatch, shape, torch.zeros(size)) == "on_each_plane"
+        assert taken(monkeypatch, shape, torch.zeros(size)) == "forward"
     with FakeTensorMode():
-        assert taken(monkeypatch, shape, torch.zeros(size)) == "on_each_plane"
+        assert taken(monkeypatch, shape, torch.zeros(size)) == "forward"
 
 
 def test_bfloat16_autocast():
-    conv, shape = torch.nn.Conv2d(32, 8, kernel_size=3, padding=1), TriplaneShape(2, 4, 4)
+    conv, shape = FastPlaneConv2d(32, 8), TriplaneShape(2, 4, 4)
+    planes = Triplane.from_sequence(planes_of(shape), shape)
     with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
-        product, apart = (
-            route(conv, Triplane.from_sequence(planes_of(shape), shape)).to_sequence()
-            for route in (as_product, on_each_plane)
-        )
+        product, apart = conv.as_product(planes).to_sequence(), PlaneConv2d.forward(conv, planes).to_sequence()
     assert product.dtype == apart.dtype == torch.bfloat16
     assert (product - apart).abs().max() <= 0.02  # two digits of bfloat16 at a size of 1

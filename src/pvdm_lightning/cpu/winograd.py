@@ -15,7 +15,7 @@ from numpy.polynomial import polynomial
 from torch import Tensor
 from torch.nn import functional as F
 
-from pvdm_lightning.models.products import fastest_route
+from pvdm_lightning.cpu.onednn import fastest_library
 
 LARGE_TILE_FROM = 1024
 """Positions from which tiles of 4 x 4 outputs are the faster ones; for fewer, changing the kernel costs too much."""
@@ -141,7 +141,7 @@ def _kernels(weight: Tensor, to_tile: Tensor) -> Tensor:
 @torch.library.custom_op("pvdm_lightning::winograd", mutates_args=())
 def _convolution(images: list[Tensor], weight: Tensor, bias: Tensor, tile: int) -> list[Tensor]:
     by = transforms(tile)
-    with fastest_route():
+    with fastest_library():
         values = _times(by.analysis, _gather(images, tile, margin=1))
         sums = torch.bmm(values, _kernels(weight, by.kernel).transpose(1, 2))
         return _place(_times(by.synthesis.t(), sums).add_(bias), images, tile, margin=0)
@@ -150,7 +150,7 @@ def _convolution(images: list[Tensor], weight: Tensor, bias: Tensor, tile: int) 
 @torch.library.custom_op("pvdm_lightning::winograd_backward", mutates_args=())
 def _gradients_of(grads: list[Tensor], images: list[Tensor], weight: Tensor, tile: int) -> tuple[list[Tensor], Tensor]:
     by = transforms(tile)
-    with fastest_route():
+    with fastest_library():
         grad_sums = _times(by.synthesis, _gather(grads, tile, margin=0))
         grad_values = torch.bmm(grad_sums, _kernels(weight, by.kernel))
         grad_images = _place(_times(by.analysis.t(), grad_values), images, tile, margin=1)

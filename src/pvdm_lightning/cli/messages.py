@@ -1,0 +1,71 @@
+"""What a user reads in place of a stack trace: one line that names the option, its value and the remedy."""
+
+from __future__ import annotations
+
+import logging
+import re
+
+from jsonargparse import ArgumentError
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+
+from pvdm_lightning.errors import InvalidArgumentError
+
+OPTIONS = {
+    "AutoencoderModule": "--model.",
+    "CacheOptions": "--output.",
+    "DataModule": "--data.",
+    "Evaluation": "--evaluation.",
+    "FeatureNetworks": "--metrics.",
+    "LatentDiffusionModule": "--model.",
+    "PredictionWriter": "--output.",
+    "Sampling": "--sampling.",
+    "Trainer": "--trainer.",
+    "TriplaneUNet": "--model.denoiser.",
+    "VideoAutoencoder": "--model.autoencoder.",
+    "WarmupDecay": "--model.",
+    "measure_folders": "--",
+}
+"""Classes and functions of the library -> the options that their arguments come from."""
+_ARGUMENT = re.compile(rf"\b({'|'.join(OPTIONS)})\.(?=\w)")
+
+
+def in_options(text: str) -> str:
+    """A text of the library with its arguments replaced by the options they come from."""
+    return _ARGUMENT.sub(lambda match: OPTIONS[match[1]], text)
+
+
+class OptionFormatter(logging.Formatter):
+    """Formats the library's log records in terms of options."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return in_options(super().format(record))
+
+
+def with_options(error: InvalidArgumentError) -> str:
+    """The error in terms of options."""
+    text = str(error)
+    for whole, option in (("DataModule", "--data"), ("ckpt_path", "--ckpt_path")):
+        if error.argument == whole:
+            text = option + text.removeprefix(whole)
+    return in_options(text)
+
+
+def users_mistake(error: BaseException) -> str | None:
+    """One line for an error that the user can correct; None for a fault of ours, which keeps its stack trace."""
+    cause: BaseException | None = error
+    while cause is not None:  # jsonargparse wraps what a constructor raises
+        if isinstance(cause, InvalidArgumentError):
+            return with_options(cause)
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(error, ArgumentError):
+        return " ".join(str(error).split()) + " (see --help)"
+    if isinstance(error, MisconfigurationException):
+        return " ".join(str(error).split())
+    if isinstance(error, MemoryError | RuntimeError) and any(
+        sign in str(error) for sign in ("allocate memory", "out of memory")
+    ):
+        return (
+            f"out of memory: {str(error).splitlines()[0][:160]}. Lower --data.batch_size, frames or resolution, or set "
+            "--model.autoencoder.gradient_checkpointing (--model.denoiser.gradient_checkpointing) true."
+        )
+    return None
