@@ -98,7 +98,7 @@ def test_broken_and_short_videos_are_named_and_counted(workdir, evaluate, caplog
     assert report["metrics"][0]["generated_videos"] == 3
     assert "generated: 2 broken videos are skipped: broken.npy, floats.npy." in report["notes"]
     assert "generated: 1 videos have fewer than 9 frames, such as short.npy." in report["notes"]
-    assert "floats.npy cannot be read and is left out: is float64 [9, 16, 24, 3], not uint8 [T H W 3]" in caplog.text
+    assert "floats.npy cannot be read and is skipped: is float64 [9, 16, 24, 3], not uint8 [T H W 3]" in caplog.text
 
 
 def test_real_clips_start_anywhere_generated_ones_at_the_first_frame(workdir, evaluate):

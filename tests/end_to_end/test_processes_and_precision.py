@@ -18,7 +18,7 @@ import sys
 import torch
 from lightning.pytorch.callbacks import Callback
 from pvdm_lightning.callbacks import Checkpoints
-from pvdm_lightning.cli import program
+from pvdm_lightning.cli import program, pvdm_cli
 
 
 class Spy(Checkpoints):
@@ -28,7 +28,7 @@ class Spy(Checkpoints):
         torch.save(pl_module.state_dict(), f"rank{trainer.global_rank}.pt")
 
 
-program.Checkpoints = Spy
+pvdm_cli.Checkpoints = Spy
 program.main(sys.argv[1:])
 '''
 

@@ -12,6 +12,7 @@ from pvdm_lightning.models.unet import TriplaneUNet
 from pvdm_lightning.random import make_generator
 from pvdm_lightning.training import AutoencoderModule, FrozenAutoencoder, LatentDiffusionModule, Sampling, sampling
 from pvdm_lightning.training.autoencoder_module import _pick, _psnr
+from pvdm_lightning.training.checkpoint import read_checkpoint
 from pvdm_lightning.training.ema import EMA
 from pvdm_lightning.training.pixels import to_signed_float, to_uint8
 
@@ -229,3 +230,15 @@ def test_the_pixel_loss_is_the_mean_distance(kind, power, monkeypatch):
     clip = torch.rand(1, 3, 4, 16, 16) * 2 - 1
     loss = module._autoencoder_loss(clip, torch.tensor([0]))
     assert loss.item() == pytest.approx(3 * (module.autoencoder(clip) - clip).abs().pow(power).mean().item(), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [{"_class_path": "os.AutoencoderModule"}, {"autoencoder": {"class_path": "os.system", "init_args": {}}}],
+)
+def test_a_checkpoint_cannot_name_other_classes(tmp_path, names):
+    module = AutoencoderModule(VideoAutoencoder(2, 16, dim=16, depth=1, heads=1, head_dim=8), perceptual_weight=0)
+    checkpoint = {"state_dict": module.state_dict(), "hyper_parameters": {**module.hparams, **names}}
+    torch.save(checkpoint, tmp_path / "stranger.ckpt")
+    with pytest.raises(InvalidArgumentError, match=r"ckpt_path .*stranger\.ckpt: is not a checkpoint of this project"):
+        read_checkpoint(tmp_path / "stranger.ckpt", "ckpt_path")

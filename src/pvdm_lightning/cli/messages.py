@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import re
+from dataclasses import replace
 
 from jsonargparse import ArgumentError
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from pvdm_lightning.errors import InvalidArgumentError
+from pvdm_lightning.evaluation.feature_networks import FoundNetworks
 
 OPTIONS = {
     "AutoencoderModule": "--model.",
@@ -32,6 +34,12 @@ _ARGUMENT = re.compile(rf"\b({'|'.join(OPTIONS)})\.(?=\w)")
 def in_options(text: str) -> str:
     """A text of the library with its arguments replaced by the options they come from."""
     return _ARGUMENT.sub(lambda match: OPTIONS[match[1]], text)
+
+
+def said_in_options(networks: FoundNetworks) -> FoundNetworks:
+    """The networks, with the reasons of skipped metrics in terms of options."""
+    skipped = [metric._replace(reason=in_options(metric.reason)) for metric in networks.skipped]
+    return replace(networks, skipped=skipped)
 
 
 class OptionFormatter(logging.Formatter):

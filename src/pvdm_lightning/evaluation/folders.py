@@ -100,13 +100,13 @@ def measure_folders(
     notes = [note for folder in folders.values() for note in folder.notes]
     for side, broken in failures.items():
         if broken.reasons:
-            notes.append(f"--{side}: {len(broken.reasons)} videos broke while they were read: {some(broken.reasons)}.")
+            notes.append(f"{side}: {len(broken.reasons)} videos broke while they were read: {some(broken.reasons)}.")
     if not lengths.used:
         notes.append("no video was read, as nothing could measure it.")
     for (side, length), dataset in clips.items():
         short = folders[side].too_short(dataset.windows.clip_span)
         if short:
-            notes.append(f"--{side}: {len(short)} videos have fewer than {length} frames, such as {short[0]}.")
+            notes.append(f"{side}: {len(short)} videos have fewer than {length} frames, such as {short[0]}.")
     return Report(
         title=f"Videos of {generated} against those of {real}",
         protocol={

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from pvdm_lightning.errors import InvalidArgumentError
+from pvdm_lightning.training.public_classes import MODULES, NETWORKS
 
 STAGES = {"AutoencoderModule": "a stage-one (autoencoder)", "LatentDiffusionModule": "a stage-two (latent diffusion)"}
 
@@ -50,10 +51,15 @@ def read_checkpoint(path: str | Path, argument: str, expected: str | None = None
 
 def stage_of(checkpoint: Mapping[str, Any]) -> str:
     """Name of the module class that wrote a checkpoint, a key of `STAGES`."""
-    name = checkpoint["hyper_parameters"]["_class_path"].rpartition(".")[2]
-    if name not in STAGES or "state_dict" not in checkpoint:
-        raise KeyError(f"written by {name}")
-    return name
+    hyper_parameters = checkpoint["hyper_parameters"]
+    path = hyper_parameters["_class_path"]
+    if path not in MODULES or "state_dict" not in checkpoint:
+        raise KeyError(f"written by {path}")
+    for name in ("autoencoder", "denoiser"):
+        network = hyper_parameters.get(name)
+        if network is not None and network["class_path"] not in NETWORKS:
+            raise KeyError(f"its {name} is a {network['class_path']}")
+    return path.rpartition(".")[2]
 
 
 def part_of(state_dict: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

@@ -6,6 +6,7 @@ from typing import Literal
 
 import torch
 
+from pvdm_lightning.cli.messages import said_in_options
 from pvdm_lightning.errors import InvalidArgumentError, check_at_least, check_writable
 from pvdm_lightning.evaluation import FeatureNetworks, FolderProtocol, measure_folders
 from pvdm_lightning.evaluation.options import check_counts
@@ -72,7 +73,7 @@ def evaluate(
         num_workers,
     )
     chosen = _device(device)
-    networks = metrics.find("FVD", inception_score=inception_splits > 0)
+    networks = said_in_options(metrics.find("FVD", inception_score=inception_splits > 0))
     check_writable("--out", out, Path(out))
     report = measure_folders(real, generated, protocol, networks, chosen)
     sys.stdout.write(f"\n{report.table()}")

@@ -1,0 +1,95 @@
+"""Configurations on the command line: shipped ones found by name, and the one that a checkpoint carries."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import yaml  # type: ignore[import-untyped]
+
+from pvdm_lightning.cli.shipped_configs import find_config
+from pvdm_lightning.errors import InvalidArgumentError
+from pvdm_lightning.training import LatentEncoder
+from pvdm_lightning.training.checkpoint import read_checkpoint
+from pvdm_lightning.training.public_classes import DATA_MODULES
+
+logger = logging.getLogger(__name__)
+
+FROM_CHECKPOINT = ("validate", "test", "predict", "encode")
+"""Commands that take a trained model."""
+KEYWORDS = ("best", "last", "hpc", "registry")
+"""Values of --ckpt_path that Lightning resolves itself."""
+
+
+def with_found_configs(args: list[str]) -> list[str]:
+    """Replace the name of a shipped configuration by its path."""
+    found = list(args)
+    for i, arg in enumerate(args):
+        if arg in ("--config", "-c") and i + 1 < len(args):
+            found[i + 1] = find_config(args[i + 1])
+        elif arg.startswith("--config="):
+            found[i] = f"--config={find_config(arg.removeprefix('--config='))}"
+    return found
+
+
+def with_checkpoint_config(args: list[str], folder: Path) -> list[str]:
+    """For commands that take a trained model: model and data of --ckpt_path come first, and options win over them.
+
+    What encodes is always the checkpoint's autoencoder, whatever a configuration says of a model.
+    """
+    if not args or args[0] not in FROM_CHECKPOINT:
+        return args
+    encodes = args[0] == "encode"
+    path = next((b for a, b in pairwise(args) if a == "--ckpt_path"), None)
+    path = next((a.removeprefix("--ckpt_path=") for a in args if a.startswith("--ckpt_path=")), path)
+    # A configuration may hold the path, and help needs none; what is missing in the end is said once all is read.
+    may_do_without = any(
+        arg in ("-h", "--help", "-c") or arg.startswith(("--config", "--print_config")) or ".help" in arg
+        for arg in args
+    )
+    if path in KEYWORDS or (path is None and may_do_without):
+        return args
+    if path is None:
+        raise InvalidArgumentError(
+            "--ckpt_path", None, f"{args[0]} needs a trained model", "Give a .ckpt file of `pvdm fit`."
+        )
+    checkpoint = read_checkpoint(path, "--ckpt_path")
+    init_args = {k: v for k, v in checkpoint["hyper_parameters"].items() if k not in ("_class_path", "_instantiator")}
+    config: dict[str, Any] = {
+        "model": {"class_path": checkpoint["hyper_parameters"]["_class_path"], "init_args": init_args}
+    }
+    data = checkpoint.get("data_config")
+    if data and not _configure_data(args):
+        if data["class_path"] in DATA_MODULES:
+            config["data"] = data
+        else:
+            logger.warning(
+                "%s was trained on %s, which is not loaded from a file; name it with --data", path, data["class_path"]
+            )
+    last: list[str] = []
+    if encodes:
+        del config["model"]
+        encoder = folder / "encoder.yaml"
+        encoder.write_text(yaml.safe_dump({"model": LatentEncoder.node_of(checkpoint)}))
+        last = ["--config", str(encoder)]
+    file = folder / "checkpoint.yaml"
+    file.write_text(yaml.safe_dump(config))
+    return [args[0], "--config", str(file), *args[1:], *last]
+
+
+def _configure_data(args: Sequence[str]) -> bool:
+    """Whether a --config names a class of data: those of the checkpoint, its stride for one, are not meant then."""
+    files = [b for a, b in pairwise(args) if a in ("--config", "-c")]
+    files += [arg.removeprefix("--config=") for arg in args if arg.startswith("--config=")]
+    for file in files:
+        try:
+            content = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError):  # the parser of the options says it in one line
+            continue
+        data = content.get("data") if isinstance(content, dict) else None
+        if isinstance(data, str) or (isinstance(data, dict) and "class_path" in data):
+            return True
+    return False

@@ -1,0 +1,220 @@
+"""LightningCLI for both stages, with this project's defaults and commands."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Sequence
+from threading import current_thread, main_thread
+from typing import Any
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from torch.utils.data import DataLoader
+
+from pvdm_lightning.callbacks import (
+    Checkpoints,
+    PredictionWriter,
+    SamplingProgress,
+    SaveDataConfig,
+    Throughput,
+    VideoLogger,
+)
+from pvdm_lightning.cli import commands
+from pvdm_lightning.cli.checkpoint_config import FROM_CHECKPOINT, KEYWORDS
+from pvdm_lightning.cli.messages import said_in_options
+from pvdm_lightning.cpu.accelerate import accelerate
+from pvdm_lightning.cpu.memory import keep_freed_memory
+from pvdm_lightning.data import ClipDataModule
+from pvdm_lightning.data.latents.latent_cache import CacheOptions
+from pvdm_lightning.errors import InvalidArgumentError
+from pvdm_lightning.evaluation import (
+    Evaluation,
+    FeatureNetworks,
+    GenerationEvaluation,
+    ReconstructionEvaluation,
+    TrainedModel,
+)
+from pvdm_lightning.training import LatentDiffusionModule, LatentEncoder, Sampling
+from pvdm_lightning.training.checkpoint import read_checkpoint
+
+
+class PvdmTrainer(Trainer):
+    """Lightning's trainer; LightningCLI looks for the name and the options of each of its commands on it."""
+
+    def encode(self, ckpt_path: str | None = None) -> None:
+        """Write the latents of a data set to a cache, from which stage two trains without its encoder.
+
+        Args:
+            ckpt_path: Checkpoint of stage one, or of stage two, which carries its autoencoder.
+        """
+        raise NotImplementedError("PvdmCLI.encode does it")
+
+
+class PvdmCLI(LightningCLI):
+    """LightningCLI for both stages; what it trains, and on what, the configuration says."""
+
+    def __init__(self, args: Sequence[str]) -> None:
+        super().__init__(
+            LightningModule,
+            trainer_class=PvdmTrainer,
+            subclass_mode_model=True,
+            save_config_kwargs={"overwrite": True},
+            seed_everything_default=0,
+            auto_configure_optimizers=False,
+            # Batch sizes are per process, and the paper's: more GPUs only if they are asked for.
+            trainer_defaults={"default_root_dir": "runs", "devices": 1},
+            parser_kwargs={"description": "Projected latent video diffusion: train, validate, test and sample."},
+            args=list(args),
+        )
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """Lightning's own and encode, each with what is not an option of it."""
+        return {**LightningCLI.subcommands(), "encode": set()}
+
+    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
+        return super().init_parser(exit_on_error=False, **kwargs)
+
+    def _add_subcommands(self, parser: LightningArgumentParser, **kwargs: Any) -> None:
+        super()._add_subcommands(parser, **kwargs)
+        for name, command in commands.FUNCTIONS.items():
+            # Listed in `pvdm --help`; `main` runs them.
+            own = commands.command_parser(name, command)
+            parser._subcommands_action.add_subcommand(name, own, help=own.description)  # type: ignore[union-attr]
+
+    def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
+        self._adding = subcommand
+        return super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        # For every command, so that one configuration serves them all.
+        parser.add_lightning_class_args(Checkpoints, "checkpoint")
+        parser.add_lightning_class_args(VideoLogger, "video_logger")
+        parser.add_argument(
+            "--compile",
+            type=bool,
+            default=False,
+            help="Compile the networks with torch.compile: slow first steps, faster later ones, the same checkpoints.",
+        )
+        parser.add_argument(
+            "--cpu_kernels",
+            type=bool,
+            default=True,
+            help="On a CPU, use faster kernels that agree with PyTorch's own up to rounding; false uses PyTorch's own.",
+        )
+        if self._adding == "encode":
+            parser.add_class_arguments(CacheOptions, "output")
+            parser.set_defaults({"trainer.logger": False})
+        if self._adding == "predict":
+            parser.add_class_arguments(Sampling, "sampling")
+            parser.add_lightning_class_args(PredictionWriter, "output")
+            parser.set_defaults({"trainer.logger": False})
+        elif self._adding == "test":
+            parser.add_class_arguments(Evaluation, "evaluation")
+            parser.add_class_arguments(FeatureNetworks, "metrics")
+            parser.add_class_arguments(Sampling, "sampling", skip={"num_videos", "num_frames"})
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        if self.subcommand != "fit":
+            self.save_config_callback = None
+        accelerator = self._get(self.config_init, "trainer.accelerator", default="auto")
+        if accelerator == "mps" or (accelerator == "gpu" and torch.backends.mps.is_available()):
+            problem = "Apple's GPU has no float64, which the metrics are computed in"
+            raise InvalidArgumentError("--trainer.accelerator", accelerator, problem, "Give cpu, or leave it out.")
+        if accelerator == "auto" and torch.backends.mps.is_available():
+            kwargs["accelerator"] = "cpu"
+        trainer = super().instantiate_trainer(**kwargs)
+        if self.subcommand == "fit":
+            data = self.config_dump.get("data")
+            trainer.callbacks += [Throughput(), *([SaveDataConfig(data)] if data else [])]  # type: ignore[attr-defined]
+        elif self.subcommand == "predict":
+            trainer.callbacks.append(SamplingProgress())  # type: ignore[attr-defined]
+        return trainer
+
+    def _parse_ckpt_path(self) -> None:
+        """Nothing: Lightning's own lets the checkpoint's hyper-parameters override the command line's."""
+
+    def after_instantiate_classes(self) -> None:
+        on_cpu = self.trainer.strategy.root_device.type == "cpu"
+        if on_cpu:
+            keep_freed_memory()
+        if self.subcommand in ("validate", "test", "predict") and current_thread() is main_thread():
+            # Lightning only takes note of it, for the end of a step of training; here a step may be a long video.
+            signal.signal(signal.SIGTERM, _end)
+        self._attach_what_the_model_lacks()
+        if on_cpu and self._get(self.config_init, "cpu_kernels"):
+            accelerate(self.model)
+        if self._get(self.config_init, "compile"):
+            self.model.compile_networks()
+
+    def _attach_what_the_model_lacks(self) -> None:
+        path = self._get(self.config_init, "ckpt_path")
+        if path is None:
+            if self.subcommand in FROM_CHECKPOINT:
+                raise InvalidArgumentError(
+                    "--ckpt_path", None, f"{self.subcommand} needs a trained model", "Give a .ckpt file."
+                )
+            if isinstance(self.model, LatentDiffusionModule):
+                self.model.load_autoencoder()
+            return
+        if path in KEYWORDS:
+            return
+        if isinstance(self.model, LatentEncoder):
+            self.model.load_weights(read_checkpoint(path, "--ckpt_path"))
+            return
+        checkpoint = read_checkpoint(path, "--ckpt_path", expected=type(self.model).__name__)
+        if isinstance(self.model, LatentDiffusionModule):
+            self.model.attach_carried_autoencoder(checkpoint)
+
+    def test(self, **kwargs: Any) -> None:
+        """Measure reconstructions (stage one) or generated videos (stage two) against real ones."""
+        if not hasattr(self.datamodule, "reference_dataloader"):
+            held = type(self.datamodule).__name__ if self.datamodule else None
+            raise InvalidArgumentError(
+                "--data", held, "evaluation needs real videos", "Give --data of the videos, as to fit."
+            )
+        options: Evaluation = self._get(self.config_init, "evaluation")
+        networks: FeatureNetworks = self._get(self.config_init, "metrics")
+        model = TrainedModel.read(kwargs["ckpt_path"])
+        callback: Callback
+        if isinstance(self.model, LatentDiffusionModule):
+            found = said_in_options(networks.find("FVD", inception_score=options.inception_splits > 0))
+            callback = GenerationEvaluation(options, self._get(self.config_init, "sampling"), found, model)
+        else:
+            callback = ReconstructionEvaluation(options, said_in_options(networks.find("R-FVD", lpips=True)), model)
+        self.trainer.callbacks.append(callback)  # type: ignore[attr-defined]
+        self.trainer.test(**{**kwargs, "verbose": False})
+
+    def predict(self, **kwargs: Any) -> None:
+        """Sample videos (stage two), or reconstruct validation clips (stage one)."""
+        sampling: Sampling = self._get(self.config_init, "sampling")
+        if isinstance(self.model, LatentDiffusionModule):
+            self.model.sampling = sampling
+            sampling.samplers(self.model.schedule)
+            sampling.check_memory(self.model.clip_shape)
+            if self.trainer.world_size > sampling.num_videos:
+                problem = f"is fewer than the {self.trainer.world_size} processes, and each needs one"
+                raise InvalidArgumentError(
+                    "--sampling.num_videos", sampling.num_videos, problem, "Use fewer --trainer.devices."
+                )
+            kwargs.pop("datamodule", None)
+            numbers = torch.arange(sampling.num_videos)
+            kwargs["dataloaders"] = DataLoader(numbers, batch_size=sampling.batch_size)  # type: ignore[arg-type]
+        elif self.datamodule is None:
+            raise InvalidArgumentError("--data", None, "reconstructing needs clips", "Give --data, as to fit.")
+        else:
+            self.datamodule.val_clips = sampling.num_videos
+        self.trainer.predict(**{**kwargs, "return_predictions": False})
+
+    def encode(self, **kwargs: Any) -> None:
+        """Write the latents of the data set to a cache."""
+        if not isinstance(self.datamodule, ClipDataModule):
+            value = None if self.datamodule is None else type(self.datamodule).__name__
+            raise InvalidArgumentError("--data", value, "encoding needs videos", "Give their data set, as to fit.")
+        options = self._get(self.config_init, "output")
+        commands.encode(self.trainer, self.model, self.datamodule, self.config_dump["data"], options)
+
+
+def _end(signum: int, _: object) -> None:
+    raise SystemExit(128 + signum)
