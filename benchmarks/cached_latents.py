@@ -29,7 +29,8 @@ from pvdm_lightning.data import CachedLatents, ClipDataModule, Synthetic, VideoF
 from pvdm_lightning.data.latents.latent_cache import CacheOptions
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
 from pvdm_lightning.models.unet import TriplaneUNet
-from pvdm_lightning.training import FrozenAutoencoder, LatentDiffusionModule, LatentEncoder
+from pvdm_lightning.pipeline import FrozenAutoencoder
+from pvdm_lightning.training import LatentDiffusionModule, LatentEncoder
 
 
 def of_demo(stage: str, network: str) -> dict[str, Any]:

@@ -54,7 +54,7 @@ def main() -> None:
     args = options.parse_args()
     count, batch = (8, 8) if args.quick else (args.videos, args.batch_size)
     module = LatentDiffusionModule.load_from_checkpoint(args.checkpoint, map_location="cpu").eval()
-    network, schedule, denoise = module.ema.network, module.schedule, module.denoise
+    network, schedule, denoise = module.ema.network, module.schedule, module.pipeline.denoise
     shape = network.latent_shape
     assert shape is not None
 
@@ -64,7 +64,7 @@ def main() -> None:
             size = (min(batch, count - first), network.latent_channels, shape.num_tokens)
             drawn.append(sampler(denoise, size, generator=torch.Generator().manual_seed(1000 * seed + first)))
         seconds = time.perf_counter() - started
-        pixels = torch.cat([pixel_features(module.to_pixels(latents)) for latents in drawn])
+        pixels = torch.cat([pixel_features(module.pipeline.to_pixels(latents)) for latents in drawn])
         return latent_features(torch.cat(drawn), shape), pixels, seconds
 
     reference, reference_pixels, seconds = draw(DDPMSampler(schedule), "ancestral")

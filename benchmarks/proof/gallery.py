@@ -22,7 +22,7 @@ from torch import Tensor
 
 from proof.section import Proof
 from pvdm_lightning import cli
-from pvdm_lightning.callbacks.video_files import write_video
+from pvdm_lightning.data.videos.writing import write_video
 
 ENLARGED = 3
 FPS = 8
@@ -192,7 +192,7 @@ class _Studio:
             contact_sheet(made).save(self.proof.out / f"{name}.png")
         if name != "reconstructions":
             kind = "mp4" if find_spec("av") else "gif"
-            write_video(enlarge(grid(made)), self.proof.out, name, kind, FPS)
+            write_video(enlarge(grid(made)), self.proof.out / f"{name}.{kind}", FPS)
 
     def pvdm(self, *arguments: Any) -> None:
         """Run a command of the project, in this process."""

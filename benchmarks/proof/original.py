@@ -181,7 +181,7 @@ def _denoising(proof: Proof) -> None:
 
         def ours(t: Tensor = t) -> Tensor:
             with torch.no_grad(), proof.autocast():
-                return module.denoise(latents[: len(t)], t, None)
+                return module.pipeline.denoise(latents[: len(t)], t, None)
 
         published = _published(proof, theirs)
         proof.reset_memory()

@@ -10,7 +10,8 @@ import torch
 from proof.parity import awaken
 from proof.section import Proof
 from proof.stage_two import MODELS, module_of
-from pvdm_lightning.training import LatentDiffusionModule, Sampling
+from pvdm_lightning.pipeline import Sampling
+from pvdm_lightning.training import LatentDiffusionModule
 
 BATCHES = (1, 8, 32)
 BEST = 16  # videos at once
@@ -68,9 +69,9 @@ def _once(proof: Proof, module: LatentDiffusionModule, sampling: Sampling, video
     """Seconds of one batch, after a short one that warms up."""
     quick = Sampling(sampler="dpm_solver", num_inference_steps=2)
     with proof.autocast():
-        module.generate(list(range(videos)), quick)
+        module.pipeline.generate(list(range(videos)), quick)
         proof.synchronize()
         started = time.perf_counter()
-        module.generate(list(range(videos)), sampling)
+        module.pipeline.generate(list(range(videos)), sampling)
         proof.synchronize()
     return time.perf_counter() - started

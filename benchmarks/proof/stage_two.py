@@ -18,7 +18,8 @@ from proof.steps import Batch, compile_module, quieten, table_row, train
 from pvdm_lightning.diffusion import denoising_loss
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
 from pvdm_lightning.models.unet import TriplaneUNet
-from pvdm_lightning.training import FrozenAutoencoder, LatentDiffusionModule
+from pvdm_lightning.pipeline import FrozenAutoencoder
+from pvdm_lightning.training import LatentDiffusionModule
 
 BATCH = 64  # of ldm.yaml
 MODELS = {"PVDM-L": 256, "PVDM-S": 128}  # base channels

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from pvdm_lightning.data import SkyTimelapse as SkyTimelapse
     from pvdm_lightning.data import Synthetic as Synthetic
     from pvdm_lightning.data import VideoFolder as VideoFolder
+    from pvdm_lightning.data.videos.reading import read_video as read_video
+    from pvdm_lightning.data.videos.writing import write_video as write_video
     from pvdm_lightning.diffusion import DDIMSampler as DDIMSampler
     from pvdm_lightning.diffusion import NoiseSchedule as NoiseSchedule
     from pvdm_lightning.errors import InvalidArgumentError as InvalidArgumentError
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from pvdm_lightning.models.triplane import Triplane as Triplane
     from pvdm_lightning.models.triplane import TriplaneShape as TriplaneShape
     from pvdm_lightning.models.unet import TriplaneUNet as TriplaneUNet
+    from pvdm_lightning.pipeline import VideoPipeline as VideoPipeline
     from pvdm_lightning.training import AutoencoderModule as AutoencoderModule
     from pvdm_lightning.training import LatentDiffusionModule as LatentDiffusionModule
 
@@ -39,6 +42,9 @@ _MODULES = {
     "UCF101": "data",
     "VideoAutoencoder": "models.autoencoder",
     "VideoFolder": "data",
+    "VideoPipeline": "pipeline",
+    "read_video": "data.videos.reading",
+    "write_video": "data.videos.writing",
 }
 __all__ = ["__version__", *sorted(_MODULES)]
 

@@ -13,7 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from pvdm_lightning.data import CachedLatents
 from pvdm_lightning.data.videos.synthetic import SyntheticVideos
 from pvdm_lightning.data.videos.video_info import DecodeError
-from pvdm_lightning.training import FrozenAutoencoder
+from pvdm_lightning.pipeline import FrozenAutoencoder
 
 OPTIONS = ["--output.windows_per_video", 3, "--output.flips", "true", "--output.shard_size", 5]
 QUIET = ["--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false"]

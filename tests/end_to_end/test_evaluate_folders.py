@@ -5,8 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
-from pvdm_lightning.callbacks.video_files import write_video
 from pvdm_lightning.convert.i3d import _original_name
+from pvdm_lightning.data.videos.writing import WRITERS, write_video
 from pvdm_lightning.metrics import I3D
 
 pytestmark = pytest.mark.usefixtures("cache")
@@ -23,7 +23,7 @@ def write(folder, these, *formats):
     folder.mkdir(parents=True, exist_ok=True)
     for number, video in enumerate(these):
         for file_format in formats:
-            write_video(video, folder, f"video_{number:05d}", file_format, fps=8)
+            write_video(video, folder / f"video_{number:05d}{WRITERS[file_format][0]}", fps=8)
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_broken_and_short_videos_are_named_and_counted(workdir, evaluate, caplog
     (workdir / "generated/broken.mp4").write_bytes(b"not a video")
     (workdir / "generated/broken.npy").write_bytes(b"not an array")
     np.save(workdir / "generated/floats.npy", np.zeros((9, 16, 24, 3)))
-    write_video(videos(1, frames=5)[0], workdir / "generated", "short", "npy", 8)
+    write_video(videos(1, frames=5)[0], workdir / "generated" / "short.npy", 8)
     report = evaluate()
     assert report["metrics"][0]["generated_videos"] == 3
     assert "generated: 2 broken videos are skipped: broken.npy, floats.npy." in report["notes"]
@@ -162,7 +162,7 @@ def folders(workdir):
     write(workdir / "generated", videos(3, frames=9), "npy")
     write(workdir / "single", videos(1), "npy")
     write(workdir / "mixed", videos(1), "npy")
-    write_video(videos(1, size=(24, 24))[0], workdir / "mixed", "other", "npy", 8)
+    write_video(videos(1, size=(24, 24))[0], workdir / "mixed" / "other.npy", 8)
     (workdir / "empty").mkdir()
     (workdir / "broken").mkdir()
     (workdir / "broken/a.mp4").write_bytes(b"not a video")

@@ -13,7 +13,7 @@ from pvdm_lightning.data import ClipDataModule
 from pvdm_lightning.evaluation.generated_videos import GeneratedVideos
 from pvdm_lightning.metrics import FrechetVideoDistance
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
-from pvdm_lightning.training import AutoencoderModule, LatentDiffusionModule
+from pvdm_lightning.training import AutoencoderModule
 
 pytestmark = pytest.mark.usefixtures("cache")
 
@@ -86,7 +86,7 @@ def test_stage_two(workdir, evaluate_two, trained, load, capsys, monkeypatch, ca
     assert events.Scalars(tag)[0].step == 4
 
     # A second call finds the videos and the real side on disk, and says the same.
-    monkeypatch.setattr(LatentDiffusionModule, "generate", refuse)
+    monkeypatch.setattr(VideoPipeline, "generate", refuse)
     monkeypatch.setattr(ClipDataModule, "reference_dataloader", refuse)
     evaluate_two(*LONGER)
     assert report_in(workdir / "evaluation")["metrics"] == report["metrics"]
@@ -95,7 +95,7 @@ def test_stage_two(workdir, evaluate_two, trained, load, capsys, monkeypatch, ca
 def test_an_interrupted_evaluation_goes_on(workdir, evaluate_two, monkeypatch, report_in):
     four = ["--evaluation.num_videos", 4]
     evaluate_two(*four, "--evaluation.dir", "whole")
-    write, generate = GeneratedVideos.write, LatentDiffusionModule.generate
+    write, generate = GeneratedVideos.write, VideoPipeline.generate
     numbers = []
 
     def write_two(self, number, video):
@@ -111,7 +111,7 @@ def test_an_interrupted_evaluation_goes_on(workdir, evaluate_two, monkeypatch, r
     with pytest.raises(RuntimeError, match="pulled the plug"):
         evaluate_two(*four)
     monkeypatch.setattr(GeneratedVideos, "write", write)
-    monkeypatch.setattr(LatentDiffusionModule, "generate", generate_and_note)
+    monkeypatch.setattr(VideoPipeline, "generate", generate_and_note)
     evaluate_two(*four)
     assert numbers == [2, 3]
     assert values(report_in(workdir / "evaluation")) == pytest.approx(values(report_in(workdir / "whole")), rel=1e-9)

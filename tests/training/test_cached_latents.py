@@ -9,8 +9,9 @@ from lightning import Trainer
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
 from pvdm_lightning.models.unet import TriplaneUNet
+from pvdm_lightning.pipeline import FrozenAutoencoder
 from pvdm_lightning.random import make_generator
-from pvdm_lightning.training import FrozenAutoencoder, LatentDiffusionModule, LatentEncoder
+from pvdm_lightning.training import LatentDiffusionModule, LatentEncoder
 from pvdm_lightning.training.latent_source import check_latents_match, check_pixels
 
 
@@ -82,7 +83,7 @@ def test_losses_in_validation(module, batches, monkeypatch):
 def test_a_long_batch_is_encoded_in_parts(module, batches, monkeypatch):
     frozen, clip = module.autoencoder, batches[0]["clip"]
     whole, sizes, encode = frozen.encode(clip), [], frozen.autoencoder.encode
-    monkeypatch.setattr("pvdm_lightning.training.frozen_autoencoder.PATCHES_AT_ONCE", 3 * 16)  # a clip has 16
+    monkeypatch.setattr("pvdm_lightning.pipeline.first_stage.PATCHES_AT_ONCE", 3 * 16)  # a clip has 16
     monkeypatch.setattr(frozen.autoencoder, "encode", lambda some: sizes.append(len(some)) or encode(some))
     assert torch.allclose(frozen.encode(clip), whole, atol=1e-6)
     assert sizes == [3, 3, 2]

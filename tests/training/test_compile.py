@@ -8,7 +8,8 @@ from torch._dynamo.utils import counters
 
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
 from pvdm_lightning.models.unet import TriplaneUNet
-from pvdm_lightning.training import AutoencoderModule, FrozenAutoencoder, LatentDiffusionModule, LatentEncoder
+from pvdm_lightning.pipeline import FrozenAutoencoder
+from pvdm_lightning.training import AutoencoderModule, LatentDiffusionModule, LatentEncoder
 
 
 def autoencoder():

@@ -7,7 +7,8 @@ from lightning import Trainer, seed_everything
 from pvdm_lightning.data import Synthetic
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
 from pvdm_lightning.models.unet import TriplaneUNet
-from pvdm_lightning.training import AutoencoderModule, FrozenAutoencoder, LatentDiffusionModule, Sampling
+from pvdm_lightning.pipeline import FrozenAutoencoder, Sampling
+from pvdm_lightning.training import AutoencoderModule, LatentDiffusionModule
 
 
 def autoencoder():
@@ -60,6 +61,6 @@ def test_stage_two_overfits_one_batch_and_keeps_the_autoencoder():
     assert sum(losses[-30:]) / 30 < 0.5
     for key, value in module.autoencoder.state_dict().items():
         assert torch.equal(value, before[key]), key
-    video = module.generate([0, 1], Sampling(num_frames=6, num_inference_steps=3))
+    video = module.pipeline.generate([0, 1], Sampling(num_frames=6, num_inference_steps=3))
     assert video.shape == (2, 3, 6, 16, 16)
     assert video.dtype == torch.uint8

@@ -9,12 +9,13 @@ from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
 from pvdm_lightning.models.triplane import TriplaneShape
 from pvdm_lightning.models.unet import TriplaneUNet
+from pvdm_lightning.pipeline import FrozenAutoencoder, Sampling, sampling
+from pvdm_lightning.pipeline.checkpoint import read_checkpoint
+from pvdm_lightning.pipeline.pixels import to_signed_float, to_uint8
 from pvdm_lightning.random import make_generator
-from pvdm_lightning.training import AutoencoderModule, FrozenAutoencoder, LatentDiffusionModule, Sampling, sampling
+from pvdm_lightning.training import AutoencoderModule, LatentDiffusionModule
 from pvdm_lightning.training.autoencoder_module import _pick, _psnr
-from pvdm_lightning.training.checkpoint import read_checkpoint
 from pvdm_lightning.training.ema import EMA
-from pvdm_lightning.training.pixels import to_signed_float, to_uint8
 
 
 def autoencoder():
@@ -178,7 +179,7 @@ def test_samples_follow_what_the_network_predicts(prediction_type, tmp_path):
     trainer.save_checkpoint(path)
     for one in (module, LatentDiffusionModule.load_from_checkpoint(path, map_location="cpu")):
         one.ema.network.forward = knowing
-        video = one.generate([0, 1], Sampling(num_frames=4, num_inference_steps=5))
+        video = one.pipeline.generate([0, 1], Sampling(num_frames=4, num_inference_steps=5))
         expected = one.autoencoder.decode(z_0)[0].int()
         assert (video.int() - expected).abs().max() <= 1
 

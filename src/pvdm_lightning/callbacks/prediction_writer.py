@@ -8,7 +8,7 @@ from typing import Any, Literal
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 
-from pvdm_lightning.callbacks.video_files import WRITERS, write_video
+from pvdm_lightning.data.videos.writing import WRITERS, write_video
 from pvdm_lightning.errors import InvalidArgumentError
 
 logger = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ class PredictionWriter(BasePredictionWriter):
     ) -> None:
         for video, index in zip(prediction["video"], prediction["index"].tolist(), strict=True):
             for file_format in self.formats:
-                write_video(video, self.dir, f"video_{index:05d}", file_format, self.fps)
+                write_video(video, self.dir / f"video_{index:05d}{WRITERS[file_format][0]}", self.fps)
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.is_global_zero:

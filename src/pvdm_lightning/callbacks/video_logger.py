@@ -9,7 +9,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard.compat.proto.summary_pb2 import Summary  # type: ignore[import-untyped]
 from torch import Tensor
 
-from pvdm_lightning.callbacks.video_files import gif_bytes
+from pvdm_lightning.data.videos.writing import gif_bytes
 
 
 class VideoLogger(Callback):

@@ -12,9 +12,9 @@ import yaml  # type: ignore[import-untyped]
 
 from pvdm_lightning.cli.shipped_configs import find_config
 from pvdm_lightning.errors import InvalidArgumentError
+from pvdm_lightning.pipeline.checkpoint import read_checkpoint
+from pvdm_lightning.pipeline.public_classes import DATA_MODULES
 from pvdm_lightning.training import LatentEncoder
-from pvdm_lightning.training.checkpoint import read_checkpoint
-from pvdm_lightning.training.public_classes import DATA_MODULES
 
 logger = logging.getLogger(__name__)
 

@@ -35,8 +35,9 @@ from pvdm_lightning.evaluation import (
     ReconstructionEvaluation,
     TrainedModel,
 )
-from pvdm_lightning.training import LatentDiffusionModule, LatentEncoder, Sampling
-from pvdm_lightning.training.checkpoint import read_checkpoint
+from pvdm_lightning.pipeline import Sampling
+from pvdm_lightning.pipeline.checkpoint import read_checkpoint
+from pvdm_lightning.training import LatentDiffusionModule, LatentEncoder
 
 
 class PvdmTrainer(Trainer):

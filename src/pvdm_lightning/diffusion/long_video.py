@@ -16,6 +16,7 @@ def sample_clips(
     shape: tuple[int, int, int],
     num_clips: int,
     generator: Generators = None,
+    previous: Tensor | None = None,
 ) -> Iterator[Tensor]:
     """Latents [B C L] of x^1 ~ p(x), then of x^{l+1} ~ p(x^{l+1} | x^l), one clip at a time.
 
@@ -25,10 +26,10 @@ def sample_clips(
         later: Draws every later clip (M steps).
         shape: (B, C, L).
         num_clips: How many clips make the video.
-        generator: One for the batch, or one a video.
+        generator: One for the batch, or one per video.
+        previous: Latents [B C L] of clips to continue; None starts with x^1.
     """
-    previous: Tensor | None = None
-    for _ in range(num_clips):
-        sampler = first if previous is None else later
+    for number in range(num_clips):
+        sampler = first if number == 0 else later
         previous = sampler(denoise, shape, previous, generator)
         yield previous

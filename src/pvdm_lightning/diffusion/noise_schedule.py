@@ -1,7 +1,11 @@
 """The forward process q(z_t | z_0) = N(sqrt(abar_t) z_0, (1 - abar_t) I) (PVDM, section 2.1)."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+
+from pvdm_lightning.config import register_to_config
 
 
 class NoiseSchedule(nn.Module):
@@ -20,6 +24,9 @@ class NoiseSchedule(nn.Module):
     beta: Tensor
     alpha_bar: Tensor
 
+    config: dict[str, Any]
+
+    @register_to_config
     def __init__(
         self,
         num_train_timesteps: int = 1000,

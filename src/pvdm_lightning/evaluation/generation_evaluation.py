@@ -28,7 +28,8 @@ from pvdm_lightning.evaluation.trained_model import (
     data_record,
     publish,
 )
-from pvdm_lightning.training import LatentDiffusionModule, Sampling
+from pvdm_lightning.pipeline import Sampling
+from pvdm_lightning.training import LatentDiffusionModule
 
 CLIPS_OF_A_LONG_VIDEO = 8  # 128 frames in the paper, whose clips have 16
 
@@ -146,7 +147,7 @@ class GenerationEvaluation(Callback):
             module.on_denoise = bar.update
             try:
                 for numbers in batches:
-                    for number, video in zip(numbers, module.generate(numbers, self.sampling)):
+                    for number, video in zip(numbers, module.pipeline.generate(numbers, self.sampling)):
                         videos.write(number, video)
             finally:
                 module.on_denoise = None

@@ -24,13 +24,13 @@ from pvdm_lightning.losses import (
 from pvdm_lightning.metrics.reconstruction import psnr_per_video
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
 from pvdm_lightning.models.discriminators import PatchDiscriminator
+from pvdm_lightning.pipeline.checkpoint import check_shapes
+from pvdm_lightning.pipeline.pixels import to_signed_float, to_uint8
 from pvdm_lightning.random import make_generator, run_seed
 from pvdm_lightning.training import hyper_parameters
-from pvdm_lightning.training.checkpoint import check_shapes
 from pvdm_lightning.training.clip_size import check_clip_shape
 from pvdm_lightning.training.latent_source import check_pixels
 from pvdm_lightning.training.learning_rate import check_decay, check_learning_rate, warmup_and_decay
-from pvdm_lightning.training.pixels import to_signed_float, to_uint8
 from pvdm_lightning.training.precision import check_precision
 
 logger = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import nn
 
-from pvdm_lightning.training.public_classes import class_path
+from pvdm_lightning.pipeline.public_classes import class_path
 
 _INSTANTIATOR = "lightning.pytorch.cli.instantiate_module"
 

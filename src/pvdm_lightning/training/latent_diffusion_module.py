@@ -13,28 +13,25 @@ from torch import Tensor
 
 from pvdm_lightning.config import register_to_config
 from pvdm_lightning.diffusion import (
-    Denoise,
     NoiseSchedule,
     PredictionType,
-    classifier_free_guidance,
     denoising_loss,
     draw_conditional,
-    sample_clips,
-    to_epsilon_prediction,
 )
 from pvdm_lightning.errors import InvalidArgumentError, check_at_least
 from pvdm_lightning.models.unet import TriplaneUNet
+from pvdm_lightning.pipeline.checkpoint import check_shapes, part_of
+from pvdm_lightning.pipeline.first_stage import FrozenAutoencoder
+from pvdm_lightning.pipeline.latent_normalization import CLIP_RANGE, LatentNormalization
+from pvdm_lightning.pipeline.sampling import Sampling
+from pvdm_lightning.pipeline.video_pipeline import VideoPipeline
 from pvdm_lightning.random import make_generator, randn, run_seed
 from pvdm_lightning.training import hyper_parameters
-from pvdm_lightning.training.checkpoint import check_shapes, part_of
 from pvdm_lightning.training.clip_size import check_clip_shape
 from pvdm_lightning.training.ema import EMA
-from pvdm_lightning.training.frozen_autoencoder import FrozenAutoencoder
-from pvdm_lightning.training.latent_normalization import CLIP_RANGE, LatentNormalization
 from pvdm_lightning.training.latent_source import check_latents_match
 from pvdm_lightning.training.learning_rate import check_decay, check_learning_rate, warmup_and_decay
 from pvdm_lightning.training.precision import check_precision
-from pvdm_lightning.training.sampling import Sampling
 
 _NAME = "LatentDiffusionModule.autoencoder_checkpoint"
 
@@ -262,21 +259,6 @@ class LatentDiffusionModule(LightningModule):
         self.log("train/learning_rate", torch.tensor(optimizer.param_groups[0]["lr"]))
         return loss
 
-    def _to_latent(self, clip: Tensor) -> Tensor:
-        """Clip uint8 [B 3 S H W], or its latent from a cache [B C L] -> latent [B C L] as the denoiser sees it."""
-        frozen = self.load_autoencoder()
-        latent = frozen.to_latent(clip)
-        if self.normalization is None:
-            return latent
-        return self.normalization(latent, frozen.autoencoder.latent_shape)
-
-    def to_pixels(self, latent: Tensor) -> Tensor:
-        """Latent [B C L] as the denoiser sees it -> clip uint8 [B 3 S H W]."""
-        frozen = self.load_autoencoder()
-        if self.normalization is not None:
-            latent = self.normalization.inverse(latent, frozen.autoencoder.latent_shape)
-        return frozen.decode(latent)
-
     def _draw_latents(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Targets [B C L] and their conditions, zeros where a sample trains p(x^1)."""
         clip, has_previous = batch["clip"], batch["has_previous"]
@@ -284,11 +266,11 @@ class LatentDiffusionModule(LightningModule):
         # Any clip is a first clip: where both of a pair may be one, either is taken.
         swap = (torch.rand(has_previous.shape, generator=generator) < 0.5) & has_previous & ~conditional
         target = torch.where(swap.to(clip.device).view(-1, *[1] * (clip.dim() - 1)), batch["previous"], clip)
-        z_0 = self._to_latent(target)
+        z_0 = self.pipeline.to_latent(target)
         condition = torch.zeros_like(z_0)
         if conditional.any():
             chosen = conditional.nonzero()[:, 0].to(clip.device)
-            condition[chosen] = self._to_latent(batch["previous"][chosen])
+            condition[chosen] = self.pipeline.to_latent(batch["previous"][chosen])
         return z_0, condition
 
     def _draw_noise(self, z_0: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -323,7 +305,7 @@ class LatentDiffusionModule(LightningModule):
     def _evaluate(self, batch: dict[str, Tensor]) -> None:
         """Losses of the averaged denoiser; a video's draws are the same at every evaluation, in any batch."""
         generators = [make_generator(0, index) for index in batch["index"].tolist()]
-        z_0 = self._to_latent(batch["clip"])
+        z_0 = self.pipeline.to_latent(batch["clip"])
         times = [
             torch.randint(self.schedule.num_train_timesteps, (1,), generator=generator) for generator in generators
         ]
@@ -331,7 +313,7 @@ class LatentDiffusionModule(LightningModule):
         self._add(0, self._loss(self.ema.network, z_0, None, t, noise))
         chosen = batch["has_previous"].nonzero()[:, 0].to(z_0.device)
         if len(chosen):
-            condition = self._to_latent(batch["previous"][chosen])
+            condition = self.pipeline.to_latent(batch["previous"][chosen])
             draws = z_0[chosen], condition, t[chosen], noise[chosen]
             self._add(1, self._loss(self.ema.network, *draws))
 
@@ -350,42 +332,19 @@ class LatentDiffusionModule(LightningModule):
 
     def predict_step(self, batch: Tensor, batch_idx: int) -> dict[str, Tensor]:
         """Numbers of videos int64 [B] -> the videos uint8 [B 3 T H W]."""
-        return {"video": self.generate(batch.tolist(), self.sampling), "index": batch}
-
-    @torch.no_grad()
-    def generate(self, numbers: list[int], sampling: Sampling) -> Tensor:
-        """Videos uint8 [B 3 T H W] on the CPU; video i of a seed is the same in any batch.
-
-        Args:
-            numbers: Which videos.
-            sampling: How.
-        """
-        network = self.load_autoencoder().autoencoder
-        shape = (len(numbers), network.latent_channels, network.latent_shape.num_tokens)
-        generators = [make_generator(sampling.seed, number) for number in numbers]
-        first, later = sampling.samplers(self.schedule)
-        denoise = classifier_free_guidance(self.denoise, sampling.guidance_scale - 1)
-        latents = sample_clips(denoise, first, later, shape, sampling.num_clips(network.clip_shape[0]), generators)
-        video = torch.cat([self.to_pixels(latent).cpu() for latent in latents], dim=2)
-        return video[:, :, : sampling.num_frames]
+        return {"video": self.pipeline.generate(batch.tolist(), self.sampling), "index": batch}
 
     @property
-    def denoise(self) -> Denoise:
-        """The averaged denoiser as samplers take it; tells the progress bar of each call."""
-        network = to_epsilon_prediction(self.ema.network, self.schedule, self.prediction_type)
-        report = self.on_denoise
-        if report is None:
-            return network
-
-        def reporting(z_t: Tensor, t: Tensor, condition: Tensor | None = None) -> Tensor:
-            noise = network(z_t, t, condition)
-            report()
-            return noise
-
-        return reporting
+    def pipeline(self) -> VideoPipeline:
+        """Inference with the EMA of the denoiser."""
+        pipeline = VideoPipeline(
+            self.load_autoencoder(), self.ema.network, self.schedule, self.normalization, self.prediction_type
+        )
+        pipeline.on_denoise = self.on_denoise
+        return pipeline
 
     def sample_for_logging(self, batch: dict[str, Tensor], num_videos: int) -> dict[str, Tensor]:
         """Videos for the dashboard, uint8 [N 3 T H W] each: real ones, and samples of two clips."""
         real = self.load_autoencoder().to_pixels(batch["clip"][:num_videos])
         sampling = Sampling(num_frames=2 * self.clip_shape[0], sampler="dpm_solver", num_inference_steps=20)
-        return {"real": real, "sample": self.generate(list(range(len(real))), sampling)}
+        return {"real": real, "sample": self.pipeline.generate(list(range(len(real))), sampling)}

@@ -10,10 +10,10 @@ from lightning import LightningModule
 from torch import Tensor
 
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
-from pvdm_lightning.training.checkpoint import part_of, stage_of
-from pvdm_lightning.training.frozen_autoencoder import FrozenAutoencoder
+from pvdm_lightning.pipeline.checkpoint import part_of, stage_of
+from pvdm_lightning.pipeline.first_stage import FrozenAutoencoder
+from pvdm_lightning.pipeline.public_classes import class_path
 from pvdm_lightning.training.precision import check_precision
-from pvdm_lightning.training.public_classes import class_path
 
 
 class LatentEncoder(LightningModule):

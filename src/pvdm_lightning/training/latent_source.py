@@ -3,7 +3,7 @@
 from lightning import Trainer
 
 from pvdm_lightning.errors import InvalidArgumentError
-from pvdm_lightning.training.frozen_autoencoder import FrozenAutoencoder
+from pvdm_lightning.pipeline.first_stage import FrozenAutoencoder
 
 
 def _fingerprint(trainer: Trainer) -> str | None:

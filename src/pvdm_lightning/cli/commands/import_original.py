@@ -12,7 +12,8 @@ from torch import Tensor
 from pvdm_lightning.atomic_write import atomic_write
 from pvdm_lightning.convert import load_autoencoder, load_denoiser
 from pvdm_lightning.errors import InvalidArgumentError
-from pvdm_lightning.training import AutoencoderModule, FrozenAutoencoder, LatentDiffusionModule
+from pvdm_lightning.pipeline import FrozenAutoencoder
+from pvdm_lightning.training import AutoencoderModule, LatentDiffusionModule
 
 logger = logging.getLogger(__name__)
 

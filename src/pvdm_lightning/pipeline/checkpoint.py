@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from pvdm_lightning.errors import InvalidArgumentError
-from pvdm_lightning.training.public_classes import MODULES, NETWORKS
+from pvdm_lightning.pipeline.public_classes import MODULES, NETWORKS
 
 STAGES = {"AutoencoderModule": "a stage-one (autoencoder)", "LatentDiffusionModule": "a stage-two (latent diffusion)"}
 

@@ -11,9 +11,10 @@ from pvdm_lightning.data import Synthetic
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
 from pvdm_lightning.models.triplane import TriplaneShape
 from pvdm_lightning.models.unet import TriplaneUNet
+from pvdm_lightning.pipeline import FrozenAutoencoder, Sampling
+from pvdm_lightning.pipeline.latent_normalization import LatentNormalization
 from pvdm_lightning.random import make_generator
-from pvdm_lightning.training import FrozenAutoencoder, LatentDiffusionModule, Sampling
-from pvdm_lightning.training.latent_normalization import LatentNormalization
+from pvdm_lightning.training import LatentDiffusionModule
 
 SHAPE = TriplaneShape(4, 3, 5)
 
@@ -99,7 +100,7 @@ def test_a_run_measures_once_and_its_samples_are_in_pixels_again(module, tmp_pat
         return (z_t - alpha_bar.sqrt() * normal) / (1 - alpha_bar).sqrt()
 
     again.ema.network.forward = knowing
-    video = again.generate([0], Sampling(num_frames=4, num_inference_steps=5))
+    video = again.pipeline.generate([0], Sampling(num_frames=4, num_inference_steps=5))
     assert (video.int() - module.autoencoder.decode(z_0).int()).abs().max() <= 1
 
     trainer = Trainer(max_steps=3, enable_checkpointing=False, limit_val_batches=0, **quiet)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from pvdm_lightning.diffusion import DDIMSampler, DDPMSampler, DPMSolverSampler, NoiseSchedule, Sampler
 from pvdm_lightning.errors import InvalidArgumentError, check_at_least
+
+SamplerName = Literal["ddim", "ddpm", "dpm_solver", "dpm_solver_sde"]
 
 
 @dataclass
@@ -32,7 +34,7 @@ class Sampling:
 
     num_videos: int = 16
     num_frames: int | None = None
-    sampler: Literal["ddim", "ddpm", "dpm_solver", "dpm_solver_sde"] = "ddim"
+    sampler: SamplerName = "ddim"
     num_inference_steps: int = 100
     num_inference_steps_later: int | None = None
     eta: float = 1.0
@@ -41,6 +43,9 @@ class Sampling:
     batch_size: int = 4
 
     def __post_init__(self) -> None:
+        if self.sampler not in get_args(SamplerName):
+            names = "ddim, ddpm, dpm_solver or dpm_solver_sde"
+            raise InvalidArgumentError("Sampling.sampler", self.sampler, "is not a sampler", f"Give {names}.")
         for name in ("num_videos", "num_frames", "num_inference_steps", "num_inference_steps_later", "batch_size"):
             value = getattr(self, name)
             if value is not None and value < 1:

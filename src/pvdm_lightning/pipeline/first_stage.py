@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
 from pvdm_lightning.models.triplane import Triplane
-from pvdm_lightning.training.checkpoint import part_of, read_checkpoint
-from pvdm_lightning.training.pixels import to_signed_float, to_uint8
+from pvdm_lightning.pipeline.checkpoint import part_of, read_checkpoint
+from pvdm_lightning.pipeline.pixels import to_signed_float, to_uint8
 
 PATCHES_AT_ONCE = 2**17
 """Patches encoded together: 8 clips of 16 x 256 x 256, which take 2.5 GiB in bfloat16."""

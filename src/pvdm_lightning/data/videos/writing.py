@@ -1,4 +1,4 @@
-"""Videos uint8 [3 T H W] to files and back to nothing else: mp4, gif, png frames, npy."""
+"""Writing videos uint8 [3 T H W] as mp4, gif, PNG frames or npy."""
 
 import io
 from collections.abc import Callable
@@ -6,6 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 from torch import Tensor
 
@@ -62,13 +63,29 @@ WRITERS: dict[str, tuple[str, Callable[[Tensor, Path, float], None]]] = {
 """Format -> (suffix of the file or folder, writer)."""
 
 
-def write_video(video: Tensor, folder: Path, name: str, file_format: str, fps: float) -> Path:
-    """Write a video so that a reader, or a killed run, never sees half of it; returns its path."""
-    suffix, write = WRITERS[file_format]
-    final = folder / f"{name}{suffix}"
-    with atomic_write(final) as partial:
-        write(video, partial, fps)
-    return final
+def write_video(video: Tensor, path: str | Path, fps: float = 25) -> Path:
+    """Write a video; a reader, or a killed process, never sees half of it.
+
+    Args:
+        video: uint8 [3 T H W].
+        path: Ends with .mp4, .gif or .npy; without a suffix it is a folder of numbered PNG frames.
+        fps: Frames per second.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: The suffix is none of these, or the video is not uint8 [3 T H W].
+    """
+    path = Path(path)
+    writers = dict(WRITERS.values())
+    if path.suffix not in writers:
+        raise ValueError(f"{path.name}: videos are written as {', '.join(suffix for suffix in writers if suffix)}")
+    if video.dtype != torch.uint8 or video.dim() != 4 or video.shape[0] != 3:
+        raise ValueError(f"a video is uint8 [3 T H W], got {video.dtype} {list(video.shape)}")
+    with atomic_write(path) as partial:
+        writers[path.suffix](video, partial, fps)
+    return path
 
 
 def _frames(video: Tensor) -> np.ndarray:

@@ -1,0 +1,169 @@
+"""The parts of a VideoPipeline, from a checkpoint or a folder, and back into a folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from pvdm_lightning.atomic_write import atomic_write
+from pvdm_lightning.config import plain
+from pvdm_lightning.diffusion import NoiseSchedule
+from pvdm_lightning.errors import InvalidArgumentError
+from pvdm_lightning.models.autoencoder import VideoAutoencoder
+from pvdm_lightning.models.triplane import TriplaneShape
+from pvdm_lightning.models.unet import TriplaneUNet
+from pvdm_lightning.pipeline.checkpoint import part_of, read_checkpoint, stage_of
+from pvdm_lightning.pipeline.first_stage import FrozenAutoencoder
+from pvdm_lightning.pipeline.latent_normalization import CLIP_RANGE, LatentNormalization
+
+FORMAT = 1
+CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+
+
+def parts_of_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Arguments of VideoPipeline.
+
+    Raises:
+        InvalidArgumentError: The file is not a checkpoint of this project.
+    """
+    checkpoint = read_checkpoint(path, "VideoPipeline.path")
+    state_dict, arguments = checkpoint["state_dict"], checkpoint["hyper_parameters"]
+    about = _about(checkpoint)
+    if stage_of(checkpoint) == "AutoencoderModule":
+        network = VideoAutoencoder(**arguments["autoencoder"]["init_args"])
+        network.load_state_dict(part_of(state_dict, "autoencoder."))
+        return {"first_stage": FrozenAutoencoder(network), "about": about}
+    normalized = arguments["normalize_latents"]
+    config = {
+        "autoencoder": checkpoint["autoencoder"],
+        "denoiser": arguments["denoiser"]["init_args"],
+        "schedule": {
+            **{key: arguments[key] for key in ("num_train_timesteps", "beta_start", "beta_end")},
+            "clip_range": CLIP_RANGE if normalized else 1.0,
+        },
+        "prediction_type": arguments["prediction_type"],
+        "normalization": normalized,
+    }
+    weights = {
+        "autoencoder": part_of(state_dict, "autoencoder.autoencoder."),
+        "denoiser": part_of(state_dict, "ema.network."),
+        "normalization": part_of(state_dict, "normalization."),
+    }
+    return {**_build(config, weights), "about": about}
+
+
+def parts_of_folder(folder: Path) -> dict[str, Any]:
+    """Arguments of VideoPipeline.
+
+    Raises:
+        InvalidArgumentError: The folder holds no pipeline, or a damaged one.
+    """
+    try:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        if config["format"] != FORMAT:
+            raise ValueError(f"format {config['format']}, and this version reads {FORMAT}")
+        tensors = load_file(folder / WEIGHTS)
+        weights = {name: part_of(tensors, f"{name}.") for name in ("autoencoder", "denoiser", "normalization")}
+        return {**_build(config, weights), "about": config.get("about", {})}
+    except Exception as error:
+        reason = str(error).splitlines()[0][:160] if str(error) else type(error).__name__
+        problem = f"holds no pipeline that can be read ({reason})"
+        remedy = "Give a folder that VideoPipeline.save_pretrained wrote."
+        raise InvalidArgumentError("VideoPipeline.folder", folder, problem, remedy) from error
+
+
+def _build(config: Mapping[str, Any], weights: Mapping[str, dict[str, Tensor]]) -> dict[str, Any]:
+    autoencoder = VideoAutoencoder(**config["autoencoder"])
+    autoencoder.load_state_dict(weights["autoencoder"])
+    parts: dict[str, Any] = {"first_stage": FrozenAutoencoder(autoencoder)}
+    if config["denoiser"] is None:
+        return parts
+    arguments = dict(config["denoiser"])
+    if isinstance(arguments.get("latent_shape"), Mapping):
+        arguments["latent_shape"] = TriplaneShape(**arguments["latent_shape"])
+    denoiser = TriplaneUNet(**arguments)
+    denoiser.load_state_dict(weights["denoiser"])
+    denoiser.latent_shape = autoencoder.latent_shape
+    normalization = LatentNormalization(denoiser.latent_channels) if config["normalization"] else None
+    if normalization is not None:
+        normalization.load_state_dict(weights["normalization"])
+    return {
+        **parts,
+        "denoiser": denoiser.requires_grad_(False).eval(),
+        "schedule": NoiseSchedule(**config["schedule"]),
+        "normalization": normalization,
+        "prediction_type": config["prediction_type"],
+    }
+
+
+def write_folder(
+    folder: Path,
+    networks: Mapping[str, nn.Module],
+    schedule: NoiseSchedule,
+    prediction_type: str,
+    about: dict[str, Any],
+) -> None:
+    """Write weights, configuration and model card; each file is whole or absent."""
+    config = {
+        "format": FORMAT,
+        **{name: networks[name].config if name in networks else None for name in ("autoencoder", "denoiser")},
+        "schedule": schedule.config,
+        "prediction_type": prediction_type,
+        "normalization": "normalization" in networks,
+        "about": about,
+    }
+    tensors = {
+        f"{name}.{key}": value.detach().cpu().contiguous().clone()
+        for name, network in networks.items()
+        for key, value in network.state_dict().items()
+    }
+    with atomic_write(folder / WEIGHTS) as partial:
+        save_file(tensors, partial)
+    with atomic_write(folder / CARD) as partial:
+        partial.write_text(_card(networks, about), encoding="utf-8")
+    with atomic_write(folder / CONFIG) as partial:
+        partial.write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+
+
+def _about(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+    """What a checkpoint says of its training: data, steps, the monitored metric."""
+    about: dict[str, Any] = {"steps": int(checkpoint.get("global_step", 0))}
+    if checkpoint.get("data_config"):
+        about["data"] = plain(checkpoint["data_config"])
+    for state in checkpoint.get("callbacks", {}).values():
+        score = state.get("current_score") if isinstance(state, Mapping) else None
+        if isinstance(score, torch.Tensor) and state.get("monitor"):
+            about["metrics"] = {state["monitor"]: float(score)}
+    return about
+
+
+def _card(networks: Mapping[str, nn.Module], about: Mapping[str, Any]) -> str:
+    autoencoder: Any = networks["autoencoder"]
+    frames, height, width = autoencoder.clip_shape
+    data, metrics = about.get("data", {}), about.get("metrics", {})
+    lines = [
+        "# Projected latent video diffusion",
+        "",
+        f"Clips of {frames} frames of {height} x {width} pixels. Parts: {', '.join(networks)}.",
+        "",
+        f"- Trained on: {data.get('class_path', 'not recorded')}",
+        f"- Optimizer steps: {about.get('steps', 'not recorded')}",
+        f"- Metrics: {', '.join(f'{name} {value:.4g}' for name, value in metrics.items()) or 'not recorded'}",
+        "",
+        "```python",
+        "from pvdm_lightning import VideoPipeline",
+        "",
+        'pipeline = VideoPipeline.from_pretrained("this/folder")',
+        "video = pipeline.sample(num_videos=4)  # uint8 [4, 3, frames, height, width]"
+        if "denoiser" in networks
+        else "reconstruction = pipeline.reconstruct(clips)  # uint8 [B, 3, frames, height, width]",
+        "```",
+        "",
+    ]
+    return "\n".join(lines)

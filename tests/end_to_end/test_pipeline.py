@@ -1,0 +1,115 @@
+"""VideoPipeline gives what the commands give, from a checkpoint and from a folder."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pvdm_lightning import InvalidArgumentError, VideoPipeline, read_video, write_video
+
+CHECKPOINT = "runs/latent_diffusion/version_0/checkpoints/last.ckpt"
+README = Path(__file__).parents[2] / "README.md"
+
+
+@pytest.fixture
+def pipeline(trained):
+    return VideoPipeline.from_checkpoint(trained["ldm"])
+
+
+def test_samples_are_those_of_predict(pvdm, workdir, trained, pipeline):
+    options = ["--sampling.num_videos", 3, "--sampling.num_frames", 6, "--sampling.num_inference_steps", 3]
+    options += ["--sampling.guidance_scale", 2, "--sampling.seed", 5, "--output.formats", "[npy]"]
+    pvdm.run("predict", "--ckpt_path", trained["ldm"], "--trainer.accelerator", "cpu", *options)
+    videos = pipeline.sample(3, 6, num_inference_steps=3, guidance_scale=2, seed=5, batch_size=2)
+    assert (videos.shape, videos.dtype) == ((3, 3, 6, 16, 24), torch.uint8)
+    for number, video in enumerate(videos):
+        predicted = np.load(f"samples/video_0000{number}.npy").astype(int)
+        assert np.abs(video.permute(1, 2, 3, 0).numpy().astype(int) - predicted).max() <= 1
+
+
+def test_a_saved_folder_is_the_same_pipeline(workdir, pipeline):
+    pipeline.save_pretrained("saved")
+    assert sorted(path.name for path in Path("saved").iterdir()) == ["README.md", "config.json", "model.safetensors"]
+    again = VideoPipeline.from_pretrained("saved")
+    assert torch.equal(again.sample(num_inference_steps=2), pipeline.sample(num_inference_steps=2))
+    again.save_pretrained("twice")
+    for name in ("README.md", "config.json", "model.safetensors"):
+        assert Path("saved", name).read_bytes() == Path("twice", name).read_bytes()
+    card = Path("saved/README.md").read_text()
+    assert "Trained on: pvdm_lightning.Synthetic" in card and "Optimizer steps: 4" in card and "val/loss" in card
+
+
+def test_stage_one_alone(workdir, trained):
+    pipeline = VideoPipeline.from_checkpoint(trained["ae"])
+    clips = torch.randint(0, 256, (2, 3, *pipeline.clip_shape), dtype=torch.uint8)
+    latent = pipeline.encode(clips)
+    assert latent.z_s.abs().max() <= 1
+    assert torch.equal(pipeline.decode(latent), pipeline.reconstruct(clips))
+    pipeline.save_pretrained("saved")
+    assert torch.equal(VideoPipeline.from_pretrained("saved").reconstruct(clips), pipeline.reconstruct(clips))
+    with pytest.raises(InvalidArgumentError, match="only stage one is trained"):
+        pipeline.sample()
+    with pytest.raises(ValueError, match="this autoencoder takes clips"):
+        pipeline.encode(clips[:, :, :1])
+
+
+def test_given_videos_are_continued(pipeline):
+    clips = torch.randint(0, 256, (3, 3, *pipeline.clip_shape), dtype=torch.uint8)
+    options = {"num_frames": 5, "num_inference_steps": 2}
+    videos = pipeline.sample(previous=clips, batch_size=2, **options)
+    assert videos.shape == (3, 3, 5, *pipeline.clip_shape[1:])
+    assert not torch.equal(videos, pipeline.sample(3, **options))
+    assert torch.equal(videos[:1], pipeline.sample(previous=clips[:1], **options))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"num_frames": 0}, "Sampling.num_frames 0: is not positive"),
+        ({"eta": 2}, "Sampling.eta 2: is not between 0 and 1"),
+        ({"num_inference_steps": 2000}, "Sampling.num_inference_steps 2000: is more than the 1000 steps"),
+        ({"sampler": "euler"}, "Sampling.sampler euler: is not a sampler. Give ddim, ddpm, dpm_solver or"),
+    ],
+)
+def test_arguments_that_cannot_be_used(pipeline, options, said):
+    with pytest.raises(InvalidArgumentError, match=said):
+        pipeline.sample(**options)
+
+
+def test_folders_that_hold_no_pipeline(workdir, pipeline):
+    with pytest.raises(InvalidArgumentError, match=r"VideoPipeline.folder nowhere: holds no pipeline"):
+        VideoPipeline.from_pretrained("nowhere")
+    pipeline.save_pretrained("saved")
+    config = json.loads(Path("saved/config.json").read_text())
+    for name, damaged in (("format", {**config, "format": 9}), ("dim", {**config, "autoencoder": {"dim": 12}})):
+        Path("saved/config.json").write_text(json.dumps(damaged))
+        with pytest.raises(InvalidArgumentError, match=name):
+            VideoPipeline.from_pretrained("saved")
+
+
+def test_the_lines_of_the_readme(workdir, trained):
+    """As printed, without anything from Lightning on the screen."""
+    _, _, rest = README.read_text().partition("```python\n")
+    lines = rest.partition("```")[0].replace(
+        "runs/latent_diffusion/version_0/checkpoints/last.ckpt", str(trained["ldm"])
+    )
+    run = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True)
+    assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
+    videos = sorted(Path().glob("*.mp4"))
+    assert videos
+    assert read_video(videos[0]).shape[0] == 3
+
+
+def test_what_is_written_is_read(workdir):
+    video = torch.randint(0, 256, (3, 5, 16, 24), dtype=torch.uint8)
+    assert torch.equal(read_video(write_video(video, "frames")), video)
+    small = read_video("frames", frames=[1, 3], resolution=(8, 12))
+    assert small.shape == (3, 2, 8, 12)
+    with pytest.raises(ValueError, match=r"a\.avi: videos are written as"):
+        write_video(video, "a.avi")
+    with pytest.raises(ValueError, match="cannot be read"):
+        read_video(__file__)
