@@ -25,6 +25,7 @@ from lightning.pytorch.callbacks import Callback
 
 from pvdm_lightning.cli.commands import encode
 from pvdm_lightning.cli.shipped_configs import config_folder
+from pvdm_lightning.cpu.accelerate import accelerate
 from pvdm_lightning.data import CachedLatents, ClipDataModule, Synthetic, VideoFolder
 from pvdm_lightning.data.latents.latent_cache import CacheOptions
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
@@ -82,6 +83,7 @@ def measure(network: VideoAutoencoder, data: LightningDataModule, args: argparse
     torch.manual_seed(0)
     module = LatentDiffusionModule(TriplaneUNet(**SIZES[args.size][1]))
     module.attach_autoencoder(FrozenAutoencoder(network))
+    accelerate(module)
     times = StepTimes()
     trainer_of(args, args.warmup + args.steps, times).fit(module, data)
     first = args.warmup - 1

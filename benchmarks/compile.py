@@ -17,6 +17,7 @@ import torch
 from measure import add_device_options, cast, in_turn, keep_memory, parser, say
 from stage_two import SHAPE, awake, inputs
 
+from pvdm_lightning.cpu.accelerate import accelerate
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
 from pvdm_lightning.models.triplane import TriplaneShape
 from pvdm_lightning.models.unet import TriplaneUNet
@@ -53,14 +54,14 @@ def main() -> None:
     sizes: dict[str, Any] = {"resolution": 32, "dim": 64, "depth": 1, "heads": 2} if args.quick else {}
 
     def denoise() -> tuple[torch.nn.Module, Callable[[torch.nn.Module], Any]]:
-        network = awake(TriplaneUNet(shape, base_channels=32 if args.quick else 128)).to(args.device)
+        network = accelerate(awake(TriplaneUNet(shape, base_channels=32 if args.quick else 128))).to(args.device)
         return network, lambda network: cast(network, args)(z, t, c)
 
     def train() -> tuple[torch.nn.Module, Callable[[torch.nn.Module], Any]]:
         return denoise()[0], lambda network: cast(network, args)(z, t, c).square().mean().backward()
 
     def encode() -> tuple[torch.nn.Module, Callable[[torch.nn.Module], Any]]:
-        network = VideoAutoencoder(**sizes).to(args.device)
+        network = accelerate(VideoAutoencoder(**sizes)).to(args.device)
         clip = torch.rand(1, 3, *network.clip_shape, device=args.device)
         return network, lambda network: cast(network.encode, args)(clip)
 

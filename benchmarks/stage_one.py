@@ -23,6 +23,7 @@ from measure import add_device_options, cast, gflop, header, keep_memory, parser
 from sides import print_rows
 from torch import Tensor, nn
 
+from pvdm_lightning.cpu.accelerate import accelerate
 from pvdm_lightning.losses import feature_matching, generator_hinge
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
 from pvdm_lightning.models.discriminators import PatchDiscriminator
@@ -106,7 +107,8 @@ def ours(args: argparse.Namespace) -> dict[str, Callable[[], Any]]:
 
     @cache
     def own(gradient_checkpointing: bool = False) -> VideoAutoencoder:
-        network = VideoAutoencoder(**sizes_of(args), gradient_checkpointing=gradient_checkpointing).to(args.device)
+        network = VideoAutoencoder(**sizes_of(args), gradient_checkpointing=gradient_checkpointing)
+        network = accelerate(network).to(args.device)
         if args.compile:
             network.compile_parts()
         return network

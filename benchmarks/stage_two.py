@@ -24,6 +24,7 @@ from measure import add_device_options, cast, gflop, header, keep_memory, parser
 from sides import print_rows
 from torch import Tensor, nn
 
+from pvdm_lightning.cpu.accelerate import accelerate
 from pvdm_lightning.diffusion import NoiseSchedule, classifier_free_guidance
 from pvdm_lightning.models.triplane import TriplaneShape
 from pvdm_lightning.models.unet import TriplaneUNet
@@ -67,7 +68,7 @@ def size_of(args: argparse.Namespace) -> tuple[int, TriplaneShape]:
 def ours(args: argparse.Namespace) -> dict[str, Callable[[], Any]]:
     """Our side of each row."""
     base, shape = size_of(args)
-    network = awake(TriplaneUNet(shape, base_channels=base)).to(args.device)
+    network = accelerate(awake(TriplaneUNet(shape, base_channels=base))).to(args.device)
     if args.compile:
         network.compile()
     denoise, (z, t, c) = cast(network, args), inputs(args.batch_size, shape, args.device)

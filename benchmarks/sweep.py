@@ -12,6 +12,7 @@ from step_times import Stopwatch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from pvdm_lightning.cpu.accelerate import accelerate
 from pvdm_lightning.models.triplane import TriplaneShape
 from pvdm_lightning.models.unet import TriplaneUNet
 
@@ -105,7 +106,7 @@ class Sweep:
 
     def _ours(self, clip: Clip, batch: int) -> tuple[nn.Module, tuple[Tensor, ...]]:
         network = TriplaneUNet(clip.shape, base_channels=self.base_channels, channel_multipliers=self.multipliers)
-        return network, inputs(batch, clip.shape)
+        return accelerate(network), inputs(batch, clip.shape)
 
     def _pixels(self, clip: Clip, batch: int) -> tuple[nn.Module, tuple[Tensor, ...]]:
         network = pixel_unet.PixelUNet(self.base_channels, self.multipliers)

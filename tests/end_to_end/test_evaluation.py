@@ -78,7 +78,7 @@ def test_stage_two(workdir, evaluate_two, trained, load, capsys, monkeypatch, ca
     assert row.index("lower is better") == heads.index("meaning")
     assert f"{measured['FVD 16']['value']:.2f}" in row
     assert "note: FVD of 6 videos: not comparable with FVD of 2,048." in lines
-    assert any(line.startswith("left out: FVD (i3d-original): ") and f"into {cache}" in line for line in lines)
+    assert any(line.startswith("skipped: FVD (i3d-original): ") and f"into {cache}" in line for line in lines)
 
     events = EventAccumulator(str(next((workdir / "runs").rglob("events.*")).parent)).Reload()
     tag = next(tag for tag in events.Tags()["scalars"] if tag.startswith("test/fvd_16/i3d-stylegan-v_unrecognised"))

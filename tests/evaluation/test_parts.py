@@ -52,7 +52,7 @@ def test_the_table_and_the_json_say_the_same(tmp_path):
         "IS        74.40      -      2,048  random-weights (seed 0)  higher; std over splits 1.25",
         "loss    0.01235      -          -  -                        lower",
         "",
-        "left out: LPIPS: no file.",
+        "skipped: LPIPS: no file.",
         "note: a note.",
         "note: FVD of 16 videos: not comparable with FVD of 2,048.",
     ]

@@ -87,7 +87,7 @@ class Report:
             for metric in self.metrics
         ]
         lines = [self.title, "", *_aligned(rows), ""]
-        lines += [f"left out: {name}: {reason}" for name, reason in self.skipped]
+        lines += [f"skipped: {name}: {reason}" for name, reason in self.skipped]
         lines += [f"note: {note}" for note in self.all_notes()]
         return "\n".join(lines) + "\n"
 
