@@ -17,7 +17,7 @@ ALLOWED = {
     "pretrained": {"errors"},
     "cpu": {"models"},
     "models": {"errors", "config"},
-    "diffusion": {"random", "config"},
+    "diffusion": {"errors", "random", "config"},
     "losses": {"errors", "models", "pretrained"},
     "metrics": {"errors", "models", "pretrained", "atomic_write"},
     "data": {"errors", "atomic_write"},

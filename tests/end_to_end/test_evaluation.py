@@ -13,6 +13,7 @@ from pvdm_lightning.data import ClipDataModule
 from pvdm_lightning.evaluation.generated_videos import GeneratedVideos
 from pvdm_lightning.metrics import FrechetVideoDistance
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
+from pvdm_lightning.pipeline import VideoPipeline
 from pvdm_lightning.training import AutoencoderModule
 
 pytestmark = pytest.mark.usefixtures("cache")

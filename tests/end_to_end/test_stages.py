@@ -112,7 +112,7 @@ def test_adversarial_phase_as_a_run_of_its_own(pvdm, workdir, load):
     before = load(pvdm.last)
     pvdm.run("fit", "--config", "tiny_ae.yaml", "--model.adversarial_start", 0, "--ckpt_path", pvdm.last)
     after = load("runs/run/version_1/checkpoints/last.ckpt")
-    weights = "discriminators.clip.to_logits.weight"
+    weights = "loss.discriminators.clip.to_logits.weight"
     assert not torch.equal(before["state_dict"][weights], after["state_dict"][weights])
     assert after["optimizer_states"][1]["state"]
 

@@ -13,6 +13,7 @@ from pvdm_lightning.pipeline import FrozenAutoencoder
 from pvdm_lightning.random import make_generator
 from pvdm_lightning.training import LatentDiffusionModule, LatentEncoder
 from pvdm_lightning.training.latent_source import check_latents_match, check_pixels
+from pvdm_lightning.training.pairs import pairs_of
 
 
 def autoencoder(seed=0, **how):
@@ -49,7 +50,10 @@ def batches(module):
 def test_targets_and_conditions(module, batches):
     both = set()
     for key in range(6):
-        from_pixels, from_latents = (module._draw_latents(batch, make_generator(key)) for batch in batches)
+        from_pixels, from_latents = (
+            pairs_of(batch, module.conditional_probability, module.pipeline.to_latent, make_generator(key))
+            for batch in batches
+        )
         for one, other in zip(from_pixels, from_latents):
             assert one.dtype == other.dtype
             assert torch.allclose(one, other, atol=1e-5)

@@ -6,6 +6,8 @@ from lightning import Trainer
 
 from pvdm_lightning.diffusion import NoiseSchedule
 from pvdm_lightning.errors import InvalidArgumentError
+from pvdm_lightning.losses.autoencoder_loss import pick_frame
+from pvdm_lightning.metrics.reconstruction import mean_psnr
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
 from pvdm_lightning.models.triplane import TriplaneShape
 from pvdm_lightning.models.unet import TriplaneUNet
@@ -14,8 +16,8 @@ from pvdm_lightning.pipeline.checkpoint import read_checkpoint
 from pvdm_lightning.pipeline.pixels import to_signed_float, to_uint8
 from pvdm_lightning.random import make_generator
 from pvdm_lightning.training import AutoencoderModule, LatentDiffusionModule
-from pvdm_lightning.training.autoencoder_module import _pick, _psnr
 from pvdm_lightning.training.ema import EMA
+from pvdm_lightning.training.pairs import pairs_of
 
 
 def autoencoder():
@@ -41,12 +43,12 @@ def test_pixels_survive_the_way_in_and_out():
 
 def test_psnr_of_a_known_error():
     clip = torch.zeros(2, 3, 2, 4, 4)
-    assert _psnr(clip + 0.2, clip).item() == pytest.approx(20)  # 0.1 in [0, 1]
+    assert mean_psnr(clip + 0.2, clip).item() == pytest.approx(20)  # 0.1 in [0, 1]
 
 
 def test_one_frame_of_each_clip():
     clip = torch.arange(2 * 3 * 4).view(2, 3, 4, 1, 1)
-    assert _pick(clip, torch.tensor([3, 0]))[:, :, 0, 0].tolist() == [[3, 7, 11], [12, 16, 20]]
+    assert pick_frame(clip, torch.tensor([3, 0]))[:, :, 0, 0].tolist() == [[3, 7, 11], [12, 16, 20]]
 
 
 def test_draws_differ_by_key_and_repeat():
@@ -88,10 +90,10 @@ def test_a_moving_average_that_is_loaded_goes_on_counting():
 def test_discriminators_are_clipped_by_what_their_gradients_are(scale):
     """In float16 the loss, and so each gradient, is scaled; the clipped gradient is the same but for that."""
     module = AutoencoderModule(autoencoder(), discriminator_clip=0.5)
-    for parameter in module.discriminators.parameters():
+    for parameter in module.loss.discriminators.parameters():
         parameter.grad = torch.full_like(parameter, scale)
-    module._clip_discriminators(scale)
-    for discriminator in module.discriminators.values():
+    module.loss.clip_gradients(module.discriminator_clip * scale)
+    for discriminator in module.loss.discriminators.values():
         norm = torch.stack([parameter.grad.square().sum() for parameter in discriminator.parameters()]).sum().sqrt()
         assert norm.item() == pytest.approx(0.5 * scale, rel=1e-3)
 
@@ -105,10 +107,14 @@ def batch(count=4, paired=True):
     return {"clip": clips(), "previous": clips(), "has_previous": torch.full((count,), paired)}
 
 
+def draw(module, batch):
+    return pairs_of(batch, module.conditional_probability, module.pipeline.to_latent, make_generator(0))
+
+
 def test_conditions_are_the_latents_of_the_clips_before(diffusion):
     diffusion.conditional_probability = 1.0
     given = batch()
-    z_0, condition = diffusion._draw_latents(given, make_generator(0))
+    z_0, condition = draw(diffusion, given)
     assert torch.allclose(z_0, diffusion.autoencoder.encode(given["clip"]), atol=1e-6)
     assert torch.allclose(condition, diffusion.autoencoder.encode(given["previous"]), atol=1e-6)
 
@@ -116,7 +122,7 @@ def test_conditions_are_the_latents_of_the_clips_before(diffusion):
 def test_unconditional_targets_are_either_clip_of_a_pair(diffusion):
     diffusion.conditional_probability = 0.0
     given = batch(16)
-    z_0, condition = diffusion._draw_latents(given, make_generator(0))
+    z_0, condition = draw(diffusion, given)
     assert not condition.any()
     options = [diffusion.autoencoder.encode(given[name]) for name in ("clip", "previous")]
     chosen = [[torch.allclose(z, option[i], atol=1e-5) for option in options] for i, z in enumerate(z_0)]
@@ -127,7 +133,7 @@ def test_unconditional_targets_are_either_clip_of_a_pair(diffusion):
 def test_without_a_clip_before_there_is_no_condition(diffusion):
     diffusion.conditional_probability = 1.0
     given = batch(paired=False)
-    z_0, condition = diffusion._draw_latents(given, make_generator(0))
+    z_0, condition = draw(diffusion, given)
     assert not condition.any()
     assert torch.allclose(z_0, diffusion.autoencoder.encode(given["clip"]), atol=1e-6)
 
@@ -151,7 +157,7 @@ def test_modules_built_in_python_are_read_back(tmp_path, diffusion):
         trainer.strategy.connect(module)
         trainer.save_checkpoint(path)
         again = type(module).load_from_checkpoint(path, map_location="cpu")
-        assert again.learning_rate == module.learning_rate
+        assert again.rate == module.rate
         for key, value in module.state_dict().items():
             assert torch.equal(value, again.state_dict()[key]), key
     frozen = FrozenAutoencoder.from_checkpoint(tmp_path / "AutoencoderModule.ckpt", "--flag")
@@ -229,7 +235,7 @@ def test_the_pixel_loss_is_the_mean_distance(kind, power, monkeypatch):
     for name in ("log", "log_dict"):
         monkeypatch.setattr(module, name, lambda *args, **kwargs: None)
     clip = torch.rand(1, 3, 4, 16, 16) * 2 - 1
-    loss = module._autoencoder_loss(clip, torch.tensor([0]))
+    loss = module._autoencoder_loss(clip, torch.tensor([0]), adversarial=False)
     assert loss.item() == pytest.approx(3 * (module.autoencoder(clip) - clip).abs().pow(power).mean().item(), rel=1e-5)
 
 

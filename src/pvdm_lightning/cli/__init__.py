@@ -1,10 +1,17 @@
 """The command line: LightningCLI for both stages, and the commands beside it."""
 
+import sys
 from collections.abc import Sequence
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Run `pvdm`; see `pvdm_lightning.cli.program`."""
-    from pvdm_lightning.cli.program import main as run
+    """Run `pvdm`. A user's mistake ends in one line on stderr and exit status 2."""
+    arguments = list(sys.argv[1:] if args is None else args)
+    if arguments in (["--help"], ["-h"], ["--version"]):
+        from pvdm_lightning.cli import overview
 
-    run(args)
+        sys.stdout.write(overview.version() if arguments == ["--version"] else overview.overview())
+        return
+    from pvdm_lightning.cli import program
+
+    program.main(arguments)

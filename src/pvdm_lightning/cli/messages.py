@@ -13,12 +13,15 @@ from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.evaluation.feature_networks import FoundNetworks
 
 OPTIONS = {
+    "AutoencoderLoss": "--model.",
     "AutoencoderModule": "--model.",
     "CacheOptions": "--output.",
     "DataModule": "--data.",
+    "EMA": "--model.ema_",
     "Evaluation": "--evaluation.",
     "FeatureNetworks": "--metrics.",
     "LatentDiffusionModule": "--model.",
+    "NoiseSchedule": "--model.",
     "PredictionWriter": "--output.",
     "Sampling": "--sampling.",
     "Trainer": "--trainer.",

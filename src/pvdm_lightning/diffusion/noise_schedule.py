@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from pvdm_lightning.config import register_to_config
+from pvdm_lightning.errors import InvalidArgumentError, check_at_least
 
 
 class NoiseSchedule(nn.Module):
@@ -35,8 +36,11 @@ class NoiseSchedule(nn.Module):
         clip_range: float = 1.0,
     ) -> None:
         super().__init__()
-        if num_train_timesteps < 1 or not 0 < beta_start <= beta_end < 1:
-            raise ValueError("a noise schedule needs num_train_timesteps >= 1 and 0 < beta_start <= beta_end < 1")
+        check_at_least("NoiseSchedule.num_train_timesteps", num_train_timesteps, 1)
+        if not 0 < beta_start <= beta_end < 1:
+            names, betas = "NoiseSchedule.beta_start/NoiseSchedule.beta_end", f"{beta_start}/{beta_end}"
+            remedy = "Give 0.0015 and 0.0195, as the paper."
+            raise InvalidArgumentError(names, betas, "do not rise from above 0 to below 1", remedy)
         self.num_train_timesteps = num_train_timesteps
         self.clip_range = clip_range
         beta = torch.linspace(beta_start**0.5, beta_end**0.5, num_train_timesteps, dtype=torch.float64) ** 2

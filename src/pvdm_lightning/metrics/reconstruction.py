@@ -26,6 +26,12 @@ def psnr_per_video(reconstructed: Tensor, original: Tensor) -> Tensor:
     return ratio.float()
 
 
+def mean_psnr(reconstruction: Tensor, clip: Tensor) -> Tensor:
+    """Mean over clips [B ...] in [-1, 1] of the PSNR in dB of pixels in [0, 1], differentiable and unrounded."""
+    error = ((reconstruction - clip) / 2).square().flatten(1).mean(dim=1)
+    return -10 * error.clamp_min(1e-10).log10().mean()
+
+
 def ssim_per_video(reconstructed: Tensor, original: Tensor) -> Tensor:
     """Structural similarity of uint8 videos [B 3 T H W] -> float32 [B]: the mean over a video's frames.
 

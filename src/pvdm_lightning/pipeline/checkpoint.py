@@ -78,3 +78,12 @@ def check_shapes(own: Mapping[str, torch.Tensor], state_dict: Mapping[str, torch
                 f"does not fit the configured networks ({key} is {there} in the file, {here} in the model)",
                 "Use the configuration the checkpoint was trained with, or a checkpoint of this configuration.",
             )
+
+
+def check_prediction_type(configured: str, checkpoint: Mapping[str, Any]) -> None:
+    """Raise `InvalidArgumentError` if the network of a checkpoint learned to predict something else."""
+    learned = checkpoint["hyper_parameters"].get("prediction_type", "epsilon")
+    if learned != configured:
+        problem = f"the checkpoint's network learned to predict {learned}"
+        remedy = f"Give {learned}, or start afresh."
+        raise InvalidArgumentError("LatentDiffusionModule.prediction_type", configured, problem, remedy)

@@ -11,8 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
 from pvdm_lightning.models.triplane import Triplane
+from pvdm_lightning.models.unet import TriplaneUNet
 from pvdm_lightning.pipeline.checkpoint import part_of, read_checkpoint
 from pvdm_lightning.pipeline.pixels import to_signed_float, to_uint8
 
@@ -81,3 +83,17 @@ class FrozenAutoencoder(nn.Module):
         shape = self.autoencoder.latent_shape
         clips = [self.autoencoder.decode(Triplane.from_sequence(one, shape)) for one in latent.split(1)]
         return torch.cat([to_uint8(clip) for clip in clips])
+
+
+def check_denoiser(denoiser: TriplaneUNet, autoencoder: VideoAutoencoder) -> None:
+    """Raise `InvalidArgumentError` if a denoiser was built for other latents than an autoencoder's."""
+    channels, shape = autoencoder.latent_channels, autoencoder.latent_shape
+    if denoiser.latent_channels != channels:
+        problem = f"does not match the autoencoder's latents ({channels})"
+        raise InvalidArgumentError(
+            "TriplaneUNet.latent_channels", denoiser.latent_channels, problem, f"Set it to {channels}."
+        )
+    if denoiser.latent_shape not in (None, shape):
+        problem = f"does not match the autoencoder's latents ({shape})"
+        remedy = "Set it to those, or leave it out: null takes the autoencoder's latent_shape."
+        raise InvalidArgumentError("TriplaneUNet.latent_shape", denoiser.latent_shape, problem, remedy)

@@ -7,41 +7,32 @@ from typing import Any, Literal
 
 import torch
 from lightning import LightningModule
-from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.strategies import DDPStrategy
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
 from pvdm_lightning.config import register_to_config
 from pvdm_lightning.errors import check_at_least
-from pvdm_lightning.losses import (
-    PerceptualLoss,
-    discriminator_hinge,
-    feature_matching,
-    generator_hinge,
-)
-from pvdm_lightning.metrics.reconstruction import psnr_per_video
+from pvdm_lightning.losses import AutoencoderLoss
+from pvdm_lightning.metrics.reconstruction import mean_psnr, psnr_per_video
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
-from pvdm_lightning.models.discriminators import PatchDiscriminator
 from pvdm_lightning.pipeline.checkpoint import check_shapes
 from pvdm_lightning.pipeline.pixels import to_signed_float, to_uint8
 from pvdm_lightning.random import make_generator, run_seed
 from pvdm_lightning.training import hyper_parameters
 from pvdm_lightning.training.clip_size import check_clip_shape
 from pvdm_lightning.training.latent_source import check_pixels
-from pvdm_lightning.training.learning_rate import check_decay, check_learning_rate, warmup_and_decay
+from pvdm_lightning.training.learning_rate import WarmupDecay
+from pvdm_lightning.training.means import Means
 from pvdm_lightning.training.precision import check_precision
 
 logger = logging.getLogger(__name__)
-_LPIPS = "AutoencoderModule.lpips_weights"
 
 
 class AutoencoderModule(LightningModule):
     """Trains a VideoAutoencoder.
 
-    One optimizer step a batch (or every `accumulate_grad_batches`). Up to `adversarial_start` steps the autoencoder
-    alone learns to reconstruct; from then on autoencoder and discriminators take turns.
+    Each batch, or every `accumulate_grad_batches` batches, is one optimizer step. Until step `adversarial_start` only
+    the autoencoder is trained; from then on autoencoder and discriminators are trained in alternate steps.
 
     Args:
         autoencoder: The network.
@@ -87,38 +78,19 @@ class AutoencoderModule(LightningModule):
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
-        check_learning_rate("AutoencoderModule.learning_rate", learning_rate)
-        for name, count, least in (
-            ("adversarial_start", adversarial_start, 0),
-            ("discriminator_channels", discriminator_channels, 1),
-            ("warmup_steps", warmup_steps, 0),
-            ("decay_steps", decay_steps, 0),
-            ("accumulate_grad_batches", accumulate_grad_batches, 1),
-        ):
-            check_at_least(f"AutoencoderModule.{name}", count, least)
+        check_at_least("AutoencoderModule.adversarial_start", adversarial_start, 0)
+        check_at_least("AutoencoderModule.accumulate_grad_batches", accumulate_grad_batches, 1)
         self.save_hyperparameters(hyper_parameters.of_module(self))
         self.autoencoder = autoencoder
-        self.discriminators = nn.ModuleDict(
-            {
-                "frame": PatchDiscriminator(2, discriminator_channels),
-                "clip": PatchDiscriminator(3, discriminator_channels),
-            }
+        self.loss = AutoencoderLoss(
+            pixel_loss, pixel_weight, perceptual_weight, adversarial_weight, feature_weight, discriminator_channels
         )
-        self.pixel_loss = pixel_loss
-        self.pixel_weight = pixel_weight
-        self.perceptual_weight = perceptual_weight
-        self.adversarial_weight = adversarial_weight
-        self.feature_weight = feature_weight
-        self.adversarial_start = adversarial_start
-        self.learning_rate = learning_rate
-        self.warmup_steps = warmup_steps
-        self.decay_steps = decay_steps
+        self.rate = WarmupDecay(learning_rate, warmup_steps, decay_steps)
         self.betas = (betas[0], betas[1])
+        self.adversarial_start = adversarial_start
         self.discriminator_clip = discriminator_clip
         self.accumulate_grad_batches = accumulate_grad_batches
         self.lpips_weights = lpips_weights
-        # Not registered: 60 MB of frozen VGG weights have no place in every checkpoint.
-        self._perceptual: list[PerceptualLoss] = []
 
     @property
     def clip_shape(self) -> tuple[int, int, int]:
@@ -134,134 +106,88 @@ class AutoencoderModule(LightningModule):
         check_pixels(self.trainer)
         check_clip_shape(self.trainer, self.clip_shape, "the autoencoder")
         if stage == "fit":
-            check_decay(self.decay_steps, self.trainer.max_steps)
-            self._find_perceptual_loss()
+            self.rate.check_end(self.trainer.max_steps)
+            self._load_perceptual()
             strategy = self.trainer.strategy
             if isinstance(strategy, DDPStrategy):
-                # Each turn leaves the other network's weights without a gradient.
+                # Each step leaves the weights of the other networks without a gradient.
                 strategy._ddp_kwargs.setdefault("find_unused_parameters", True)
 
-    def _find_perceptual_loss(self) -> None:
-        if self.perceptual_weight == 0:
-            _say("training without LPIPS (AutoencoderModule.perceptual_weight 0)", logging.INFO)
-            return
-        loss = PerceptualLoss.find(self.lpips_weights, _LPIPS)
-        if loss is None:
-            _say(f"training without LPIPS: no VGG-16 weights found. {PerceptualLoss.how_to_add(_LPIPS)}")
-        self._perceptual = [] if loss is None else [loss]
+    def _load_perceptual(self) -> None:
+        missing = self.loss.load_perceptual(self.lpips_weights)
+        if self.global_rank == 0 and self.loss.perceptual_weight == 0:
+            logger.info("training without LPIPS (AutoencoderModule.perceptual_weight 0)")
+        elif self.global_rank == 0 and missing:
+            logger.warning(f"training without LPIPS: no VGG-16 weights found. {missing}")
 
     def configure_optimizers(self) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
-        def adamw(network: nn.Module) -> torch.optim.Optimizer:
-            return torch.optim.AdamW(network.parameters(), lr=self.learning_rate, betas=self.betas, fused=True)
-
-        return adamw(self.autoencoder), adamw(self.discriminators)
+        networks = self.autoencoder, self.loss.discriminators
+        options: dict[str, Any] = {"lr": self.rate.learning_rate, "betas": self.betas, "fused": True}
+        first, second = (torch.optim.AdamW(network.parameters(), **options) for network in networks)
+        return first, second
 
     def on_train_start(self) -> None:
-        # A run that goes on takes its own options, not those that the optimizers' states came with.
+        # On resume, options override the restored state of the optimizers.
         for optimizer in self.optimizers():  # type: ignore[union-attr]
             for group in optimizer.param_groups:
-                group.update(lr=self.learning_rate, betas=self.betas)
+                group.update(lr=self.rate.learning_rate, betas=self.betas)
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         clip = to_signed_float(batch["clip"])
         generator = make_generator(run_seed(), self.global_rank, self.global_step, batch_idx)
         frame = torch.randint(clip.shape[2], (len(clip),), generator=generator).to(clip.device)
-        generator_optimizer, discriminator_optimizer = self.optimizers()  # type: ignore[attr-defined]
-        first, last = batch_idx % self.accumulate_grad_batches == 0, self._is_last_of_step(batch_idx)
-
-        if self._is_discriminators_turn():
-            loss, optimizer = self._discriminator_loss(clip, frame), discriminator_optimizer
+        of_autoencoder, of_discriminators = self.optimizers()  # type: ignore[attr-defined]
+        # `global_step` counts the steps of both optimizers, and every batch is a step of one of them.
+        adversarial = self.adversarial_start is not None and self.global_step >= self.adversarial_start
+        train_discriminators = adversarial and (self.global_step - (self.adversarial_start or 0)) % 2 == 1
+        if train_discriminators:
+            loss, optimizer = self._discriminator_loss(clip, frame), of_discriminators
         else:
-            loss, optimizer = self._autoencoder_loss(clip, frame), generator_optimizer
-            self._set_learning_rate(generator_optimizer)
-        if first:
+            loss, optimizer = self._autoencoder_loss(clip, frame, adversarial), of_autoencoder
+            self._set_learning_rate(of_autoencoder)
+        if batch_idx % self.accumulate_grad_batches == 0:
             optimizer.zero_grad()
         self.manual_backward(loss / self.accumulate_grad_batches)
-        if last:
-            if optimizer is discriminator_optimizer:
+        if (batch_idx + 1) % self.accumulate_grad_batches == 0 or self.trainer.is_last_batch:
+            if train_discriminators:
+                # In float16 gradients are still multiplied by the scale of the loss here.
                 scaler = getattr(self.trainer.precision_plugin, "scaler", None)
-                self._clip_discriminators(1.0 if scaler is None else scaler.get_scale())
+                self.loss.clip_gradients(self.discriminator_clip * (1.0 if scaler is None else scaler.get_scale()))
             optimizer.step()
 
-    def _clip_discriminators(self, scale: float) -> None:
-        """Bound the norm of each one's gradient; in float16 gradients still carry the scale of the loss here."""
-        for discriminator in self.discriminators.values():
-            nn.utils.clip_grad_norm_(discriminator.parameters(), self.discriminator_clip * scale)
-
-    def _set_learning_rate(self, optimizer: LightningOptimizer) -> None:
-        factor = warmup_and_decay(self.global_step, self.warmup_steps, self.decay_steps, self.trainer.max_steps)
+    def _set_learning_rate(self, optimizer: Any) -> None:
+        rate = self.rate.learning_rate * self.rate.factor(self.global_step, self.trainer.max_steps)
         for group in optimizer.param_groups:
-            group["lr"] = self.learning_rate * factor
-        self.log("train/learning_rate", torch.tensor(self.learning_rate * factor))
+            group["lr"] = rate
+        self.log("train/learning_rate", torch.tensor(rate))
 
-    def _is_last_of_step(self, batch_idx: int) -> bool:
-        return (batch_idx + 1) % self.accumulate_grad_batches == 0 or self.trainer.is_last_batch
-
-    @property
-    def _is_adversarial(self) -> bool:
-        return self.adversarial_start is not None and self.global_step >= self.adversarial_start
-
-    def _is_discriminators_turn(self) -> bool:
-        # `global_step` counts the steps of both optimizers, and every batch is a step of one of them.
-        return self._is_adversarial and (self.global_step - (self.adversarial_start or 0)) % 2 == 1
-
-    def _autoencoder_loss(self, clip: Tensor, frame: Tensor) -> Tensor:
+    def _autoencoder_loss(self, clip: Tensor, frame: Tensor, adversarial: bool) -> Tensor:
         reconstruction = self.autoencoder(clip)
-        distance = F.l1_loss if self.pixel_loss == "l1" else F.mse_loss
-        pixel = distance(reconstruction, clip)
-        loss = self.pixel_weight * pixel
-        logs = {f"train/{self.pixel_loss}": pixel, "train/psnr": _psnr(reconstruction, clip)}
-        if self._perceptual:
-            perceptual = self._perceptual[0].to(clip.device)(_pick(reconstruction, frame), _pick(clip, frame))
-            loss = loss + self.perceptual_weight * perceptual
-            logs["train/lpips"] = perceptual
-        if self._is_adversarial:
-            # Their weights are not the ones that learn now: no gradient is computed for them.
-            self.discriminators.requires_grad_(False)
-            adversarial, matching = clip.new_zeros(()), clip.new_zeros(())
-            for real, fake, name in self._views(clip, reconstruction, frame):
-                logits, features = self.discriminators[name](fake)
-                with torch.no_grad():
-                    _, real_features = self.discriminators[name](real)
-                adversarial = adversarial + generator_hinge(logits)
-                matching = matching + feature_matching(real_features, features)
-            self.discriminators.requires_grad_(True)
-            loss = loss + self.adversarial_weight * adversarial + self.feature_weight * matching
-            logs |= {"train/adversarial": adversarial, "train/feature_matching": matching}
-        self.log_dict({"train/loss": loss.detach(), **{key: value.detach() for key, value in logs.items()}})
-        self.log("psnr", logs["train/psnr"].detach(), prog_bar=True, logger=False)
+        loss, terms = self.loss.generator(clip, reconstruction, frame, adversarial)
+        logs = {"loss": loss, **terms, "psnr": mean_psnr(reconstruction, clip)}
+        self.log_dict({f"train/{name}": value.detach() for name, value in logs.items()})
+        self.log("psnr", logs["psnr"].detach(), prog_bar=True, logger=False)
         return loss
 
     def _discriminator_loss(self, clip: Tensor, frame: Tensor) -> Tensor:
         with torch.no_grad():
             reconstruction = self.autoencoder(clip)
-        loss = clip.new_zeros(())
-        for real, fake, name in self._views(clip, reconstruction, frame):
-            loss = loss + discriminator_hinge(self.discriminators[name](real)[0], self.discriminators[name](fake)[0])
+        loss = self.loss.discriminator(clip, reconstruction, frame)
         self.log("train/discriminator", loss.detach())
-        return self.adversarial_weight * loss
-
-    @staticmethod
-    def _views(clip: Tensor, reconstruction: Tensor, frame: Tensor) -> list[tuple[Tensor, Tensor, str]]:
-        """What each discriminator sees: (real, reconstructed, its name)."""
-        return [(_pick(clip, frame), _pick(reconstruction, frame), "frame"), (clip, reconstruction, "clip")]
+        return self.loss.adversarial_weight * loss
 
     def on_validation_epoch_start(self) -> None:
-        self._sums = torch.zeros(3, device=self.device)
+        self._means = Means(("l1", "psnr"), self.device)
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         clip = to_signed_float(batch["clip"])
         reconstruction = self.autoencoder(clip)
-        distances = (reconstruction - clip).abs().flatten(1).mean(dim=1)
-        psnr = psnr_per_video(to_uint8(reconstruction), batch["clip"])
-        self._sums += torch.stack([distances.sum(), psnr.sum(), psnr.new_tensor(len(clip))])
+        self._means.add("l1", (reconstruction - clip).abs().flatten(1).mean(dim=1))
+        self._means.add("psnr", psnr_per_video(to_uint8(reconstruction), batch["clip"]))
 
     def on_validation_epoch_end(self) -> None:
-        # Means over the clips of all processes: of one alone, all of whose clips are broken, there would be none.
-        distance, psnr, count = self.trainer.strategy.reduce(self._sums, reduce_op="sum").tolist()
-        if count:
-            self.log("val/l1", distance / count, sync_dist=True)
-            self.log("val/psnr", psnr / count, prog_bar=True, sync_dist=True)
+        for name, (mean, _) in self._means.reduce(self.trainer.strategy).items():
+            self.log(f"val/{name}", mean, prog_bar=name == "psnr", sync_dist=True)
 
     def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
         """Reconstructions uint8 [B 3 S H W]; `evaluation.ReconstructionEvaluation` measures them."""
@@ -274,7 +200,7 @@ class AutoencoderModule(LightningModule):
 
     @torch.no_grad()
     def reconstruct(self, clip: Tensor) -> Tensor:
-        """Clip uint8 [B 3 S H W] -> its reconstruction, the same."""
+        """Clip uint8 [B 3 S H W] -> its reconstruction, likewise."""
         return to_uint8(self.autoencoder(to_signed_float(clip)))
 
     def sample_for_logging(self, batch: dict[str, Tensor], num_videos: int) -> dict[str, Tensor]:
@@ -284,19 +210,3 @@ class AutoencoderModule(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         check_shapes(self.state_dict(), checkpoint["state_dict"], getattr(self._trainer, "ckpt_path", "it"))
-
-
-def _pick(clip: Tensor, frame: Tensor) -> Tensor:
-    """One frame of each clip: [B 3 S H W], [B] -> [B 3 H W]."""
-    return clip[torch.arange(len(clip), device=clip.device), :, frame]
-
-
-def _psnr(reconstruction: Tensor, clip: Tensor) -> Tensor:
-    """Mean over clips of the PSNR in dB, pixels in [0, 1] (a distance in [-1, 1] is twice as long)."""
-    error = ((reconstruction - clip) / 2).square().flatten(1).mean(dim=1)
-    return -10 * error.clamp_min(1e-10).log10().mean()
-
-
-@rank_zero_only
-def _say(message: str, level: int = logging.WARNING) -> None:
-    logger.log(level, message)

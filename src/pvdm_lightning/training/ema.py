@@ -6,6 +6,8 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
+from pvdm_lightning.errors import InvalidArgumentError
+
 Network = TypeVar("Network", bound=nn.Module)
 
 
@@ -24,6 +26,8 @@ class EMA(nn.Module, Generic[Network]):
 
     def __init__(self, network: Network, decay: float = 0.9999) -> None:
         super().__init__()
+        if not 0 <= decay <= 1:
+            raise InvalidArgumentError("EMA.decay", decay, "is no share", "Give 0 to 1, as 0.9999.")
         self.network = copy.deepcopy(network).requires_grad_(False)
         self.decay = decay
         self.register_buffer("num_updates", torch.zeros((), dtype=torch.long))

@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 import torch
-from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
@@ -16,12 +15,10 @@ from pvdm_lightning.diffusion import (
     NoiseSchedule,
     PredictionType,
     denoising_loss,
-    draw_conditional,
 )
-from pvdm_lightning.errors import InvalidArgumentError, check_at_least
+from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.models.unet import TriplaneUNet
-from pvdm_lightning.pipeline.checkpoint import check_shapes, part_of
-from pvdm_lightning.pipeline.first_stage import FrozenAutoencoder
+from pvdm_lightning.pipeline.checkpoint import check_prediction_type, check_shapes
 from pvdm_lightning.pipeline.latent_normalization import CLIP_RANGE, LatentNormalization
 from pvdm_lightning.pipeline.sampling import Sampling
 from pvdm_lightning.pipeline.video_pipeline import VideoPipeline
@@ -29,14 +26,15 @@ from pvdm_lightning.random import make_generator, randn, run_seed
 from pvdm_lightning.training import hyper_parameters
 from pvdm_lightning.training.clip_size import check_clip_shape
 from pvdm_lightning.training.ema import EMA
+from pvdm_lightning.training.first_stage import FirstStageModule
 from pvdm_lightning.training.latent_source import check_latents_match
-from pvdm_lightning.training.learning_rate import check_decay, check_learning_rate, warmup_and_decay
+from pvdm_lightning.training.learning_rate import WarmupDecay
+from pvdm_lightning.training.means import Means
+from pvdm_lightning.training.pairs import pairs_of
 from pvdm_lightning.training.precision import check_precision
 
-_NAME = "LatentDiffusionModule.autoencoder_checkpoint"
 
-
-class LatentDiffusionModule(LightningModule):
+class LatentDiffusionModule(FirstStageModule):
     """Trains a TriplaneUNet to denoise latents, with and without the clip before.
 
     The autoencoder comes from its checkpoint, is frozen, and is carried inside this module's checkpoints, so that
@@ -88,22 +86,6 @@ class LatentDiffusionModule(LightningModule):
                 "is not a probability",
                 "Give 0 (never the clip before) to 1 (always).",
             )
-        check_learning_rate("LatentDiffusionModule.learning_rate", learning_rate)
-        check_at_least("LatentDiffusionModule.warmup_steps", warmup_steps, 0)
-        check_at_least("LatentDiffusionModule.decay_steps", decay_steps, 0)
-        check_at_least("LatentDiffusionModule.num_train_timesteps", num_train_timesteps, 1)
-        if not 0 <= ema_decay <= 1:
-            raise InvalidArgumentError(
-                "LatentDiffusionModule.ema_decay", ema_decay, "is no share", "Give 0 to 1, as 0.9999."
-            )
-        if not 0 < beta_start <= beta_end < 1:
-            argument, betas = (
-                "LatentDiffusionModule.beta_start/LatentDiffusionModule.beta_end",
-                f"{beta_start}/{beta_end}",
-            )
-            raise InvalidArgumentError(
-                argument, betas, "do not rise from above 0 to below 1", "Give 0.0015 and 0.0195, as the paper."
-            )
         self.save_hyperparameters(hyper_parameters.of_module(self))
         self.denoiser = denoiser
         self.ema = EMA(denoiser, ema_decay)
@@ -111,72 +93,13 @@ class LatentDiffusionModule(LightningModule):
             num_train_timesteps, beta_start, beta_end, CLIP_RANGE if normalize_latents else 1.0
         )
         self.normalization = LatentNormalization(denoiser.latent_channels) if normalize_latents else None
-        self.autoencoder: FrozenAutoencoder | None = None
         self.autoencoder_checkpoint = autoencoder_checkpoint
         self.conditional_probability = conditional_probability
         self.prediction_type = prediction_type
-        self.learning_rate = learning_rate
-        self.warmup_steps = warmup_steps
-        self.decay_steps = decay_steps
+        self.rate = WarmupDecay(learning_rate, warmup_steps, decay_steps)
         self.num_evaluated: dict[str, int] = {}
         self.sampling = Sampling()
         self.on_denoise: Callable[[], None] | None = None
-
-    # The first stage
-
-    @property
-    def clip_shape(self) -> tuple[int, int, int]:
-        """(frames, height, width) of the clips the autoencoder takes."""
-        return self.load_autoencoder().autoencoder.clip_shape
-
-    def attach_autoencoder(self, autoencoder: FrozenAutoencoder) -> None:
-        """Train on the latents of `autoencoder`.
-
-        Raises:
-            InvalidArgumentError: The denoiser was built for other latents.
-        """
-        network = autoencoder.autoencoder
-        for own, needed, option in (
-            (self.denoiser.latent_channels, network.latent_channels, "latent_channels"),
-            (self.denoiser.latent_shape or network.latent_shape, network.latent_shape, "latent_shape"),
-        ):
-            if own != needed:
-                raise InvalidArgumentError(
-                    f"TriplaneUNet.{option}",
-                    own,
-                    f"does not match the autoencoder's latents ({needed})",
-                    f"Set it to those, or leave it out: null takes the autoencoder's {option}."
-                    if option == "latent_shape"
-                    else f"Set it to {needed}.",
-                )
-        self.autoencoder = autoencoder
-        for unet in (self.denoiser, self.ema.network):
-            unet.latent_shape = network.latent_shape
-
-    def load_autoencoder(self) -> FrozenAutoencoder:
-        """The autoencoder; read from the stage-one checkpoint at the first call of a run that starts afresh."""
-        if self.autoencoder is None:
-            if self.autoencoder_checkpoint is None:
-                raise InvalidArgumentError(
-                    _NAME,
-                    None,
-                    "stage two needs the autoencoder that stage one trained",
-                    f"Train it with `pvdm fit --config ae.yaml` and give {_NAME} .../last.ckpt.",
-                )
-            self.attach_autoencoder(FrozenAutoencoder.from_checkpoint(self.autoencoder_checkpoint, _NAME))
-        assert self.autoencoder is not None
-        return self.autoencoder
-
-    def attach_carried_autoencoder(self, checkpoint: Mapping[str, Any]) -> None:
-        """Take over the autoencoder that a stage-two checkpoint carries.
-
-        A run that goes on from such a checkpoint calls this before it starts, so the stage-one file is not needed.
-        """
-        if self.autoencoder is None:
-            frozen = FrozenAutoencoder.from_config(checkpoint["autoencoder"])
-            # Now, though the module's own would bring them: `setup` compares them with those that encoded the data.
-            frozen.autoencoder.load_state_dict(part_of(checkpoint["state_dict"], "autoencoder.autoencoder."))
-            self.attach_autoencoder(frozen)
 
     def compile_networks(self, **options: Any) -> None:
         """Compile denoiser, its average and the autoencoder in place; `options` as of torch.compile."""
@@ -190,10 +113,7 @@ class LatentDiffusionModule(LightningModule):
         check_latents_match(self.trainer, self.load_autoencoder())
         check_clip_shape(self.trainer, self.clip_shape, "the autoencoder")
         if stage == "fit":
-            check_decay(self.decay_steps, self.trainer.max_steps)
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["autoencoder"] = self.load_autoencoder().autoencoder.config
+            self.rate.check_end(self.trainer.max_steps)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.attach_carried_autoencoder(checkpoint)
@@ -202,36 +122,24 @@ class LatentDiffusionModule(LightningModule):
             for state in checkpoint.get("optimizer_states", []):
                 for group in state["param_groups"]:
                     group["fused"] = not self._trainer.gradient_clip_val  # as `configure_optimizers`
-        learned = checkpoint["hyper_parameters"].get("prediction_type", "epsilon")
-        if learned != self.prediction_type:
-            problem = f"the checkpoint's network learned to predict {learned}"
-            raise InvalidArgumentError(
-                "LatentDiffusionModule.prediction_type",
-                self.prediction_type,
-                problem,
-                f"Give {learned}, or start afresh.",
-            )
-
-    # Training
+        check_prediction_type(self.prediction_type, checkpoint)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         # Lightning clips no gradients that a fused optimizer would unscale itself.
         fused = not self.trainer.gradient_clip_val
-        optimizer = torch.optim.AdamW(self.denoiser.parameters(), lr=self.learning_rate, fused=fused)
+        optimizer = torch.optim.AdamW(self.denoiser.parameters(), lr=self.rate.learning_rate, fused=fused)
         end = self.trainer.max_steps
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: warmup_and_decay(step, self.warmup_steps, self.decay_steps, end)
-        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self.rate.factor(step, end))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_train_start(self) -> None:
         # A run that goes on takes its own options, not those that the optimizer's state came with.
         scheduler = self.lr_schedulers()
         assert isinstance(scheduler, torch.optim.lr_scheduler.LambdaLR)
-        scheduler.base_lrs = [self.learning_rate]
+        scheduler.base_lrs = [self.rate.learning_rate]
         factor = scheduler.lr_lambdas[0](scheduler.last_epoch)
         for group in scheduler.optimizer.param_groups:
-            group.update(initial_lr=self.learning_rate, lr=self.learning_rate * factor)
+            group.update(initial_lr=self.rate.learning_rate, lr=self.rate.learning_rate * factor)
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """Pixels and latents go; what the host reads in each step stays: fetching it back would wait for the GPU."""
@@ -251,27 +159,13 @@ class LatentDiffusionModule(LightningModule):
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         generator = make_generator(run_seed(), self.global_rank, self.global_step, batch_idx)
-        z_0, condition = self._draw_latents(batch, generator)
+        z_0, condition = pairs_of(batch, self.conditional_probability, self.pipeline.to_latent, generator)
         t, noise = self._draw_noise(z_0, generator)
         loss = self._loss(self.denoiser, z_0, condition, t, noise).mean()
         optimizer = self.optimizers().optimizer  # type: ignore[union-attr]
         self.log("train/loss", loss.detach(), prog_bar=True, batch_size=len(z_0))
         self.log("train/learning_rate", torch.tensor(optimizer.param_groups[0]["lr"]))
         return loss
-
-    def _draw_latents(self, batch: dict[str, Tensor], generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Targets [B C L] and their conditions, zeros where a sample trains p(x^1)."""
-        clip, has_previous = batch["clip"], batch["has_previous"]
-        conditional = draw_conditional(has_previous, self.conditional_probability, generator)
-        # Any clip is a first clip: where both of a pair may be one, either is taken.
-        swap = (torch.rand(has_previous.shape, generator=generator) < 0.5) & has_previous & ~conditional
-        target = torch.where(swap.to(clip.device).view(-1, *[1] * (clip.dim() - 1)), batch["previous"], clip)
-        z_0 = self.pipeline.to_latent(target)
-        condition = torch.zeros_like(z_0)
-        if conditional.any():
-            chosen = conditional.nonzero()[:, 0].to(clip.device)
-            condition[chosen] = self.pipeline.to_latent(batch["previous"][chosen])
-        return z_0, condition
 
     def _draw_noise(self, z_0: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         t = torch.randint(self.schedule.num_train_timesteps, (len(z_0),), generator=generator)
@@ -291,16 +185,19 @@ class LatentDiffusionModule(LightningModule):
         self._evaluate(batch)
 
     def on_validation_epoch_start(self) -> None:
-        self._sums = torch.zeros(2, 2, device=self.device)
+        self._means = Means(("loss", "loss_next_clip"), self.device)
 
     def on_test_epoch_start(self) -> None:
         self.on_validation_epoch_start()
 
-    def on_validation_epoch_end(self) -> None:
-        self._log_evaluation("val")
+    def on_validation_epoch_end(self, prefix: str = "val") -> None:
+        means = self._means.reduce(self.trainer.strategy)
+        self.num_evaluated = {name: count for name, (_, count) in means.items()}
+        for name, (mean, _) in means.items():
+            self.log(f"{prefix}/{name}", mean, prog_bar=name == "loss", sync_dist=True)
 
     def on_test_epoch_end(self) -> None:
-        self._log_evaluation("test")
+        self.on_validation_epoch_end("test")
 
     def _evaluate(self, batch: dict[str, Tensor]) -> None:
         """Losses of the averaged denoiser; a video's draws are the same at every evaluation, in any batch."""
@@ -310,25 +207,12 @@ class LatentDiffusionModule(LightningModule):
             torch.randint(self.schedule.num_train_timesteps, (1,), generator=generator) for generator in generators
         ]
         t, noise = torch.cat(times).to(z_0.device), randn(z_0.shape, generators, z_0.device)
-        self._add(0, self._loss(self.ema.network, z_0, None, t, noise))
+        self._means.add("loss", self._loss(self.ema.network, z_0, None, t, noise))
         chosen = batch["has_previous"].nonzero()[:, 0].to(z_0.device)
         if len(chosen):
             condition = self.pipeline.to_latent(batch["previous"][chosen])
             draws = z_0[chosen], condition, t[chosen], noise[chosen]
-            self._add(1, self._loss(self.ema.network, *draws))
-
-    def _add(self, row: int, losses: Tensor) -> None:
-        self._sums[row] += torch.stack([losses.sum(), losses.new_tensor(len(losses))])
-
-    def _log_evaluation(self, prefix: str) -> None:
-        """Log the means over the clips of all processes; no mean where there was no clip."""
-        sums = self.trainer.strategy.reduce(self._sums, reduce_op="sum").tolist()
-        for name, (total, count) in zip(("loss", "loss_next_clip"), sums):
-            self.num_evaluated[name] = int(count)
-            if count:
-                self.log(f"{prefix}/{name}", total / count, prog_bar=name == "loss", sync_dist=True)
-
-    # Sampling
+            self._means.add("loss_next_clip", self._loss(self.ema.network, *draws))
 
     def predict_step(self, batch: Tensor, batch_idx: int) -> dict[str, Tensor]:
         """Numbers of videos int64 [B] -> the videos uint8 [B 3 T H W]."""

@@ -1,0 +1,121 @@
+"""The loss of stage one: pixels, LPIPS, and two discriminators with feature matching (PVDM, appendix)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pvdm_lightning.errors import check_at_least
+from pvdm_lightning.losses.adversarial import discriminator_hinge, feature_matching, generator_hinge
+from pvdm_lightning.losses.perceptual import PerceptualLoss
+from pvdm_lightning.models.discriminators import PatchDiscriminator
+
+_LPIPS = "AutoencoderLoss.lpips_weights"
+
+
+class AutoencoderLoss(nn.Module):
+    """Losses of the autoencoder and of its discriminators, one for frames and one for clips.
+
+    Args:
+        pixel_loss: l1 or l2.
+        pixel_weight: Weight of the pixel loss.
+        perceptual_weight: Weight of LPIPS on one frame of each clip.
+        adversarial_weight: Weight of the hinge terms.
+        feature_weight: Weight of feature matching.
+        discriminator_channels: Channels of the discriminators' first layer.
+    """
+
+    def __init__(
+        self,
+        pixel_loss: Literal["l1", "l2"] = "l1",
+        pixel_weight: float = 4.0,
+        perceptual_weight: float = 4.0,
+        adversarial_weight: float = 1.0,
+        feature_weight: float = 4.0,
+        discriminator_channels: int = 64,
+    ) -> None:
+        super().__init__()
+        check_at_least("AutoencoderLoss.discriminator_channels", discriminator_channels, 1)
+        self.pixel_loss = pixel_loss
+        self.pixel_weight = pixel_weight
+        self.perceptual_weight = perceptual_weight
+        self.adversarial_weight = adversarial_weight
+        self.feature_weight = feature_weight
+        self.discriminators = nn.ModuleDict(
+            {
+                "frame": PatchDiscriminator(2, discriminator_channels),
+                "clip": PatchDiscriminator(3, discriminator_channels),
+            }
+        )
+        # Not registered: 60 MB of frozen VGG weights have no place in every checkpoint.
+        self._perceptual: list[PerceptualLoss] = []
+
+    def load_perceptual(self, path: str | None) -> str | None:
+        """Load LPIPS with the VGG-16 weights at `path` or in a cache folder; without them, training goes without LPIPS.
+
+        Returns:
+            How to add LPIPS, where the weights are missing.
+        """
+        if self.perceptual_weight == 0:
+            return None
+        loss = PerceptualLoss.find(path, _LPIPS)
+        self._perceptual = [] if loss is None else [loss]
+        return PerceptualLoss.how_to_add(_LPIPS) if loss is None else None
+
+    def generator(
+        self, clip: Tensor, reconstruction: Tensor, frame: Tensor, adversarial: bool
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The autoencoder's loss and its terms.
+
+        Args:
+            clip: [B 3 S H W] in [-1, 1].
+            reconstruction: Likewise.
+            frame: The frame of each clip that LPIPS and the frame discriminator see, int64 [B].
+            adversarial: Whether the discriminators take part.
+        """
+        pixel = (F.l1_loss if self.pixel_loss == "l1" else F.mse_loss)(reconstruction, clip)
+        loss = self.pixel_weight * pixel
+        terms: dict[str, Tensor] = {self.pixel_loss: pixel}
+        if self._perceptual:
+            lpips = self._perceptual[0].to(clip.device)
+            terms["lpips"] = lpips(pick_frame(reconstruction, frame), pick_frame(clip, frame))
+            loss = loss + self.perceptual_weight * terms["lpips"]
+        if adversarial:
+            # The discriminators do not learn here: no gradient is computed for their weights.
+            self.discriminators.requires_grad_(False)
+            hinge, matching = clip.new_zeros(()), clip.new_zeros(())
+            for real, fake, discriminator in self._views(clip, reconstruction, frame):
+                logits, features = discriminator(fake)
+                with torch.no_grad():
+                    _, real_features = discriminator(real)
+                hinge = hinge + generator_hinge(logits)
+                matching = matching + feature_matching(real_features, features)
+            self.discriminators.requires_grad_(True)
+            loss = loss + self.adversarial_weight * hinge + self.feature_weight * matching
+            terms |= {"adversarial": hinge, "feature_matching": matching}
+        return loss, terms
+
+    def discriminator(self, clip: Tensor, reconstruction: Tensor, frame: Tensor) -> Tensor:
+        """The discriminators' hinge loss, unweighted; arguments as of `generator`."""
+        loss = clip.new_zeros(())
+        for real, fake, discriminator in self._views(clip, reconstruction, frame):
+            loss = loss + discriminator_hinge(discriminator(real)[0], discriminator(fake)[0])
+        return loss
+
+    def clip_gradients(self, max_norm: float) -> None:
+        """Bound the norm of each discriminator's gradient."""
+        for discriminator in self.discriminators.values():
+            nn.utils.clip_grad_norm_(discriminator.parameters(), max_norm)
+
+    def _views(self, clip: Tensor, reconstruction: Tensor, frame: Tensor) -> list[tuple[Tensor, Tensor, nn.Module]]:
+        """Real input, reconstructed input and network of each discriminator."""
+        frames = pick_frame(clip, frame), pick_frame(reconstruction, frame)
+        return [(*frames, self.discriminators["frame"]), (clip, reconstruction, self.discriminators["clip"])]
+
+
+def pick_frame(clip: Tensor, frame: Tensor) -> Tensor:
+    """One frame of each clip: [B 3 S H W], [B] -> [B 3 H W]."""
+    return clip[torch.arange(len(clip), device=clip.device), :, frame]

@@ -1,0 +1,37 @@
+"""What a batch of clip pairs trains: p(x) or p(x^{l+1} | x^l), jointly (PVDM, section 3.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from pvdm_lightning.diffusion import draw_conditional
+
+
+def pairs_of(
+    batch: dict[str, Tensor],
+    conditional_probability: float,
+    to_latent: Callable[[Tensor], Tensor],
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor]:
+    """Latents to denoise [B C L], and their conditions, which are zero where a sample trains p(x).
+
+    Args:
+        batch: clip and previous, of pixels or latents, and has_previous, bool [B] on the CPU.
+        conditional_probability: lambda, the share of pairs that train p(x^{l+1} | x^l).
+        to_latent: Clips -> latents [B C L].
+        generator: On the CPU.
+    """
+    clip, has_previous = batch["clip"], batch["has_previous"]
+    conditional = draw_conditional(has_previous, conditional_probability, generator)
+    # Any clip is a first clip: without a condition, either clip of a pair is taken.
+    swap = (torch.rand(has_previous.shape, generator=generator) < 0.5) & has_previous & ~conditional
+    target = torch.where(swap.to(clip.device).view(-1, *[1] * (clip.dim() - 1)), batch["previous"], clip)
+    z_0 = to_latent(target)
+    condition = torch.zeros_like(z_0)
+    if conditional.any():
+        chosen = conditional.nonzero()[:, 0].to(clip.device)
+        condition[chosen] = to_latent(batch["previous"][chosen])
+    return z_0, condition

@@ -1,0 +1,40 @@
+"""What `pvdm --help` says, and that it says so at once."""
+
+import subprocess
+import sys
+
+import pytest
+
+from pvdm_lightning import __version__, cli
+from pvdm_lightning.cli import commands, overview, pvdm_cli
+
+
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_every_command_is_listed(capsys, option):
+    cli.main([option])
+    said = capsys.readouterr().out
+    assert set(overview.COMMANDS) == {*pvdm_cli.PvdmCLI.subcommands(), *commands.FUNCTIONS}
+    for name, about in overview.COMMANDS.items():
+        assert f"  {name} " in said and about in said
+
+
+def test_the_version(capsys):
+    cli.main(["--version"])
+    assert capsys.readouterr().out == f"pvdm {__version__}\n"
+
+
+def test_pytorch_is_not_loaded():
+    code = "import sys; from pvdm_lightning.__main__ import main; sys.argv[1:] = ['--help']; main()"
+    code += "; assert 'torch' not in sys.modules"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (run.returncode, run.stderr) == (0, "")
+
+
+def test_the_public_names():
+    import pvdm_lightning
+
+    assert {"VideoPipeline", "TriplaneUNet", "UCF101", "read_video"} <= set(dir(pvdm_lightning))
+    for name in pvdm_lightning.__all__:
+        assert getattr(pvdm_lightning, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        _ = pvdm_lightning.Nothing
