@@ -26,7 +26,8 @@ from torch.utils.data import DataLoader, Dataset
 from pvdm_lightning.data.clips.transforms import centre_crop_box, crop_and_resize
 from pvdm_lightning.data.clips.windows import Windows
 from pvdm_lightning.data.videos import decoding, probing
-from pvdm_lightning.data.videos.video_index import VideoIndex, load_or_build
+from pvdm_lightning.data.videos.build_index import load_or_build
+from pvdm_lightning.data.videos.video_index import VideoIndex
 from pvdm_lightning.data.videos.video_tree import find_videos
 
 

@@ -18,10 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from pvdm_lightning.data.clips.clip_loader import EpochSampler
-from pvdm_lightning.data.clips.video_dataset import ClipDataset, IndexedVideos
+from pvdm_lightning.data.clips.clip_dataset import ClipDataset
+from pvdm_lightning.data.clips.sampler import EpochSampler
 from pvdm_lightning.data.clips.windows import Windows
-from pvdm_lightning.data.videos.video_index import FILE_NAME, load_or_build
+from pvdm_lightning.data.videos.build_index import load_or_build
+from pvdm_lightning.data.videos.source import IndexedVideos
+from pvdm_lightning.data.videos.video_index import FILE_NAME
 from pvdm_lightning.data.videos.video_info import Route, VideoInfo
 from pvdm_lightning.data.videos.video_tree import find_videos, hold_out
 

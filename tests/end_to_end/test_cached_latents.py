@@ -183,7 +183,7 @@ def test_broken_videos_are_left_out_and_counted(pvdm, workdir, trained, monkeypa
     assert "--data.max_bad_fraction 0.1: 2 of 16 videos cannot be read" in line
     encode(pvdm, trained["ae"], "latents", *options, "--data.max_bad_fraction", 0.2)
     assert len(load_file("latents/train-00000.safetensors")["clip"]) == 0
-    assert caplog.text.count("synthetic video 5 cannot be read and is left out: is fragile") == 2  # once a run
+    assert caplog.text.count("synthetic video 5 cannot be read and is skipped: is fragile") == 2  # once a run
     CachedLatents("latents").setup()
     assert "train: latents of 14 videos, 28 windows, 2 videos broken" in caplog.text
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 TWO = [
     "--trainer.devices",
@@ -70,15 +71,22 @@ def test_two_processes_sample_what_one_samples(pvdm, workdir, trained):
     assert len(list((workdir / "two").iterdir())) == 3
 
 
+def losses(checkpoint):
+    log = EventAccumulator(str(checkpoint.parents[1]), size_guidance={"images": 0, "scalars": 0}).Reload()
+    return [event.value for event in log.Scalars("train/loss")]
+
+
 @pytest.mark.parametrize("stage", ["ae", "ldm"])
 def test_bf16(pvdm, workdir, trained, load, stage):
     first_stage = ["--model.autoencoder_checkpoint", trained["ae"]] if stage == "ldm" else []
     pvdm.run("fit", "--config", f"tiny_{stage}.yaml", *first_stage, "--trainer.precision", "bf16-mixed")
-    ours, full = load(pvdm.last)["state_dict"], load(trained[stage])["state_dict"]
-    for key, value in full.items():
-        assert ours[key].dtype == value.dtype
-        # Four steps of AdamW at 1e-3 cannot part the runs further than twice their length.
-        assert (ours[key].float() - value.float()).abs().max() <= 8.1e-3, key
+    for key, value in load(trained[stage])["state_dict"].items():
+        assert load(pvdm.last)["state_dict"][key].dtype == value.dtype
+    ours, full = (losses(path) for path in (workdir / pvdm.last, trained[stage]))
+    assert ours != full  # or nothing was computed in bfloat16
+    # The first step has the same weights and random numbers; after it, AdamW amplifies rounding.
+    assert ours[0] == pytest.approx(full[0], rel=0.01)
+    assert ours == pytest.approx(full, rel=0.1)
     pvdm.run(
         "predict",
         "--ckpt_path",

@@ -26,7 +26,8 @@ def test_dashboard_of_stage_one(trained):
     for tag in ("val/real", "val/reconstruction"):
         gif = log.Images(tag)[-1].encoded_image_string
         assert gif[:6] == b"GIF89a"
-    assert "hparams" in str(list(log.Tags().values())) or (trained["ae"].parents[1] / "hparams.yaml").is_file()
+    logged = yaml.safe_load((trained["ae"].parents[1] / "hparams.yaml").read_text())
+    assert logged["learning_rate"] == 1e-3 and logged["autoencoder"]["init_args"]["patch"] == 8
 
 
 def test_phases_alternate(trained):
@@ -184,3 +185,5 @@ def test_clips_too_short_for_a_pair_train_the_unconditional_part(pvdm, workdir, 
         2,
     )
     assert load(pvdm.last)["global_step"] == 2
+    tags = events(workdir / pvdm.last).Tags()["scalars"]
+    assert "val/loss" in tags and "val/loss_next_clip" not in tags  # there is no next clip

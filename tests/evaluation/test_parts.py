@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from pvdm_lightning.data.clips.video_dataset import ClipDataset, ConcatVideos
+from pvdm_lightning.data.clips.clip_dataset import ClipDataset
 from pvdm_lightning.data.clips.windows import Windows
 from pvdm_lightning.data.videos.array_videos import ArrayVideos
+from pvdm_lightning.data.videos.source import ConcatVideos
 from pvdm_lightning.data.videos.synthetic import SyntheticVideos
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.evaluation.feature_networks import SkippedMetric

@@ -191,7 +191,7 @@ class PvdmCLI(LightningCLI):
         """Sample videos (stage two), or reconstruct validation clips (stage one)."""
         sampling: Sampling = self._get(self.config_init, "sampling")
         if isinstance(self.model, LatentDiffusionModule):
-            self.model.sampling = sampling
+            self.model.predict_with(sampling)
             sampling.samplers(self.model.schedule)
             sampling.check_memory(self.model.clip_shape)
             if self.trainer.world_size > sampling.num_videos:
@@ -205,7 +205,7 @@ class PvdmCLI(LightningCLI):
         elif self.datamodule is None:
             raise InvalidArgumentError("--data", None, "reconstructing needs clips", "Give --data, as to fit.")
         else:
-            self.datamodule.val_clips = sampling.num_videos
+            self.datamodule.limit_validation(sampling.num_videos)
         self.trainer.predict(**{**kwargs, "return_predictions": False})
 
     def encode(self, **kwargs: Any) -> None:

@@ -1,6 +1,6 @@
 """Data sets: videos of any kind, or latents of them -> batches of clips."""
 
-from pvdm_lightning.data.clips.video_dataset import ClipDataset, IndexedVideos, VideoSource
+from pvdm_lightning.data.clips.clip_dataset import ClipDataset
 from pvdm_lightning.data.datamodules import (
     UCF101,
     CachedLatents,
@@ -10,6 +10,7 @@ from pvdm_lightning.data.datamodules import (
     Synthetic,
     VideoFolder,
 )
+from pvdm_lightning.data.videos.source import IndexedVideos, VideoSource
 
 __all__ = [
     "UCF101",

@@ -11,10 +11,12 @@ import torch
 from torch import Tensor
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from pvdm_lightning.data.clips.clip_loader import BrokenVideos, ClipLoader, ReferenceSampler
-from pvdm_lightning.data.clips.video_dataset import ClipDataset
+from pvdm_lightning.data.clips.broken import BrokenVideos
+from pvdm_lightning.data.clips.clip_dataset import ClipDataset
+from pvdm_lightning.data.clips.clip_loader import ClipLoader
+from pvdm_lightning.data.clips.sampler import ReferenceSampler
 from pvdm_lightning.data.clips.windows import Windows
-from pvdm_lightning.data.videos.video_index import num_cores
+from pvdm_lightning.data.videos.build_index import num_cores
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.evaluation.distances import AT_ONCE, VideoDistances
 from pvdm_lightning.evaluation.feature_networks import FoundNetworks

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from importlib import metadata
 from typing import Any
 
-from pvdm_lightning.data.clips.video_dataset import ClipDataset
+from pvdm_lightning.data.clips.clip_dataset import ClipDataset
 from pvdm_lightning.data.videos.video_info import DecodeError
 from pvdm_lightning.metrics import FrozenNetwork
 

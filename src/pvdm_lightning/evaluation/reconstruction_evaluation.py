@@ -48,14 +48,15 @@ class ReconstructionEvaluation(Callback):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         wanted, data = self.evaluation.num_videos, trainer.datamodule  # type: ignore[attr-defined]
-        data.test_split, data.test_clips = SPLITS[self.evaluation.split or "test"], None
+        split = SPLITS[self.evaluation.split or "test"]
+        data.select_test_clips(split, None)
         usable = len(data.test_dataset())
         if wanted is not None and wanted > usable:
             problem = f"the {self.evaluation.split or 'test'} split has {usable:,} videos that are long enough"
             raise InvalidArgumentError(
                 "Evaluation.num_videos", wanted, problem, "Give at most those, or leave it out for all."
             )
-        data.test_clips = wanted
+        data.select_test_clips(split, wanted)
         check_world_size(trainer, wanted or usable)
         check_writable("Evaluation.dir", self.evaluation.dir, Path(self.evaluation.dir))
 

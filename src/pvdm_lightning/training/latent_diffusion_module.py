@@ -214,6 +214,10 @@ class LatentDiffusionModule(FirstStageModule):
             draws = z_0[chosen], condition, t[chosen], noise[chosen]
             self._means.add("loss_next_clip", self._loss(self.ema.network, *draws))
 
+    def predict_with(self, sampling: Sampling) -> None:
+        """Choose how `predict_step` samples."""
+        self.sampling = sampling
+
     def predict_step(self, batch: Tensor, batch_idx: int) -> dict[str, Tensor]:
         """Numbers of videos int64 [B] -> the videos uint8 [B 3 T H W]."""
         return {"video": self.pipeline.generate(batch.tolist(), self.sampling), "index": batch}

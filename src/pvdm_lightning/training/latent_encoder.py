@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from lightning import LightningModule
+from lightning import LightningModule, Trainer
 from torch import Tensor
 
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
@@ -43,6 +43,10 @@ class LatentEncoder(LightningModule):
         """Take the autoencoder's weights from a checkpoint of either stage."""
         prefix = "autoencoder." if stage_of(checkpoint) == "AutoencoderModule" else "autoencoder.autoencoder."
         self.frozen.autoencoder.load_state_dict(part_of(checkpoint["state_dict"], prefix))
+
+    def encode_with(self, flips: bool, trainer: Trainer) -> None:
+        """Choose whether mirrored training clips are encoded too, and by which trainer, before it has begun."""
+        self.flips, self.trainer = flips, trainer
 
     @property
     def clip_shape(self) -> tuple[int, int, int]:

@@ -6,8 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from pvdm_lightning.data.clips.clip_loader import BrokenVideos, ClipLoader, EpochSampler, ReferenceSampler
-from pvdm_lightning.data.clips.video_dataset import ClipDataset
+from pvdm_lightning.data.clips.broken import BrokenVideos
+from pvdm_lightning.data.clips.clip_dataset import ClipDataset
+from pvdm_lightning.data.clips.clip_loader import ClipLoader
+from pvdm_lightning.data.clips.sampler import EpochSampler, ReferenceSampler
 from pvdm_lightning.data.clips.windows import Windows
 from pvdm_lightning.data.videos.video_info import DecodeError
 from pvdm_lightning.errors import InvalidArgumentError
@@ -36,7 +38,7 @@ def make_loader(
     dataset = ClipDataset(Fragile(num_videos, failing), Windows(4), (2, 2), random_start=training)
     sampler = EpochSampler(num_videos, 4, training=training)
     failures = BrokenVideos(0, num_videos, max_fraction)
-    return ClipLoader(dataset, sampler, failures, stand_ins=training, num_workers=num_workers)
+    return ClipLoader(dataset, sampler, failures, replace=training, num_workers=num_workers)
 
 
 CASES = list(itertools.product((0, 1, 3, 8, 23, 64), (1, 4), (1, 2, 3)))
@@ -119,7 +121,7 @@ def test_in_training_another_random_clip_stands_in_for_a_broken_one(
     assert len(set(clips)) == 20 and {3, 11}.isdisjoint(index for index, _ in clips)
     assert all(clip for _, clip in clips)
     named = [record.getMessage() for record in caplog.records]
-    assert sorted(named) == [f"video {n} cannot be read and is left out: does not decode" for n in (11, 3)]
+    assert sorted(named) == [f"video {n} cannot be read and is skipped: does not decode" for n in (11, 3)]
 
 
 def test_stand_ins_are_the_same_whatever_the_workers() -> None:

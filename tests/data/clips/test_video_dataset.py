@@ -7,13 +7,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from pvdm_lightning.data.clips.video_dataset import ClipDataset, ConcatVideos, IndexedVideos, VideoSource
+from pvdm_lightning.data.clips.clip_dataset import ClipDataset
 from pvdm_lightning.data.clips.windows import Windows
 from pvdm_lightning.data.videos import frame_folder
 from pvdm_lightning.data.videos.array_videos import ArrayVideos
+from pvdm_lightning.data.videos.build_index import load_or_build
 from pvdm_lightning.data.videos.probing import probe
+from pvdm_lightning.data.videos.source import ConcatVideos, IndexedVideos, VideoSource
 from pvdm_lightning.data.videos.synthetic import SyntheticVideos
-from pvdm_lightning.data.videos.video_index import load_or_build
 from pvdm_lightning.data.videos.video_info import DecodeError
 
 

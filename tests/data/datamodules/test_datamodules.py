@@ -206,7 +206,7 @@ def test_one_line_sums_a_split_up(
         "train: 4 videos, 6 clips of 4 frames, 1 too short for a clip (skipped),"
         " 1 too short for a pair (single clips), 1 broken (skipped)"
     ) in lines
-    assert f"{tmp_path / 'empty.avi'} cannot be read and is left out: is empty (0 bytes)" in lines
+    assert f"{tmp_path / 'empty.avi'} cannot be read and is skipped: is empty (0 bytes)" in lines
 
 
 def test_a_set_smaller_than_a_batch_trains() -> None:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from pvdm_lightning.data.clips.video_dataset import ClipDataset
+from pvdm_lightning.data.clips.clip_dataset import ClipDataset
 from pvdm_lightning.data.clips.windows import Windows
 from pvdm_lightning.data.latents.stored_windows import StoredWindows, spread_starts
 from pvdm_lightning.data.videos.synthetic import SyntheticVideos

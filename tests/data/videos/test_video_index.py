@@ -5,8 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pvdm_lightning.data.videos import video_index
-from pvdm_lightning.data.videos.video_index import FILE_NAME, Names, load_or_build
+from pvdm_lightning.data.videos import build_index, video_index
+from pvdm_lightning.data.videos.build_index import load_or_build
+from pvdm_lightning.data.videos.names import Names
+from pvdm_lightning.data.videos.video_index import FILE_NAME
 from pvdm_lightning.data.videos.video_info import Route, VideoInfo
 
 
@@ -84,7 +86,7 @@ def test_a_part_of_an_index_has_its_own_rows(folder: Path) -> None:
 
 
 def test_an_interrupted_build_goes_on_where_it_was(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(video_index, "CHUNK", 1)
+    monkeypatch.setattr(build_index, "CHUNK", 1)
 
     def interrupted(path: Path) -> VideoInfo:
         if path.name == "three.avi":
@@ -99,9 +101,9 @@ def test_an_interrupted_build_goes_on_where_it_was(folder: Path, monkeypatch: py
 
 
 def test_a_killed_build_loses_the_last_minute_only(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(video_index, "SAVE_SECONDS", -1.0)
+    monkeypatch.setattr(build_index, "SAVE_SECONDS", -1.0)
     saved: list[int] = []
-    monkeypatch.setattr(video_index, "_save", lambda index: saved.append(len(index)))
+    monkeypatch.setattr(build_index, "save_index", lambda index: saved.append(len(index)))
     load_or_build(folder, NAMES, Probe(), progress=False)
     assert saved == [1, 2, 3, 4, 4]
 

@@ -33,7 +33,7 @@ def encode(
             the folder holds another cache, the disk has no room, or too many videos are broken.
     """
     _refuse_limits(trainer)
-    encoder.flips, encoder.trainer = options.flips, trainer
+    encoder.encode_with(options.flips, trainer)
     windows = WindowsToEncode(data, options, {**encoder.describe(), "data": data_config})
     root = Path(options.dir)
     trainer.callbacks.append(LatentCacheWriter(root, options.dtype))  # type: ignore[attr-defined]

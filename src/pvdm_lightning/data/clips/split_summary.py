@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from pvdm_lightning.data.clips.video_dataset import VideoSource
 from pvdm_lightning.data.clips.windows import Windows
+from pvdm_lightning.data.videos.source import VideoSource
 
 
 def summarise_split(split: str, source: VideoSource, windows: Windows) -> str:

@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from pvdm_lightning.data.clips.clip_loader import BrokenVideos
+from pvdm_lightning.data.clips.broken import BrokenVideos
 from pvdm_lightning.data.datamodules.resumable_datamodule import ResumableDataModule
 from pvdm_lightning.data.latents.latent_cache import missing_shards, read_description
 from pvdm_lightning.data.latents.latent_dataset import LatentDataset

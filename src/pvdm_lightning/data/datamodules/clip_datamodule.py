@@ -4,18 +4,18 @@ import logging
 from abc import abstractmethod
 from typing import Any
 
-from pvdm_lightning.data.clips.clip_loader import BrokenVideos, ClipLoader, EpochSampler, ReferenceSampler
+from pvdm_lightning.data.clips.clip_dataset import ClipDataset
 from pvdm_lightning.data.clips.split_summary import summarise_split
-from pvdm_lightning.data.clips.video_dataset import ClipDataset, ConcatVideos, IndexedVideos, VideoSource
 from pvdm_lightning.data.clips.windows import Windows
-from pvdm_lightning.data.datamodules.resumable_datamodule import ResumableDataModule
+from pvdm_lightning.data.datamodules.evaluation_clips import EvaluationClips
 from pvdm_lightning.data.videos.check import CheckedVideo, check_index
+from pvdm_lightning.data.videos.source import IndexedVideos, VideoSource
 from pvdm_lightning.errors import InvalidArgumentError, check_at_least
 
 logger = logging.getLogger(__name__)
 
 
-class ClipDataModule(ResumableDataModule):
+class ClipDataModule(EvaluationClips):
     """Clips of videos for training, validation and prediction.
 
     Batches are dicts, the same for all sets: "clip" uint8 [B, 3, S, H, W], "label" int64 [B] (-1 unknown), "index"
@@ -131,69 +131,6 @@ class ClipDataModule(ResumableDataModule):
             )
             self._check(split)
 
-    def test_dataset(self) -> ClipDataset:
-        """One clip a video, from its middle, of the attribute `test_split` ("train", "val" or "all").
-
-        At most `test_clips` of them, evenly spread over the videos; None for all.
-        """
-        train = self._datasets["train"]
-        windows = Windows(train.windows.frames, self.stride, self.hop, train.windows.clips)
-        source = self._source(self.test_split)
-        return ClipDataset(source, windows, train.resolution, seed=self.seed, max_samples=self.test_clips)
-
-    def test_dataloader(self) -> ClipLoader:
-        """The clips of `test_dataset`, in order, each once over all processes."""
-        dataset = self.test_dataset()
-        self._refuse_empty(self.test_split, dataset)
-        rank, world_size = self._rank_and_world_size()
-        sampler = EpochSampler(len(dataset), self.val_batch_size, rank=rank, world_size=world_size, seed=self.seed)
-        return self._loader(dataset, sampler, self._new_failures(dataset.source))
-
-    def reference_dataset(self, split: str = "train", frames: int | None = None) -> ClipDataset:
-        """Random single clips of the videos that are long enough for one.
-
-        Args:
-            split: "train", "val", or "all" for both together.
-            frames: Frames in a clip; None for as many as in training.
-        """
-        windows = Windows(frames or self._datasets["train"].windows.frames, self.stride)
-        resolution = self._datasets["train"].resolution
-        return ClipDataset(self._source(split), windows, resolution, random_start=True, seed=self.seed)
-
-    def reference_dataloader(
-        self,
-        split: str = "train",
-        num_clips: int | None = 2048,
-        frames: int | None = None,
-        batch_size: int | None = None,
-    ) -> ClipLoader:
-        """Real clips for FVD, drawn as StyleGAN-V does.
-
-        Of videos in random order a random clip each; videos too short for a clip are left out. Where there are fewer
-        videos than clips wanted, further clips of the same videos follow.
-
-        Args:
-            split: "train", "val", or "all" for both together.
-            num_clips: How many clips, over all processes; None for one a video.
-            frames: Frames in a clip; None for as many as in training.
-            batch_size: Clips in a batch, per process; None for as many as in validation.
-
-        Raises:
-            InvalidArgumentError: If no video has that many.
-        """
-        dataset = self.reference_dataset(split, frames)
-        self._refuse_empty(split, dataset)
-        rank, world_size = self._rank_and_world_size()
-        sampler = ReferenceSampler(
-            num_clips or len(dataset),
-            len(dataset),
-            batch_size or self.val_batch_size,
-            rank=rank,
-            world_size=world_size,
-            seed=self.seed,
-        )
-        return self._loader(dataset, sampler, self._new_failures(dataset.source), stand_ins=True)
-
     def check(self, progress: bool = True) -> list[CheckedVideo]:
         """Look at every video of the set, training first; nothing has to be set up.
 
@@ -207,12 +144,6 @@ class ClipDataModule(ResumableDataModule):
         if self._sources is None:
             self._sources = self.open_sources()
         return self._sources
-
-    def _source(self, split: str) -> VideoSource:
-        return ConcatVideos(self._open()) if split == "all" else self._datasets[split].source
-
-    def _new_failures(self, source: VideoSource) -> BrokenVideos:
-        return BrokenVideos(len(source.problems), len(source.lengths), self.max_bad_fraction)
 
     def _from_model(self, argument: str, attribute: str) -> Any:
         """An attribute of the model that is being trained."""
@@ -242,19 +173,7 @@ class ClipDataModule(ResumableDataModule):
         if self._rank_and_world_size()[0] == 0:
             logger.info(summarise_split(split, source, windows))
             for index, problem in source.problems.items():
-                logger.warning("%s cannot be read and is left out: %s", source.name(index), problem)
+                logger.warning("%s cannot be read and is skipped: %s", source.name(index), problem)
         self._failures[split] = self._new_failures(source)
         self._failures[split].check()
         self._refuse_empty(split, dataset)
-
-    def _refuse_empty(self, split: str, dataset: ClipDataset) -> None:
-        windows = dataset.windows
-        if len(dataset) == 0:
-            longest = int(dataset.source.lengths.max(initial=0))
-            raise InvalidArgumentError(
-                "DataModule.frames",
-                windows.frames,
-                f"no {split} video has the {windows.clip_span} frames of a clip, the longest one has {longest}",
-                "Ask for fewer frames or a smaller DataModule.stride"
-                + (", or validate on more videos." if split == "val" else "."),
-            )

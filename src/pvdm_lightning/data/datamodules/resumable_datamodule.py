@@ -7,8 +7,10 @@ from typing import Any
 import torch
 from lightning import LightningDataModule
 
-from pvdm_lightning.data.clips.clip_loader import BrokenVideos, ClipLoader, EpochSampler, Samples
-from pvdm_lightning.data.videos.video_index import num_cores
+from pvdm_lightning.data.clips.broken import BrokenVideos, Samples
+from pvdm_lightning.data.clips.clip_loader import ClipLoader
+from pvdm_lightning.data.clips.sampler import EpochSampler
+from pvdm_lightning.data.videos.build_index import num_cores
 from pvdm_lightning.errors import InvalidArgumentError, check_at_least
 
 logger = logging.getLogger(__name__)
@@ -66,7 +68,7 @@ class ResumableDataModule(LightningDataModule):
             start=self._start(sampler),
             # Overfitting on purpose means the same clips again and again.
             repeat=bool(getattr(self.trainer, "overfit_batches", 0)),
-            stand_ins=self.stand_ins,
+            replace=self.stand_ins,
         )
 
     def val_dataloader(self) -> ClipLoader:
@@ -129,6 +131,10 @@ class ResumableDataModule(LightningDataModule):
                 "the data changed since the checkpoint (now %s, then %s): batches will be others", now, before
             )
         return self._resumed["epoch"], self._resumed["batches"]
+
+    def limit_validation(self, num_clips: int) -> None:
+        """Use at most so many validation clips, evenly spread over the videos; before `setup`."""
+        self.val_clips = num_clips
 
     def _rank_and_world_size(self) -> tuple[int, int]:
         return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)

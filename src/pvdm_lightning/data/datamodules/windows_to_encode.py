@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from lightning import LightningDataModule
 
-from pvdm_lightning.data.clips.clip_loader import BrokenVideos
+from pvdm_lightning.data.clips.broken import BrokenVideos
 from pvdm_lightning.data.datamodules.clip_datamodule import ClipDataModule
 from pvdm_lightning.data.latents import latent_cache
 from pvdm_lightning.data.latents.shard_loader import ShardLoader

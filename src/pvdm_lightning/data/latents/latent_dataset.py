@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from pvdm_lightning.data.clips.video_dataset import DRAW, Key, Sample, spread_over
+from pvdm_lightning.data.clips.clip_dataset import DRAW, Key, Sample, spread_over
 from pvdm_lightning.data.latents.latent_cache import read_table, shard_path
 
 _OPEN = 256  # shards kept open: a process may have some thousand files open at most

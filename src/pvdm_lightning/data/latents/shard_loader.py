@@ -5,8 +5,8 @@ from typing import Any
 
 from torch.utils.data import DataLoader
 
-from pvdm_lightning.data.clips.clip_loader import BrokenVideos, SkipBroken, collate_unbroken
-from pvdm_lightning.data.clips.video_dataset import Key
+from pvdm_lightning.data.clips.broken import BrokenVideos, SkipBroken, collate_unbroken
+from pvdm_lightning.data.clips.clip_dataset import Key
 from pvdm_lightning.data.latents.stored_windows import StoredWindows
 
 
@@ -52,7 +52,7 @@ class ShardLoader:
             batches = [batch for shard in mine for batch in self._batches(split, shard)]
             loader = iter(
                 DataLoader(
-                    SkipBroken(windows, stand_ins=False),
+                    SkipBroken(windows, replace=False),
                     batch_sampler=batches,
                     collate_fn=collate_unbroken,
                     **self._loader_args,

@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import torch
 
-from pvdm_lightning.data.clips.video_dataset import ClipDataset, Key, Sample
+from pvdm_lightning.data.clips.clip_dataset import ClipDataset, Key, Sample
 
 
 def spread_starts(num_starts: int, count: int) -> np.ndarray:

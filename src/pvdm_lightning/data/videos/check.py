@@ -11,7 +11,8 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 
 from pvdm_lightning.atomic_write import atomic_write
 from pvdm_lightning.data.videos import frame_folder, probing
-from pvdm_lightning.data.videos.video_index import VideoIndex, load_or_build, num_cores
+from pvdm_lightning.data.videos.build_index import load_or_build, num_cores
+from pvdm_lightning.data.videos.video_index import VideoIndex
 from pvdm_lightning.data.videos.video_info import DecodeError, Route, VideoInfo
 from pvdm_lightning.data.videos.video_tree import find_frame_folders, find_videos
 from pvdm_lightning.errors import InvalidArgumentError

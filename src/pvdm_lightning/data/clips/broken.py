@@ -1,0 +1,107 @@
+"""Broken videos: skipped, replaced in training, named and counted."""
+
+import logging
+from typing import Protocol
+
+import numpy as np
+from torch.utils.data import Dataset, default_collate
+
+from pvdm_lightning.data.clips.clip_dataset import Key, Sample
+from pvdm_lightning.data.videos.video_info import DecodeError
+from pvdm_lightning.errors import InvalidArgumentError
+
+logger = logging.getLogger(__name__)
+
+REPLACEMENT = 2  # keeps the choice of replacements apart from other random numbers
+ATTEMPTS = 16  # replacements tried for one broken sample before the batch goes without
+
+BrokenVideo = tuple[str, str]  # name of the video, what is wrong with it
+
+
+class Samples(Protocol):
+    """A set of samples, one a video, all of whose draws follow from its seed and the key.
+
+    Attributes:
+        seed: Seed of the draws.
+    """
+
+    seed: int
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, key: Key) -> Sample:
+        """The sample of a video; raises `DecodeError` if it cannot be read."""
+        ...
+
+    def name(self, position: int) -> str:
+        """What messages call the video of a sample."""
+        ...
+
+
+class SkipBroken(Dataset[tuple[Sample | None, list[BrokenVideo]]]):
+    """Samples together with the failures met on the way; runs in the workers, so it only reports them.
+
+    In training a broken sample's place is taken by a clip drawn at random from another video, drawn at random too, so
+    that all processes keep the same batch sizes. In evaluation nothing stands in: it would count twice.
+    """
+
+    def __init__(self, dataset: Samples, replace: bool) -> None:
+        self.dataset, self.replace = dataset, replace
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, key: Key) -> tuple[Sample | None, list[BrokenVideo]]:
+        epoch, position, attempt = key
+        failures: list[BrokenVideo] = []
+        for attempt in range(ATTEMPTS if self.replace else 1):
+            try:
+                return self.dataset[epoch, position, attempt], failures
+            except DecodeError as error:
+                failures.append((self.dataset.name(position), str(error)))
+            draw = np.random.default_rng((REPLACEMENT, self.dataset.seed, epoch, key[1], attempt))
+            position = int(draw.integers(len(self.dataset)))
+        return None, failures
+
+
+def collate_unbroken(guarded: list[tuple[Sample | None, list[BrokenVideo]]]) -> tuple[Sample | None, list[BrokenVideo]]:
+    """The samples as one batch, None if there are none, and all their failures."""
+    samples = [sample for sample, _ in guarded if sample is not None]
+    return (default_collate(samples) if samples else None), [failure for _, failures in guarded for failure in failures]
+
+
+class BrokenVideos:
+    """The videos of a set that turned out broken: each is named once, and too many of them stop the run.
+
+    Args:
+        known: How many are known to be broken beforehand.
+        total: How many videos the set has.
+        max_fraction: The share of broken ones that is still tolerated.
+    """
+
+    def __init__(self, known: int, total: int, max_fraction: float) -> None:
+        self.known, self.total, self.max_fraction = known, total, max_fraction
+        self.reasons: dict[str, str] = {}
+
+    def add(self, name: str, reason: str) -> None:
+        """Take note of a broken video.
+
+        Raises:
+            InvalidArgumentError: If these are too many now.
+        """
+        if name in self.reasons:
+            return
+        self.reasons[name] = reason
+        logger.warning("%s cannot be read and is skipped: %s", name, reason)
+        self.check()
+
+    def check(self) -> None:
+        """Raise `InvalidArgumentError` if there are too many."""
+        broken = self.known + len(self.reasons)
+        if broken > self.max_fraction * self.total:
+            raise InvalidArgumentError(
+                "DataModule.max_bad_fraction",
+                self.max_fraction,
+                f"{broken} of {self.total} videos cannot be read",
+                "Find out which with `pvdm check-data`, or raise the limit.",
+            )

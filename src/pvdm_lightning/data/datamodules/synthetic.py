@@ -1,0 +1,48 @@
+"""Generated videos."""
+
+from typing import Any
+
+from pvdm_lightning.data.datamodules.clip_datamodule import ClipDataModule
+from pvdm_lightning.data.videos.source import VideoSource
+from pvdm_lightning.data.videos.synthetic import Backgrounds, SyntheticVideos
+from pvdm_lightning.errors import check_at_least
+
+
+class Synthetic(ClipDataModule):
+    """Drawn videos, computed on the fly: nothing on disk, nothing to download. The class is the kind of motion.
+
+    Args:
+        num_videos: Training videos.
+        num_val_videos: Validation videos; none of them is a training video.
+        video_frames: Frames in each video.
+        max_shapes: Each video has 1 to so many moving shapes.
+        backgrounds: coloured, or grey: then nearly all there is to learn is the shapes.
+        **kwargs: As in ClipDataModule.
+    """
+
+    def __init__(
+        self,
+        num_videos: int = 1024,
+        num_val_videos: int = 64,
+        video_frames: int = 64,
+        max_shapes: int = 2,
+        backgrounds: Backgrounds = "coloured",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        for argument, value in (
+            ("num_videos", num_videos),
+            ("num_val_videos", num_val_videos),
+            ("video_frames", video_frames),
+            ("max_shapes", max_shapes),
+        ):
+            check_at_least(f"DataModule.{argument}", value, 1)
+        self.num_videos, self.num_val_videos = num_videos, num_val_videos
+        self.video_frames, self.max_shapes, self.backgrounds = video_frames, max_shapes, backgrounds
+
+    def open_sources(self) -> tuple[VideoSource, VideoSource]:
+        def videos(first: int, count: int) -> SyntheticVideos:
+            return SyntheticVideos(first, count, self.video_frames, self.seed, self.max_shapes, self.backgrounds)
+
+        # Validation starts far away: more training videos do not run into it.
+        return videos(0, self.num_videos), videos(2**40, self.num_val_videos)

@@ -1,0 +1,109 @@
+"""Sources of videos: what data sets read frames from."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pvdm_lightning.data.clips.transforms import crop_and_resize
+from pvdm_lightning.data.videos import decoding, frame_folder
+from pvdm_lightning.data.videos.video_index import VideoIndex
+from pvdm_lightning.data.videos.video_info import Route
+
+
+class VideoSource(Protocol):
+    """Some videos that can be read frame by frame; a new kind of data set is a new one of these.
+
+    Attributes:
+        lengths: int [N], frames in each video; 0 for broken ones.
+        labels: int [N], class of each video, -1 if unknown.
+        problems: What is wrong with which broken video.
+    """
+
+    lengths: np.ndarray
+    labels: np.ndarray
+    problems: dict[int, str]
+
+    def name(self, index: int) -> str:
+        """What messages call a video."""
+        ...
+
+    def stamps(self) -> bytes:
+        """Sizes and times of change of all files: other bytes when one of them was written again."""
+        ...
+
+    def read(self, index: int, frames: Sequence[int], resolution: tuple[int, int]) -> Tensor:
+        """Frames of a video, cropped and resized to (height, width): uint8 [3, S, height, width].
+
+        Raises:
+            DecodeError: If they cannot be had.
+        """
+        ...
+
+
+class IndexedVideos:
+    """A source of video files or frame folders.
+
+    Args:
+        index: Their index.
+        labels: Class of each; None if unknown.
+    """
+
+    def __init__(self, index: VideoIndex, labels: Sequence[int] | None = None) -> None:
+        self.index = index
+        usable = index.lines["route"] != Route.BROKEN
+        self.lengths = np.where(usable, index.lines["frames"], 0)
+        self.labels = np.full(len(index), -1) if labels is None else np.asarray(labels, dtype=np.int64)
+        self.problems = {int(row): index.problem(int(row)) for row in np.flatnonzero(~usable)}
+
+    def name(self, index: int) -> str:
+        return str(self.index.path(index))
+
+    def stamps(self) -> bytes:
+        lines = self.index.lines
+        # A folder's own time stays when a picture in it is written again.
+        folders = np.flatnonzero(lines["route"] == Route.IMAGES)
+        pictures = b"".join(frame_folder.stamps(self.index.path(int(row))) for row in folders)
+        return lines["size"].tobytes() + lines["mtime_ns"].tobytes() + pictures
+
+    def read(self, index: int, frames: Sequence[int], resolution: tuple[int, int]) -> Tensor:
+        path, info = self.index.path(index), self.index.info(index)
+        read = frame_folder.read_frames if info.route == Route.IMAGES else decoding.read_frames
+        return torch.stack(read(path, info, frames, lambda frame: crop_and_resize(frame, resolution)), dim=1)
+
+
+class ConcatVideos:
+    """Several sources in a row, as one.
+
+    Args:
+        sources: At least one.
+    """
+
+    def __init__(self, sources: Sequence[VideoSource]) -> None:
+        self.sources = sources
+        self.ends = np.cumsum([len(source.lengths) for source in sources])
+        self.lengths = np.concatenate([source.lengths for source in sources])
+        self.labels = np.concatenate([source.labels for source in sources])
+        starts = [0, *self.ends[:-1]]
+        self.problems = {
+            int(start) + index: text
+            for start, source in zip(starts, sources)
+            for index, text in source.problems.items()
+        }
+
+    def _find(self, index: int) -> tuple[VideoSource, int]:
+        which = int(np.searchsorted(self.ends, index, side="right"))
+        return self.sources[which], index - int(self.ends[which - 1] if which else 0)
+
+    def name(self, index: int) -> str:
+        source, place = self._find(index)
+        return source.name(place)
+
+    def stamps(self) -> bytes:
+        return b"".join(source.stamps() for source in self.sources)
+
+    def read(self, index: int, frames: Sequence[int], resolution: tuple[int, int]) -> Tensor:
+        source, place = self._find(index)
+        return source.read(place, frames, resolution)
