@@ -1,4 +1,4 @@
-"""Where weights that this project does not ship are looked for: the path given, else the cache folders.
+"""Finds weights that this project does not ship: at a given path, else in the cache folder.
 
 Nothing is downloaded. A file that is absent is for the caller to deal with: `remedy` says where it goes.
 """
@@ -45,5 +45,5 @@ def find_weights(name: str, given: str | Path | None, argument: str) -> Path | N
 
 
 def remedy(name: str, argument: str) -> str:
-    """One line that says where the weights file `name` goes when it was not found."""
+    """One line that says where to put the weights file `name`."""
     return f"put {name} into {cache_folder()} (PVDM_CACHE names another folder) or give its path with {argument}."

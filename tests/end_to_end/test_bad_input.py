@@ -51,7 +51,10 @@ import torch
             ["--config", "tiny_ldm.yaml", "--model.num_train_timesteps", "0"],
             "--model.num_train_timesteps 0: is less than 1.",
         ),
-        (["--config", "tiny_ldm.yaml", "--model.ema_decay", "2"], "--model.ema_decay 2.0: is no share. Give 0 to 1"),
+        (
+            ["--config", "tiny_ldm.yaml", "--model.ema_decay", "2"],
+            "--model.ema_decay 2.0: is not a fraction. Give 0 to 1",
+        ),
         (["--config", "tiny_ldm.yaml", "--model.beta_end", "0"], "--model.beta_start/--model.beta_end 0.0015/0.0: do"),
         (["--config", "tiny_ae.yaml", "--model.learning_rate", "-1"], "--model.learning_rate -1.0: is not positive."),
         (

@@ -260,7 +260,7 @@ def test_stage_one_with_networks(pvdm, workdir, networks, report_in, monkeypatch
     ("stage", "args", "line"),
     [
         ("ldm", ["--evaluation.num_videos", 1], "--evaluation.num_videos 1: is too few: the covariance that FVD needs"),
-        ("ldm", ["--evaluation.frames", "[0]"], "--evaluation.frames [0]: is no list of lengths"),
+        ("ldm", ["--evaluation.frames", "[0]"], "--evaluation.frames [0]: is not a list of lengths"),
         ("ldm", ["--evaluation.frame_step", 0], "--evaluation.frame_step 0: is less than 1"),
         ("ldm", ["--evaluation.split", "val"], "evaluation.split"),
         ("ldm", ["--sampling.num_frames", 16], "num_frames"),

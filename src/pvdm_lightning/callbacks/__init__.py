@@ -1,4 +1,4 @@
-"""What happens beside the training loop: pictures, files, figures."""
+"""Callbacks: checkpoints, videos, latent shards and progress."""
 
 from pvdm_lightning.callbacks.checkpoints import Checkpoints
 from pvdm_lightning.callbacks.data_config import SaveDataConfig

@@ -1,4 +1,4 @@
-"""Checkpoints after validations, at the end, and when a run is interrupted: no step is lost."""
+"""Checkpoints after each validation, at the end, and when a run is interrupted."""
 
 import logging
 
@@ -10,13 +10,13 @@ logger = logging.getLogger(__name__)
 
 
 class Checkpoints(ModelCheckpoint):
-    """Lightning's ModelCheckpoint, which also keeps last.ckpt the state of the last validation, or of the end.
+    """ModelCheckpoint that also writes last.ckpt after each validation and at the end.
 
     Lightning's own writes last.ckpt beside a new best checkpoint only.
 
     Args:
-        monitor: Figure to choose the best checkpoint by; null keeps the latest.
-        mode: Whether that figure is best at its min or max.
+        monitor: Metric that selects the best checkpoint; null keeps the latest.
+        mode: Whether the metric is best at its min or max.
         save_top_k: How many best checkpoints to keep; -1 keeps all.
         every_n_train_steps: Save every so many steps; left out, after each validation.
         save_last: Keep last.ckpt, the state to go on from.

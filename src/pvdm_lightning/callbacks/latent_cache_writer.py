@@ -12,7 +12,7 @@ from pvdm_lightning.data.latents.latent_cache import DTYPES, shard_path, write_s
 
 
 class LatentCacheWriter(Callback):
-    """Collects what `LatentEncoder` makes of the batches of `ShardLoader`, and writes each shard with its last batch.
+    """Collects the outputs of `LatentEncoder` and writes each shard after its last batch.
 
     Args:
         root: Folder of the cache.

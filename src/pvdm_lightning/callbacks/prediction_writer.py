@@ -1,4 +1,4 @@
-"""Writes what `pvdm predict` makes, as it is made."""
+"""Writes the videos of `pvdm predict` as they are made."""
 
 import logging
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ logger = logging.getLogger(__name__)
 
 
 class PredictionWriter(BasePredictionWriter):
-    """Writes each predicted video under its number, so processes and batches do not matter.
+    """Writes each predicted video under its index, which does not depend on processes or batches.
 
     Args:
         dir: Folder for the videos; made if it is not there.
         formats: Any of mp4, gif, png (a folder of frames) and npy (uint8 [T H W 3]).
-        fps: Frames a second.
-        overwrite: Whether to write into a folder that already holds such videos.
+        fps: Frames per second.
+        overwrite: Whether to replace videos in a folder that already holds some.
     """
 
     def __init__(
@@ -34,11 +34,11 @@ class PredictionWriter(BasePredictionWriter):
         super().__init__(write_interval="batch")
         if fps <= 0:
             raise InvalidArgumentError(
-                "PredictionWriter.fps", fps, "is not positive", "Give frames a second, such as 25."
+                "PredictionWriter.fps", fps, "is not positive", "Give frames per second, such as 25."
             )
         if not formats or any(name not in WRITERS for name in formats):
             raise InvalidArgumentError(
-                "PredictionWriter.formats", list(formats), "is no list of formats", f"Give some of {[*WRITERS]}."
+                "PredictionWriter.formats", list(formats), "is not a list of formats", f"Give some of {[*WRITERS]}."
             )
         self.dir, self.formats, self.fps, self.overwrite = Path(dir), tuple(formats), fps, overwrite
 

@@ -1,4 +1,4 @@
-"""A progress bar of sampling that counts evaluations of the denoiser, the thing that takes the time."""
+"""A progress bar that counts evaluations of the denoiser."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from pvdm_lightning.training import LatentDiffusionModule
 
 
 class SamplingProgress(Callback):
-    """Shows the progress of `pvdm predict` in the first process, in place of the bar that counts batches."""
+    """Shows the progress of `pvdm predict` on rank 0, in place of Lightning's bar of batches."""
 
     def __init__(self) -> None:
         self._bar: tqdm[Any] | None = None

@@ -1,4 +1,4 @@
-"""Clips a second, over all processes."""
+"""Clips per second, over all processes."""
 
 import time
 from collections import deque
@@ -10,9 +10,9 @@ from lightning.pytorch.callbacks import Callback
 
 
 class Throughput(Callback):
-    """Logs train/clips_per_second: training samples, waiting for data included, validation left out.
+    """Logs train/clips_per_second of training, including the time spent waiting for data, without validation.
 
-    The figure is over the last `log_every_n_steps` batches, so that the first ones, which warm up, fall out of it.
+    It covers the last `log_every_n_steps` batches, so that warm-up batches drop out.
     """
 
     def __init__(self) -> None:

@@ -20,7 +20,7 @@ class VideoLogger(Callback):
 
     Args:
         num_videos: How many videos, side by side; 0 logs none.
-        fps: Frames a second.
+        fps: Frames per second.
     """
 
     def __init__(self, num_videos: int = 4, fps: float = 8) -> None:

@@ -36,7 +36,7 @@ def main(args: Sequence[str] | None = None) -> None:
 
 
 def _quieten() -> None:
-    """Our own messages at info level; of others', leave out advice that does not apply."""
+    """Show our own messages at info level, and hide advice of libraries that does not apply."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(OptionFormatter("%(levelname)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])

@@ -41,7 +41,7 @@ from pvdm_lightning.training import LatentDiffusionModule, LatentEncoder
 
 
 class PvdmTrainer(Trainer):
-    """Lightning's trainer; LightningCLI looks for the name and the options of each of its commands on it."""
+    """The Trainer on which LightningCLI looks up each command and its options."""
 
     def encode(self, ckpt_path: str | None = None) -> None:
         """Write the latents of a data set to a cache, from which stage two trains without its encoder.
@@ -53,7 +53,7 @@ class PvdmTrainer(Trainer):
 
 
 class PvdmCLI(LightningCLI):
-    """LightningCLI for both stages; what it trains, and on what, the configuration says."""
+    """LightningCLI for both stages; the configuration names model and data."""
 
     def __init__(self, args: Sequence[str]) -> None:
         super().__init__(
@@ -71,7 +71,7 @@ class PvdmCLI(LightningCLI):
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
-        """Lightning's own and encode, each with what is not an option of it."""
+        """Lightning's own commands and encode, each with the arguments that are not options."""
         return {**LightningCLI.subcommands(), "encode": set()}
 
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:

@@ -7,7 +7,7 @@ from pvdm_lightning.errors import InvalidArgumentError
 
 
 def config_folder() -> Path:
-    """Where they lie: inside the installed package, or beside src/ in a checkout."""
+    """The folder of configurations: inside the installed package, or beside src/ in a checkout."""
     installed = Path(str(resources.files("pvdm_lightning"))) / "configs"
     return installed if installed.is_dir() else Path(__file__).parents[3] / "configs"
 

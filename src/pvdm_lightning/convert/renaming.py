@@ -1,4 +1,4 @@
-"""From a state dict of the original to one of ours: find the prefix, rename, refuse what does not fit."""
+"""Renames the keys of an original state dict, and checks that all of them fit."""
 
 from collections.abc import Collection, Mapping
 
@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 
 def strip_prefix(state_dict: Mapping[str, Tensor], anchor: str) -> dict[str, Tensor]:
-    """Remove whatever stands before `anchor`, a key every such state dict has, from the keys that start so.
+    """Remove the prefix before `anchor`, a key that every such state dict has, from all keys.
 
     Wrappers leave prefixes such as ``module.`` or ``diffusion_model.``, alone or together.
 

@@ -1,4 +1,4 @@
-"""How a CPU's memory is fetched and kept: half of a step's time, left as it comes."""
+"""Memory settings of a CPU; with the defaults, memory takes half of a step's time."""
 
 import ctypes
 import os
@@ -8,12 +8,12 @@ _BY_USER = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES"
 
 
 def use_large_pages() -> None:
-    """Have PyTorch ask Linux for large pages for its larger tensors; to be called before it makes the first one."""
+    """Make PyTorch request large pages for large tensors; call it before the first tensor is created."""
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 
 def keep_freed_memory() -> None:
-    """Have glibc keep freed blocks for the next step, instead of handing them back to the system.
+    """Make glibc keep freed blocks for the next step instead of returning them to the system.
 
     Activations and gradients are freed and made again in each step, and the system clears every page it hands out. Does
     nothing with another C library, or where the user has chosen.

@@ -26,7 +26,7 @@ class FoundNetworks:
         i3d: Feature networks of FVD; each gives metrics of its own.
         c3d: Classifiers of the Inception Score, likewise.
         lpips: Distance of LPIPS.
-        skipped: What cannot be measured for want of a file, with the line that says where it goes.
+        skipped: Metrics without a file, with the remedy.
     """
 
     i3d: Sequence[FrozenNetwork] = ()
@@ -37,8 +37,7 @@ class FoundNetworks:
 
 @dataclass(frozen=True)
 class FeatureNetworks:
-    """Files of the networks that measure. A file left out is looked for in the cache folder; without it, its metrics
-    are left out.
+    """Files of the metric networks; by default from the cache folder. Metrics without a file are skipped.
 
     Args:
         i3d: The original's I3D, i3d_pretrained_400.pt: FVD as PVDM reports it.

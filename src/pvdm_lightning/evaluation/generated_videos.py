@@ -1,4 +1,4 @@
-"""Generated videos on disk: an interrupted evaluation goes on with those that it has."""
+"""Generated videos on disk, from which an interrupted evaluation continues."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class GeneratedVideos:
             )
 
     def write(self, number: int, video: Tensor) -> None:
-        """Keep a video uint8 [3 T H W]; a process that dies leaves no half file."""
+        """Write a video uint8 [3 T H W] atomically."""
         with atomic_write(self._path(number)) as partial, partial.open("wb") as file:
             np.save(file, video.permute(1, 2, 3, 0).contiguous().cpu().numpy())
 

@@ -38,7 +38,7 @@ class GenerationEvaluation(Callback):
     """Adds FVD and the Inception Score to `trainer.test` of a LatentDiffusionModule, and reports them.
 
     Videos are generated once, at the longest length; their first frames are the shorter videos, which are the same
-    draws. They stay on disk, so an interrupted evaluation goes on, and so does one that asks for more videos.
+    draws. They stay on disk, so that an interrupted evaluation, or one with more videos, continues.
 
     Args:
         evaluation: What is measured.

@@ -1,4 +1,4 @@
-"""Which frames of a video are measured, and what is left out because videos are too short."""
+"""The lengths and frames that metrics use, and those skipped because videos are too short."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pvdm_lightning.metrics.i3d import MIN_FRAMES
 
 @dataclass(frozen=True)
 class Selection:
-    """Frames of a video that FVD looks at.
+    """The frames of a video that FVD uses.
 
     Attributes:
         length: Of the video.

@@ -19,13 +19,13 @@ class Evaluation:
     """What `pvdm test` measures.
 
     Args:
-        num_videos: Videos a side. Left out: 2,048 generated and real videos (stage two), all clips (stage one).
-        split: Where the real videos come from: train, test, or all for both. Left out: train (stage two), test (one).
-        frames: Lengths at which FVD is taken, e.g. [16,128]. Left out: one clip of the model, and eight. Stage two.
+        num_videos: Number of real and of generated videos. Default: 2,048 (stage two), all clips (stage one).
+        split: Where the real videos come from: train, test, or all for both. Default: train (stage two), test (one).
+        frames: Lengths at which FVD is taken, e.g. [16,128]. Default: one clip of the model, and eight. Stage two.
         frame_step: The longest length is also measured on every so many-th frame, as StyleGAN-V does, where that
             leaves 9 frames or more; 1 leaves it out. Stage two.
         inception_splits: Splits of the Inception Score; 0 leaves it out. Stage two.
-        dir: Folder for the report, and for the generated videos, so that an interrupted evaluation goes on.
+        dir: Folder for the report and the generated videos.
     """
 
     num_videos: int | None = None
@@ -48,7 +48,7 @@ def check_counts(
         raise InvalidArgumentError(f"{prefix}num_videos", num_videos, problem, "Give 2 or more; 2,048 is usual.")
     if frames is not None and (not frames or min(frames) < 1):
         raise InvalidArgumentError(
-            f"{prefix}frames", frames, "is no list of lengths", "Give frames of a video, such as [16,128]."
+            f"{prefix}frames", frames, "is not a list of lengths", "Give frames of a video, such as [16,128]."
         )
     if frame_step < 1:
         raise InvalidArgumentError(f"{prefix}frame_step", frame_step, "is less than 1", "Give 1 to leave it out, or 8.")

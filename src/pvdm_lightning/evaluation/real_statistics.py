@@ -70,5 +70,5 @@ class RealStatistics:
         if self.processes.is_first and statistics.count == self.protocol["count"]:
             try:
                 save_statistics(statistics, self.path, self.protocol)
-            except OSError as error:  # a cache: the evaluation goes on without
+            except OSError as error:  # it is only a cache
                 logger.warning("%s cannot be written (%s); it will be computed again", self.path, error)

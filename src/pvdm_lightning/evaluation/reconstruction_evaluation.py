@@ -31,7 +31,7 @@ from pvdm_lightning.metrics import FrechetVideoDistance, MeanOverVideos, VideoLP
 class ReconstructionEvaluation(Callback):
     """Adds R-FVD, PSNR, SSIM and LPIPS to `trainer.test` of an AutoencoderModule, and reports them.
 
-    The module's test step gives the reconstructions; one clip a video, from its middle.
+    The module's test step gives the reconstructions; one clip per video, from its middle.
 
     Args:
         evaluation: What is measured.

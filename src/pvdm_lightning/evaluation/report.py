@@ -1,4 +1,4 @@
-"""What an evaluation says: metrics with their protocol, as a table, as JSON and as scalars of a dashboard."""
+"""The report of an evaluation: metrics with their protocol, as a table, JSON and scalars."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ class Report:
         return {metric.tag: metric.value for metric in self.metrics}
 
     def write(self, folder: Path, name: str) -> Path:
-        """Write the JSON, one file for one protocol, whole or not at all; returns its path."""
+        """Write the JSON atomically, one file per protocol; returns its path."""
         path = folder / f"{name}_{protocol_hash(self.protocol)}.json"
         write_json(self.content(), path)
         return path

@@ -29,7 +29,7 @@ class VideoFolder:
         argument: The option that named it.
         source: Its videos, broken ones included.
         sizes: (height, width) of the videos that can be read, each once, sorted.
-        notes: What was left out, for the report.
+        notes: Notes for the report, such as skipped videos.
     """
 
     root: Path

@@ -1,4 +1,4 @@
-"""LPIPS as a training loss; its VGG-16 trunk is a file the user has, or it is left out."""
+"""LPIPS as a training loss, with VGG-16 weights that the user provides."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class PerceptualLoss(nn.Module):
 
     @classmethod
     def find(cls, given: str | None, argument: str) -> PerceptualLoss | None:
-        """The loss with the trunk at `given` or in a cache folder; None where there is none (`how_to_add` says how)."""
+        """The loss with the weights at `given` or in a cache folder; None if there are none."""
         path = find_weights(TRUNK_FILE, given, argument)
         return None if path is None else cls(path, argument)
 

@@ -1,4 +1,4 @@
-"""What FVD keeps of a set of videos: three sums, whatever their number; and the file that keeps them on disk."""
+"""The statistics of features that FVD needs, as three sums, and their file."""
 
 import hashlib
 import json
@@ -63,7 +63,7 @@ def statistics_path(folder: Path, protocol: Mapping[str, object]) -> Path:
 
 
 def save_statistics(statistics: FeatureStatistics, path: Path, protocol: Mapping[str, object]) -> None:
-    """Write `statistics` and the protocol that gave them; a process that dies leaves no half file."""
+    """Write statistics and their protocol atomically."""
     content = {
         "protocol": _canonical(protocol),
         "total": statistics.total.cpu(),

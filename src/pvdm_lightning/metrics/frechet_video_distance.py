@@ -107,7 +107,7 @@ class FrechetVideoDistance(Metric):
         )
 
     def use_real_statistics(self, statistics: FeatureStatistics) -> None:
-        """Take the real side as known, of the whole set, on every process alike; it outlives `reset`."""
+        """Use known statistics of all real videos, on every process; `reset` keeps them."""
         self._known_real = statistics
 
     def real_statistics(self) -> FeatureStatistics:
@@ -121,7 +121,7 @@ class FrechetVideoDistance(Metric):
             return self._generated()
 
     def set_dtype(self, dst_type: str | torch.dtype) -> "FrechetVideoDistance":
-        """Keep float64, whatever is asked: the covariance is a difference of large sums."""
+        """Keep float64: the covariance is a difference of large sums."""
         return self
 
     def _real(self) -> FeatureStatistics:

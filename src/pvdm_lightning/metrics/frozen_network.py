@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 @contextmanager
 def exact_inference(device: torch.device) -> Iterator[None]:
-    """No gradients, no autocast and full float32 products, whatever the run around has chosen.
+    """No gradients, no autocast and full float32 products, whatever the settings of the run.
 
     TF32 and bf16 products shift features enough to show in a Frechet distance, so that the same videos would measure
     differently in a run with ``Trainer.precision bf16-mixed`` or ``torch.set_float32_matmul_precision("medium")``.

@@ -57,7 +57,7 @@ class I3D(nn.Module):
         self.requires_grad_(False).train()
 
     def train(self, mode: bool = True) -> "I3D":
-        """Stay in eval mode whatever is asked: batch statistics would make a video's features depend on its batch."""
+        """Stay in eval mode: batch statistics would make the features of a video depend on its batch."""
         return super().train(False)
 
     def forward(self, videos: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Video Inception Score: are the videos' classes clear, each for itself, and varied together?
+"""The Inception Score of videos.
 
 Salimans et al., "Improved Techniques for Training GANs", arXiv 1606.03498, section 4; on videos with C3D, Saito et
 al., "Train Sparsely, Generate Densely", arXiv 1811.09245.
@@ -117,5 +117,5 @@ class VideoInceptionScore(Metric):
         return _score(self.probabilities, self.negative_entropy, self.count)
 
     def set_dtype(self, dst_type: str | torch.dtype) -> "VideoInceptionScore":
-        """Keep float64, whatever is asked."""
+        """Keep float64."""
         return self

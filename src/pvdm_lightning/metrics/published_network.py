@@ -1,4 +1,4 @@
-"""Networks that the literature measures with: which file each one is, its hash, and how to open it."""
+"""Published metric networks: file, hash and loader of each."""
 
 import hashlib
 import logging
@@ -75,7 +75,7 @@ class PublishedNetwork:
         return network
 
     def remedy(self, argument: str) -> str:
-        """The line to print when `find` gave None."""
+        """How to add the network, if `find` returned None."""
         return f"{self.name} is missing: {remedy(self.file_name, argument)}"
 
 

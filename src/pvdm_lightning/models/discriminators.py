@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 
 class PatchDiscriminator(nn.Module):
-    """Strided convolutions to a map of logits, one a patch.
+    """Strided convolutions that give one logit per patch.
 
     Batch norm uses the statistics of the batch at hand and keeps no running ones: a discriminator is never evaluated
     outside training.

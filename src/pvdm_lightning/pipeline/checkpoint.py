@@ -1,4 +1,4 @@
-"""Reading checkpoints: only data, never code; what does not fit is said in one line."""
+"""Reading checkpoints as data, never as code."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Latents around 0 with std 1, which the noise schedule is made for; the autoencoder's are what they are."""
+"""Normalization of latents to mean 0 and std 1, as noise schedules assume."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CLIP_RANGE = 10.0
 
 
 class LatentNormalization(nn.Module):
-    """Shifts each channel of each plane by its mean, and scales all by one number; nothing before it has measured.
+    """Shifts each channel of each plane by its mean and scales all by one number; the identity before `measure`.
 
     What all latents have in common would have to be found in each sample anew, against norms that take it away; and a
     std far below 1 leaves most times of the schedule with nothing but noise. Latent diffusion scales by the

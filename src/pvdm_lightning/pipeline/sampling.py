@@ -1,4 +1,4 @@
-"""How videos are sampled: the options of `pvdm predict`, and what they build."""
+"""The sampling options, and the samplers they build."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Sampling:
     Args:
         num_videos: How many videos.
         num_frames: Frames of each; beyond a clip's length, clips are drawn one after another, each given the one
-            before it. Left out: one clip.
+            before it. Default: one clip.
         sampler: ddim (any eta), ddpm (ancestral, all training steps), dpm_solver (DPM-Solver++ 2M, about 20 steps) or
             dpm_solver_sde (the same, with fresh noise in each step).
         num_inference_steps: Steps for the first clip, N of the paper's N/M-s. Not used by ddpm.
-        num_inference_steps_later: Steps for each later clip, M. Left out: as the first.
+        num_inference_steps_later: Steps for each later clip, M. Default: as the first.
         eta: Fresh noise in each step of ddim: 0 is deterministic, 1 as in the paper.
         guidance_scale: Scale s of classifier-free guidance on later clips, eps(z, 0) + s (eps(z, c) - eps(z, 0)), as in
             diffusers: 1 is no guidance. The paper's weight w is s - 1.
@@ -112,7 +112,7 @@ class Sampling:
 
 
 def available_memory() -> int | None:
-    """Bytes that processes can still get, page cache included; None where the system does not say."""
+    """Bytes of memory that are available, page cache included; None if unknown."""
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""The Lightning modules of both stages, and what wires networks, losses and samplers together."""
+"""The LightningModules of both stages."""
 
 from pvdm_lightning.training.autoencoder_module import AutoencoderModule
 from pvdm_lightning.training.latent_diffusion_module import LatentDiffusionModule

@@ -1,4 +1,4 @@
-"""Data and autoencoder must agree on the size of a clip; said at the start, by either stage."""
+"""Checks at the start that data and autoencoder agree on the size of a clip."""
 
 from collections.abc import Sequence
 

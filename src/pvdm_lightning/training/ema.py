@@ -1,4 +1,4 @@
-"""Exponential EMA of a network's weights (PVDM: 0.9999, samples come from it)."""
+"""Exponential moving average of a network's weights (PVDM: 0.9999; samples are drawn with it)."""
 
 import copy
 from typing import Any, Generic, TypeVar
@@ -12,7 +12,7 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 class EMA(nn.Module, Generic[Network]):
-    """A frozen copy of a network that follows it.
+    """A frozen copy of a network that follows its weights.
 
     The decay warms up as min(decay, (1 + n) / (10 + n)) over the updates n, so that early averages are not dominated
     by the first weights.
@@ -27,7 +27,7 @@ class EMA(nn.Module, Generic[Network]):
     def __init__(self, network: Network, decay: float = 0.9999) -> None:
         super().__init__()
         if not 0 <= decay <= 1:
-            raise InvalidArgumentError("EMA.decay", decay, "is no share", "Give 0 to 1, as 0.9999.")
+            raise InvalidArgumentError("EMA.decay", decay, "is not a fraction", "Give 0 to 1, as 0.9999.")
         self.network = copy.deepcopy(network).requires_grad_(False)
         self.decay = decay
         self.register_buffer("num_updates", torch.zeros((), dtype=torch.long))

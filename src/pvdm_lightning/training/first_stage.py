@@ -64,7 +64,7 @@ class FirstStageModule(LightningModule):
     def attach_carried_autoencoder(self, checkpoint: Mapping[str, Any]) -> None:
         """Take over the autoencoder that a stage-two checkpoint carries.
 
-        A run that goes on from such a checkpoint calls this before it starts, so the stage-one file is not needed.
+        A resumed run calls this before it starts, so that the checkpoint of stage one is not needed.
         """
         if self.autoencoder is None:
             frozen = FrozenAutoencoder.from_config(checkpoint["autoencoder"])

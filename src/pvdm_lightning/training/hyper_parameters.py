@@ -1,4 +1,4 @@
-"""What a checkpoint says of how its module was built: plain values, from which Lightning rebuilds it."""
+"""The hyper-parameters in a checkpoint: plain values, from which Lightning rebuilds the module."""
 
 from typing import Any
 

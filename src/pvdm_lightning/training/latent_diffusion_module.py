@@ -35,7 +35,7 @@ from pvdm_lightning.training.precision import check_precision
 
 
 class LatentDiffusionModule(FirstStageModule):
-    """Trains a TriplaneUNet to denoise latents, with and without the clip before.
+    """Trains a TriplaneUNet to denoise latents, unconditionally and given the previous clip.
 
     The autoencoder comes from its checkpoint, is frozen, and is carried inside this module's checkpoints, so that
     sampling needs one file. Validation and samples use the EMA of the denoiser.
@@ -102,7 +102,7 @@ class LatentDiffusionModule(FirstStageModule):
         self.on_denoise: Callable[[], None] | None = None
 
     def compile_networks(self, **options: Any) -> None:
-        """Compile denoiser, its average and the autoencoder in place; `options` as of torch.compile."""
+        """Compile denoiser, EMA and autoencoder in place; `options` as of torch.compile."""
         for network in (self.denoiser, self.ema.network):
             network.compile(**options)
         if self.autoencoder is not None:
@@ -133,7 +133,7 @@ class LatentDiffusionModule(FirstStageModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_train_start(self) -> None:
-        # A run that goes on takes its own options, not those that the optimizer's state came with.
+        # On resume, options override the restored optimizer state.
         scheduler = self.lr_schedulers()
         assert isinstance(scheduler, torch.optim.lr_scheduler.LambdaLR)
         scheduler.base_lrs = [self.rate.learning_rate]
@@ -142,7 +142,7 @@ class LatentDiffusionModule(FirstStageModule):
             group.update(initial_lr=self.rate.learning_rate, lr=self.rate.learning_rate * factor)
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        """Pixels and latents go; what the host reads in each step stays: fetching it back would wait for the GPU."""
+        """Keep on the CPU what the host reads in each step: fetching it from the GPU would wait for it."""
         moved = super().transfer_batch_to_device(batch, device, dataloader_idx)
         if not isinstance(batch, Mapping):  # numbers of videos to sample
             return moved
@@ -200,7 +200,7 @@ class LatentDiffusionModule(FirstStageModule):
         self.on_validation_epoch_end("test")
 
     def _evaluate(self, batch: dict[str, Tensor]) -> None:
-        """Losses of the averaged denoiser; a video's draws are the same at every evaluation, in any batch."""
+        """Losses of the EMA; random numbers follow from the index of the video alone."""
         generators = [make_generator(0, index) for index in batch["index"].tolist()]
         z_0 = self.pipeline.to_latent(batch["clip"])
         times = [

@@ -17,7 +17,7 @@ from pvdm_lightning.training.precision import check_precision
 
 
 class LatentEncoder(LightningModule):
-    """Encodes clips of training data, mirrored ones too if they are asked for; never trained.
+    """Encodes clips, optionally mirrored too; never trained.
 
     Args:
         autoencoder: The network.
@@ -32,7 +32,7 @@ class LatentEncoder(LightningModule):
 
     @classmethod
     def node_of(cls, checkpoint: Mapping[str, Any]) -> dict[str, Any]:
-        """The YAML node that builds the encoder of a checkpoint of either stage, without its weights."""
+        """The configuration of the encoder of a checkpoint of either stage."""
         if stage_of(checkpoint) == "AutoencoderModule":
             autoencoder = checkpoint["hyper_parameters"]["autoencoder"]
         else:
@@ -45,7 +45,7 @@ class LatentEncoder(LightningModule):
         self.frozen.autoencoder.load_state_dict(part_of(checkpoint["state_dict"], prefix))
 
     def encode_with(self, flips: bool, trainer: Trainer) -> None:
-        """Choose whether mirrored training clips are encoded too, and by which trainer, before it has begun."""
+        """Choose whether mirrored training clips are encoded too, and attach the trainer before it starts."""
         self.flips, self.trainer = flips, trainer
 
     @property
@@ -61,7 +61,7 @@ class LatentEncoder(LightningModule):
         check_precision(self.trainer)
 
     def describe(self) -> dict[str, Any]:
-        """What a cache says of the autoencoder and of its latents."""
+        """The description of autoencoder and latents in a cache."""
         network = self.frozen.autoencoder
         return {
             "autoencoder": {"fingerprint": self.frozen.fingerprint(), "config": network.config},

@@ -1,4 +1,4 @@
-"""Data that are latents already must be those of the run's own autoencoder; said at the start."""
+"""Checks at the start that cached latents are those of the run's autoencoder."""
 
 from lightning import Trainer
 

@@ -1,4 +1,4 @@
-"""Precisions that a run can have: weights and pixels stay in float32, products may be narrower."""
+"""Supported precisions: weights and pixels stay in float32, matrix products may be narrower."""
 
 from lightning import Trainer
 

@@ -124,7 +124,7 @@ def test_in_training_another_random_clip_stands_in_for_a_broken_one(
     assert sorted(named) == [f"video {n} cannot be read and is skipped: does not decode" for n in (11, 3)]
 
 
-def test_stand_ins_are_the_same_whatever_the_workers() -> None:
+def test_replace_broken_are_the_same_whatever_the_workers() -> None:
     runs = [
         [
             batch["index"].tolist()

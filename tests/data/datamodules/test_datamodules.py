@@ -228,7 +228,7 @@ def test_a_set_smaller_than_a_batch_trains() -> None:
         (lambda root: SkyTimelapse(str(root)), r"DataModule\.root .*: has no training frames"),
         (lambda root: VideoFolder(str(root)), r"DataModule\.root .*: there are no video files in it"),
         (lambda root: FrameFolder(str(root)), r"DataModule\.root .*: there are no pictures in it"),
-        (lambda root: VideoFolder(str(root), val_fraction=1.0), r"DataModule\.val_fraction 1\.0: is no share"),
+        (lambda root: VideoFolder(str(root), val_fraction=1.0), r"DataModule\.val_fraction 1\.0: is not a fraction"),
         (
             lambda root: VideoFolder(str(root), val_list="x"),
             r"DataModule\.train_list None: is missing beside DataModule\.val",
@@ -239,7 +239,7 @@ def test_a_set_smaller_than_a_batch_trains() -> None:
         (lambda root: Synthetic(resolution=(8, 0)), r"DataModule\.resolution 0: is less than 1"),
         (lambda root: Synthetic(clips_per_sample=3), r"DataModule\.clips_per_sample 3: is neither 1 nor 2"),
         (lambda root: Synthetic(num_videos=0), r"DataModule\.num_videos 0: is less than 1"),
-        (lambda root: Synthetic(max_bad_fraction=2), r"DataModule\.max_bad_fraction 2: is no share"),
+        (lambda root: Synthetic(max_bad_fraction=2), r"DataModule\.max_bad_fraction 2: is not a fraction"),
         (
             lambda root: Synthetic(video_frames=7, **{**HERE, "stride": 3}),
             r"DataModule\.frames 4: no train video has the 10 frames of a clip, the longest one has 7\. Ask for fewer",

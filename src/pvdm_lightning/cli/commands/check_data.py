@@ -1,4 +1,4 @@
-"""`pvdm check-data`: look at every video of a data set without training."""
+"""`pvdm check-data`: check every video of a data set."""
 
 import logging
 from pathlib import Path
@@ -11,7 +11,7 @@ logger = logging.getLogger(__name__)
 
 
 def check_data(data: ClipDataModule, report: str | None = None) -> None:
-    """Look at every video of a data set: how many can be used, and what is wrong with the others.
+    """Check every video of a data set: count the usable ones, and list the others with the reason.
 
     Args:
         data: The data set, as for fit, e.g. --data UCF101 --data.root data/UCF-101.

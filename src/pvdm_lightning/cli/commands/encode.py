@@ -1,4 +1,4 @@
-"""`pvdm encode`: the latents of a data set, once and for all."""
+"""`pvdm encode`: write the latents of a data set."""
 
 import logging
 from pathlib import Path
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 def encode(
     trainer: Trainer, encoder: LatentEncoder, data: ClipDataModule, data_config: dict[str, Any], options: CacheOptions
 ) -> None:
-    """Write the latents of a data set's windows to a cache, or finish one that was begun.
+    """Write the latents of a data set's windows to a cache, or complete an interrupted one.
 
     Args:
         trainer: Whose processes share the work.

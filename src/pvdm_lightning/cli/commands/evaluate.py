@@ -37,16 +37,16 @@ def evaluate(
     Args:
         real: Folder of real videos.
         generated: Folder of generated videos; their first frames are measured.
-        frames: Lengths at which FVD is taken, e.g. [16,128]. Left out: 16.
+        frames: Lengths at which FVD is taken, e.g. [16,128]. Default: 16.
         frame_step: The longest length is also measured on every so many-th frame, where that leaves 9 or more; 1
             leaves it out.
-        resolution: Height and width in pixels, or one number for both. Left out: the generated videos' own.
-        num_videos: Videos a side. Left out: all.
+        resolution: Height and width in pixels, or one number for both. Default: the generated videos' own.
+        num_videos: Videos a side. Default: all.
         real_start: Real clips start at a random frame, or at the first.
         real_stride: Source frames from one frame of a real clip to the next.
         inception_splits: Splits of the Inception Score; 0 leaves it out.
         seed: Of the choice of videos and of random starts.
-        num_workers: Processes that read videos. Left out: as many as there are cores, at most 8.
+        num_workers: Processes that read videos. Default: as many as there are cores, at most 8.
         device: Where networks run: auto, cpu, cuda or cuda:1.
         out: Folder for the report.
         metrics: Files of the networks that measure.

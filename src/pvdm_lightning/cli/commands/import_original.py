@@ -31,10 +31,10 @@ def import_original(
 
     Args:
         autoencoder: The original's autoencoder, e.g. model_last.pth.
-        denoiser: The original's diffusion model, e.g. ema_model_850000.pth. Left out: only stage one is written.
+        denoiser: The original's diffusion model, e.g. ema_model_850000.pth. Default: only stage one is written.
         out: Folder for autoencoder.ckpt and latent_diffusion.ckpt.
         frames: Frames of a clip.
-        resolution: Side of a frame in pixels. Left out: as the weights say.
+        resolution: Side of a frame in pixels. Default: as the weights say.
         num_heads: Attention heads of the diffusion model.
         overwrite: Whether to replace checkpoints that are in `out` already.
     """
@@ -50,7 +50,7 @@ def import_original(
     if denoiser is not None:
         shape = network.latent_shape
         unet = _load(denoiser, "--denoiser", lambda weights: load_denoiser(weights, shape, num_heads))
-    # Only now that both files are known to be good: half a result would stand in the way of the next run.
+    # Only after both files were loaded: one checkpoint alone would block the next run.
     _save(AutoencoderModule(network), targets[0])
     if unet is not None:
         module = LatentDiffusionModule(unet)
@@ -76,7 +76,7 @@ def _load(path: str, flag: str, build: Callable[[Mapping[str, Tensor]], Any]) ->
 
 
 def _save(module: LightningModule, path: Path) -> None:
-    """Write what a run that has made no step yet would write, optimizers included, so that training can go on."""
+    """Write the checkpoint of a run before its first step, optimizers included, so that training can continue."""
     trainer = Trainer(
         accelerator="cpu",
         devices=1,

@@ -19,7 +19,7 @@ BrokenVideo = tuple[str, str]  # name of the video, what is wrong with it
 
 
 class Samples(Protocol):
-    """A set of samples, one a video, all of whose draws follow from its seed and the key.
+    """A set of samples, one per video; all random numbers follow from its seed and the key.
 
     Attributes:
         seed: Seed of the draws.
@@ -39,7 +39,7 @@ class Samples(Protocol):
 
 
 class SkipBroken(Dataset[tuple[Sample | None, list[BrokenVideo]]]):
-    """Samples together with the failures met on the way; runs in the workers, so it only reports them.
+    """Reads samples and reports broken videos instead of raising; runs in the workers.
 
     In training a broken sample's place is taken by a clip drawn at random from another video, drawn at random too, so
     that all processes keep the same batch sizes. In evaluation nothing stands in: it would count twice.
@@ -71,7 +71,7 @@ def collate_unbroken(guarded: list[tuple[Sample | None, list[BrokenVideo]]]) -> 
 
 
 class BrokenVideos:
-    """The videos of a set that turned out broken: each is named once, and too many of them stop the run.
+    """Counts the broken videos of a set: each is reported once, and too many of them stop the run.
 
     Args:
         known: How many are known to be broken beforehand.
@@ -84,7 +84,7 @@ class BrokenVideos:
         self.reasons: dict[str, str] = {}
 
     def add(self, name: str, reason: str) -> None:
-        """Take note of a broken video.
+        """Record a broken video.
 
         Raises:
             InvalidArgumentError: If these are too many now.

@@ -15,14 +15,14 @@ DRAW = 1  # sets the draws of samples apart from those of the epoch's order
 
 
 def spread_over(number: int, at_most: int | None) -> np.ndarray:
-    """Evenly spread positions among `number`, at most so many; None for all."""
+    """At most `at_most` positions below `number`, evenly spread; None for all."""
     if at_most is None or at_most >= number:
         return np.arange(number)
     return np.linspace(0, number - 1, at_most).round().astype(np.int64)
 
 
 class ClipDataset(Dataset[Sample]):
-    """Clips of the videos that are long enough for one, one sample a video.
+    """Clips of the videos that are long enough, one sample per video.
 
     Every draw of a sample comes from a generator seeded by (seed, epoch, index of the video, attempt): it does not
     depend on how many workers or processes there are, nor on what was drawn before.
@@ -83,7 +83,7 @@ class ClipDataset(Dataset[Sample]):
         return self.sample(index, start, flip)
 
     def sample(self, index: int, start: int, flip: bool = False) -> Sample:
-        """A sample at a place of one's own choice.
+        """The sample at a given start frame.
 
         Args:
             index: Of the video in the source.

@@ -11,7 +11,7 @@ from pvdm_lightning.data.clips.sampler import EpochSampler
 
 
 class ClipLoader:
-    """Batches of samples, pass after pass; each pass over training data is the next epoch.
+    """Batches of samples; each pass over training data is the next epoch.
 
     It is not a `DataLoader` but holds one: Lightning would exchange a `DataLoader`'s sampler for one of its own. It
     keeps its own count of epochs and batches: Lightning's epoch is one too high after a restart from a checkpoint

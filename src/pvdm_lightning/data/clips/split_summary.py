@@ -1,4 +1,4 @@
-"""What a split holds, in one line."""
+"""A one-line summary of a split."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from pvdm_lightning.data.videos.source import VideoSource
 
 
 def summarise_split(split: str, source: VideoSource, windows: Windows) -> str:
-    """One line on a split: its videos, the clips they hold, and what is left out and why.
+    """Summarize a split in one line: videos, clips, and what is skipped and why.
 
     Args:
         split: Its name.

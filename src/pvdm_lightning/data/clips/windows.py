@@ -1,4 +1,4 @@
-"""Where clips lie inside a video: plain arithmetic on frame numbers, without tensors.
+"""The position of clips inside a video, as arithmetic on frame numbers.
 
 Words: a *clip* is the frames a model sees; *stride* the source frames from one clip frame to the next; the *window*
 is the source span a clip covers, ``(frames - 1) * stride + 1``; *hop* the source frames from one window's start to

@@ -1,4 +1,4 @@
-"""Cached latents in place of videos."""
+"""The data module of cached latents."""
 
 import logging
 from pathlib import Path
@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 
 class CachedLatents(ResumableDataModule):
-    """Latents that `pvdm encode` wrote, for stage two.
+    """Latents written by `pvdm encode`, for training stage two.
 
     Batches are those of the videos they were made from, in the same order, with latents float32 [B, C, L] for "clip"
     and "previous". In training any of a video's stored windows is drawn, mirrored ones among them if there are any.
@@ -22,12 +22,12 @@ class CachedLatents(ResumableDataModule):
     Args:
         root: Folder of the cache.
         batch_size: Training samples in a batch, per process.
-        val_batch_size: As batch_size, for validation. Left out: the same.
+        val_batch_size: As batch_size, for validation. Default: the same.
         num_workers: Processes that read samples, per training process; 0 reads them in the training process itself,
-            which suffices where the files are on a disk of the machine. Left out: its share of the cores, at most 8.
-        drop_last: Whether to leave out an epoch's last batch if it is not full.
-        val_clips: At most so many validation clips, evenly spread over the videos. Left out: all.
-        seed: Seed of the order and of all random draws.
+            which suffices where the files are on a disk of the machine. Default: its share of the cores, at most 8.
+        drop_last: Whether to drop an epoch's last batch if it is not full.
+        val_clips: Maximum number of validation clips, spread evenly over the videos. Default: all.
+        seed: Seed of the order and of all random numbers.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class CachedLatents(ResumableDataModule):
         return self._description["autoencoder"]["fingerprint"]
 
     def setup(self, stage: str | None = None) -> None:
-        """Open the cache, for all stages at once; only what it says of its samples is loaded.
+        """Open the cache, for all stages at once; tensors are loaded when they are needed.
 
         Raises:
             InvalidArgumentError: There is no cache, it is unfinished or damaged, or it has fewer videos to validate on

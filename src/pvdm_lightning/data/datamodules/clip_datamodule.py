@@ -1,4 +1,4 @@
-"""What all sets of videos share: from two sources of videos to data sets, summaries and errors."""
+"""The base of all data modules of videos."""
 
 import logging
 from abc import abstractmethod
@@ -24,25 +24,25 @@ class ClipDataModule(EvaluationClips):
     are skipped.
 
     In training, windows start anywhere and all draws follow from (seed, epoch, video); in validation there is one
-    clip a video, from its middle. A run resumed in the middle of an epoch goes on with the very next sample.
+    clip a video, from its middle. A resumed run continues with the next sample, in the middle of an epoch too.
 
     Args:
-        frames: Frames in a clip. Left out: as the model takes.
-        resolution: Height and width in pixels, or one number for both. Left out: as the model takes.
-        clips_per_sample: 1 for single clips, 2 for pairs of consecutive clips. Left out: as the model takes.
+        frames: Frames in a clip. Default: as the model takes.
+        resolution: Height and width in pixels, or one number for both. Default: as the model takes.
+        clips_per_sample: 1 for single clips, 2 for pairs of consecutive clips. Default: as the model takes.
         stride: Source frames from one clip frame to the next.
-        hop: Source frames from the start of a pair's first clip to the start of its second. Left out: frames * stride.
-        horizontal_flip: Whether to mirror every other training sample, at random.
+        hop: Source frames from the start of a pair's first clip to the start of its second. Default: frames * stride.
+        horizontal_flip: Whether to mirror half of the training samples, at random.
         batch_size: Training samples in a batch, per process.
-        val_batch_size: As batch_size, for validation. Left out: the same.
-        num_workers: Processes that read samples, per training process. Left out: its share of the cores, at most 8.
-        drop_last: Whether to leave out an epoch's last batch if it is not full.
-        val_clips: At most so many validation clips, evenly spread over the videos. Left out: all.
+        val_batch_size: As batch_size, for validation. Default: the same.
+        num_workers: Processes that read samples, per training process. Default: its share of the cores, at most 8.
+        drop_last: Whether to drop an epoch's last batch if it is not full.
+        val_clips: Maximum number of validation clips, spread evenly over the videos. Default: all.
         max_bad_fraction: The share of videos that may be broken before the run stops.
-        seed: Seed of the order and of all random draws.
+        seed: Seed of the order and of all random numbers.
     """
 
-    stand_ins = True
+    replace_broken = True
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class ClipDataModule(EvaluationClips):
             )
         if not 0 <= max_bad_fraction <= 1:
             raise InvalidArgumentError(
-                "DataModule.max_bad_fraction", max_bad_fraction, "is no share", "Give a number from 0 to 1."
+                "DataModule.max_bad_fraction", max_bad_fraction, "is not a fraction", "Give a number from 0 to 1."
             )
         self.frames, self.resolution, self.clips_per_sample = frames, resolution, clips_per_sample
         self.stride, self.hop, self.horizontal_flip = stride, hop, horizontal_flip
@@ -132,7 +132,7 @@ class ClipDataModule(EvaluationClips):
             self._check(split)
 
     def check(self, progress: bool = True) -> list[CheckedVideo]:
-        """Look at every video of the set, training first; nothing has to be set up.
+        """Check every video of the set, training videos first; `setup` is not needed.
 
         Args:
             progress: Whether a bar shows how far it is.
@@ -167,7 +167,7 @@ class ClipDataModule(EvaluationClips):
         return self.resolution[0], self.resolution[1]
 
     def _check(self, split: str) -> None:
-        """Sum a split up in one line, name its broken videos, and refuse it if they are too many or no clip is left."""
+        """Log a summary and the broken videos of a split; raise if they are too many or no clip is left."""
         dataset = self._datasets[split]
         source, windows = dataset.source, dataset.windows
         if self._rank_and_world_size()[0] == 0:

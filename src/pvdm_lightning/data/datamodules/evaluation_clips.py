@@ -15,7 +15,7 @@ from pvdm_lightning.errors import InvalidArgumentError
 
 
 class EvaluationClips(ResumableDataModule):
-    """A data module of clips that also gives those of evaluations: one per video, or random ones as for FVD."""
+    """A data module that also provides the clips of evaluations: one per video, or random ones as for FVD."""
 
     stride: int
     hop: int | None
@@ -29,11 +29,16 @@ class EvaluationClips(ResumableDataModule):
         """Sources of the training and of the validation videos."""
 
     def select_test_clips(self, split: str, num_clips: int | None) -> None:
-        """Choose what `test_dataset` gives: a split ("train", "val" or "all"), and at most so many clips of it."""
+        """Choose the clips of `test_dataset`.
+
+        Args:
+            split: "train", "val" or "all".
+            num_clips: Their maximum number; None for all.
+        """
         self.test_split, self.test_clips = split, num_clips
 
     def test_dataset(self) -> ClipDataset:
-        """One clip a video, from its middle, of the attribute `test_split` ("train", "val" or "all").
+        """One clip per video, from its middle, of the attribute `test_split` ("train", "val" or "all").
 
         At most `test_clips` of them, evenly spread over the videos; None for all.
         """
@@ -70,12 +75,12 @@ class EvaluationClips(ResumableDataModule):
     ) -> ClipLoader:
         """Real clips for FVD, drawn as StyleGAN-V does.
 
-        Of videos in random order a random clip each; videos too short for a clip are left out. Where there are fewer
+        Of videos in random order a random clip each; videos too short for a clip are skipped. Where there are fewer
         videos than clips wanted, further clips of the same videos follow.
 
         Args:
             split: "train", "val", or "all" for both together.
-            num_clips: How many clips, over all processes; None for one a video.
+            num_clips: How many clips, over all processes; None for one per video.
             frames: Frames in a clip; None for as many as in training.
             batch_size: Clips in a batch, per process; None for as many as in validation.
 

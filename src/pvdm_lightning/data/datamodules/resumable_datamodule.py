@@ -1,4 +1,4 @@
-"""What all data modules share: loaders whose training order goes on in the middle of an epoch."""
+"""The base of all data modules: loaders that resume in the middle of an epoch."""
 
 import logging
 from collections.abc import Mapping
@@ -17,20 +17,20 @@ logger = logging.getLogger(__name__)
 
 
 class ResumableDataModule(LightningDataModule):
-    """Loaders of a training and a validation set, each process its own share, resumed at the very next sample.
+    """Loaders of a training and a validation set, split over processes, that resume at the next sample.
 
     A subclass fills `_datasets` and `_failures`, by the names of the splits "train" and "val", in `setup`.
 
     Args:
         batch_size: Training samples in a batch, per process.
-        val_batch_size: As batch_size, for validation. Left out: the same.
-        num_workers: Processes that read samples, per training process. Left out: its share of the cores, at most 8.
-        drop_last: Whether to leave out an epoch's last batch if it is not full.
-        val_clips: At most so many validation clips, evenly spread over the videos. Left out: all.
-        seed: Seed of the order and of all random draws.
+        val_batch_size: As batch_size, for validation. Default: the same.
+        num_workers: Processes that read samples, per training process. Default: its share of the cores, at most 8.
+        drop_last: Whether to drop an epoch's last batch if it is not full.
+        val_clips: Maximum number of validation clips, spread evenly over the videos. Default: all.
+        seed: Seed of the order and of all random numbers.
     """
 
-    stand_ins = False  # whether training puts other random samples in the place of broken ones
+    replace_broken = False  # whether training puts other random samples in the place of broken ones
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class ResumableDataModule(LightningDataModule):
             start=self._start(sampler),
             # Overfitting on purpose means the same clips again and again.
             repeat=bool(getattr(self.trainer, "overfit_batches", 0)),
-            replace=self.stand_ins,
+            replace=self.replace_broken,
         )
 
     def val_dataloader(self) -> ClipLoader:
@@ -133,7 +133,7 @@ class ResumableDataModule(LightningDataModule):
         return self._resumed["epoch"], self._resumed["batches"]
 
     def limit_validation(self, num_clips: int) -> None:
-        """Use at most so many validation clips, evenly spread over the videos; before `setup`."""
+        """Limit the number of validation clips, spread evenly over the videos; call it before `setup`."""
         self.val_clips = num_clips
 
     def _rank_and_world_size(self) -> tuple[int, int]:

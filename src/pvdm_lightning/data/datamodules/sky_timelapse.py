@@ -9,7 +9,7 @@ from pvdm_lightning.data.videos.source import VideoSource
 
 
 class SkyTimelapse(ClipDataModule):
-    """SkyTimelapse: time lapses of the sky, as folders of frames, in either of the layouts it comes in.
+    """SkyTimelapse: time lapses of the sky as folders of frames, in any of the published layouts.
 
     Args:
         root: Folder that holds train and test, or sky_train and sky_test.

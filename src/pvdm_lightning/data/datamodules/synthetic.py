@@ -9,7 +9,7 @@ from pvdm_lightning.errors import check_at_least
 
 
 class Synthetic(ClipDataModule):
-    """Drawn videos, computed on the fly: nothing on disk, nothing to download. The class is the kind of motion.
+    """Videos of moving shapes, generated on the fly, without any files. The class is the kind of motion.
 
     Args:
         num_videos: Training videos.

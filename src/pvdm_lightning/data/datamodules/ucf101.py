@@ -13,9 +13,9 @@ class UCF101(ClipDataModule):
     """UCF-101: human actions, 101 classes, with the official split files.
 
     Args:
-        root: Folder that holds one folder a class.
+        root: Folder with one folder per class.
         fold: Which of the three official splits: 1, 2 or 3.
-        splits: Folder of the split files. Left out: ucfTrainTestlist inside root or beside it.
+        splits: Folder of the split files. Default: ucfTrainTestlist inside root or beside it.
         **kwargs: As in ClipDataModule.
     """
 

@@ -1,4 +1,4 @@
-"""What folder trees of videos and of frames share."""
+"""The base of folder trees of videos and of frames."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,12 +13,12 @@ from pvdm_lightning.errors import InvalidArgumentError
 
 
 class VideoTree(ClipDataModule):
-    """Videos in a folder tree, split by list files or by a held-out share.
+    """Videos in a folder tree, split by list files or by a validation fraction.
 
     Args:
         root: The folder; any tree below it.
         val_fraction: Share of the videos to validate on, chosen by their paths. Has no effect with list files.
-        train_list: Text file with the paths of the training videos, relative to root, one a line.
+        train_list: Text file with the paths of the training videos, relative to root, one per line.
         val_list: As train_list, for validation; give both or neither.
         **kwargs: As in ClipDataModule.
     """
@@ -34,7 +34,10 @@ class VideoTree(ClipDataModule):
         super().__init__(**kwargs)
         if not 0 < val_fraction < 1:
             raise InvalidArgumentError(
-                "DataModule.val_fraction", val_fraction, "is no share of the videos", "Give a number between 0 and 1."
+                "DataModule.val_fraction",
+                val_fraction,
+                "is not a fraction of the videos",
+                "Give a number between 0 and 1.",
             )
         if (train_list is None) != (val_list is None):
             given, lacking = ("train", "val") if val_list is None else ("val", "train")

@@ -1,4 +1,4 @@
-"""The windows of a data set that are yet to be encoded, each process its own shards."""
+"""The windows of a data set that remain to be encoded, split over processes by shards."""
 
 import logging
 import shutil
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 class WindowsToEncode(LightningDataModule):
-    """Pixels for a cache of latents: shards that are there already are left out, the others dealt out to processes.
+    """Clips for a latent cache: existing shards are skipped, the others are distributed over processes.
 
     Args:
         data: The videos.
@@ -39,7 +39,7 @@ class WindowsToEncode(LightningDataModule):
         self.data.prepare_data()
 
     def setup(self, stage: str | None = None) -> None:
-        """Find out what is to be encoded, and begin the cache or go on with it.
+        """Find the missing shards, and start the cache or continue it.
 
         Raises:
             InvalidArgumentError: The clips are of another size than the autoencoder takes, the folder holds another

@@ -1,4 +1,4 @@
-"""A cache of latents on disk: ``cache.json`` says what it holds, shards of samples hold it.
+"""A cache of latents on disk: ``cache.json`` describes it, shards hold the samples.
 
 A shard is a safetensors file, so that it is read without being loaded. It has, for N samples of which M have a clip
 before them: ``clip`` [N C L], ``previous`` [M C L] in the order of those samples, ``has_previous`` bool [N], ``label``
@@ -58,7 +58,7 @@ def shard_path(root: Path, split: str, number: int) -> Path:
 
 
 def write_shard(path: Path, tensors: Mapping[str, Tensor], failures: Mapping[str, str]) -> None:
-    """Write a shard, whole or not at all.
+    """Write a shard atomically.
 
     Args:
         path: Of the file.
@@ -98,7 +98,7 @@ def _write(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def clear_partial_files(root: Path) -> None:
-    """Delete what a killed run was writing; nobody else may be writing there."""
+    """Delete the partial files of a killed run; no other process may be writing."""
     for partial in root.glob(PARTIAL):
         partial.unlink()
 
@@ -131,13 +131,13 @@ def read_description(root: Path, argument: str) -> dict[str, Any]:
 
 
 def missing_shards(root: Path, description: Mapping[str, Any]) -> list[tuple[str, int]]:
-    """Split and number of the shards that are yet to be written."""
+    """Split and number of each missing shard."""
     every = ((split, number) for split, about in description["splits"].items() for number in range(about["shards"]))
     return [(split, number) for split, number in every if not shard_path(root, split, number).is_file()]
 
 
 def read_table(path: Path, argument: str) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """What a shard says of its samples, without the latents, and the videos that could not be read.
+    """The table of a shard, without latents, and the videos that could not be read.
 
     Raises:
         InvalidArgumentError: The file is damaged.

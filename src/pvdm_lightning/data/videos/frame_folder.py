@@ -38,7 +38,7 @@ def image_names(folder: Path) -> list[str]:
 
 
 def stamps(folder: Path) -> bytes:
-    """Size and time of change of each picture; nothing of a folder that cannot be looked at."""
+    """Sizes and modification times of all frames; empty if the folder cannot be read."""
     try:
         names = sorted(entry.name for entry in os.scandir(folder) if is_image(entry.name))
     except OSError:

@@ -31,11 +31,11 @@ class VideoSource(Protocol):
         ...
 
     def stamps(self) -> bytes:
-        """Sizes and times of change of all files: other bytes when one of them was written again."""
+        """Sizes and modification times of all files: changes whenever one of them does."""
         ...
 
     def read(self, index: int, frames: Sequence[int], resolution: tuple[int, int]) -> Tensor:
-        """Frames of a video, cropped and resized to (height, width): uint8 [3, S, height, width].
+        """Read frames of a video, cropped and resized: uint8 [3, S, height, width].
 
         Raises:
             DecodeError: If they cannot be had.

@@ -32,7 +32,7 @@ def find_splits(root: Path, splits: str | None) -> Path:
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a text file that are not blank, whatever the line ends."""
+    """The non-blank lines of a text file, with any line ending."""
     return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
 
 

@@ -58,7 +58,7 @@ def one_line(error: BaseException) -> str:
 
 
 def stamp_of(path: Path) -> tuple[int, int]:
-    """Size in bytes and time of change in nanoseconds; (-1, -1) of a file that cannot be looked at."""
+    """Size in bytes and modification time in nanoseconds; (-1, -1) if the file cannot be read."""
     try:
         status = path.stat()
     except OSError:

@@ -1,4 +1,4 @@
-"""PyAV and decord, imported when the first video file is opened: whatever opens none needs neither of them."""
+"""PyAV and decord, imported when the first video file is opened."""
 
 from __future__ import annotations
 

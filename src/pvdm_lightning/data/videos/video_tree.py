@@ -90,7 +90,7 @@ def top_folders(names: Sequence[str]) -> list[str]:
 
 
 def read_list(argument: str, path: str) -> list[str]:
-    """Read a list file of relative paths, one a line, blank lines left out.
+    """Read a list of relative paths, one per line; blank lines are skipped.
 
     Raises:
         InvalidArgumentError: If there is no such file, it is no text in UTF-8, or there is nothing in it.

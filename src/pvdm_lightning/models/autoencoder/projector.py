@@ -1,4 +1,4 @@
-"""Feature volume -> three latent planes: one small Transformer an axis reads the axis into one element."""
+"""Feature volume -> three latent planes: one small Transformer per axis reduces the axis to one element."""
 
 import torch
 from einops import rearrange

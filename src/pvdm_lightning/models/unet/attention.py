@@ -68,7 +68,7 @@ class PlaneSelfAttention(nn.Module):
 
 
 class TriplaneAttention(nn.Module):
-    """Joint attention across z^s, z^h and z^w, which is where the planes learn of each other."""
+    """Joint attention across z^s, z^h and z^w, the only place where planes exchange information."""
 
     def __init__(self, channels: int, heads: int, norm_groups: int = 32) -> None:
         super().__init__()

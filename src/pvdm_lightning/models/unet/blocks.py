@@ -30,7 +30,7 @@ def upsample(x: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def upsample_planes(planes: Triplane, out_shape: TriplaneShape) -> Triplane:
-    """`double` on every plane, to the sizes of `out_shape`."""
+    """`upsample` every plane to the sizes of `out_shape`."""
     return Triplane(*(upsample(plane, size) for plane, size in zip(planes, out_shape.planes, strict=True)))
 
 

@@ -72,7 +72,7 @@ class MiddleBlock(nn.Module):
 
 
 class TriplaneUNet(nn.Module):
-    """Predicts the noise in the latent planes of a clip, given the latent of the clip before it or none.
+    """Denoises the latent planes of a clip, unconditionally or given the latent of the previous clip.
 
     Any plane size works: where a side cannot be halved it is rounded up inside, and cut again on the way up.
 
