@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Literal
 
 import torch
@@ -13,6 +14,7 @@ from pvdm_lightning.losses.adversarial import discriminator_hinge, feature_match
 from pvdm_lightning.losses.perceptual import PerceptualLoss
 from pvdm_lightning.models.discriminators import PatchDiscriminator
 
+logger = logging.getLogger(__name__)
 _LPIPS = "AutoencoderLoss.lpips_weights"
 
 
@@ -53,17 +55,22 @@ class AutoencoderLoss(nn.Module):
         # Not registered: 60 MB of frozen VGG weights have no place in every checkpoint.
         self._perceptual: list[PerceptualLoss] = []
 
-    def load_perceptual(self, path: str | None) -> str | None:
-        """Load LPIPS with the VGG-16 weights at `path` or in a cache folder; without them, training goes without LPIPS.
+    def load_perceptual(self, path: str | None, quiet: bool = False) -> None:
+        """Load LPIPS with the VGG-16 weights at `path` or in a cache folder; without them, train without.
 
-        Returns:
-            How to add LPIPS, where the weights are missing.
+        Args:
+            path: Of the weights; None searches the cache folder.
+            quiet: Do not log that LPIPS is missing, as on all ranks but the first.
         """
         if self.perceptual_weight == 0:
-            return None
+            if not quiet:
+                logger.info("training without LPIPS (AutoencoderLoss.perceptual_weight 0)")
+            return
         loss = PerceptualLoss.find(path, _LPIPS)
         self._perceptual = [] if loss is None else [loss]
-        return PerceptualLoss.how_to_add(_LPIPS) if loss is None else None
+        if loss is None and not quiet:
+            remedy = PerceptualLoss.how_to_add(_LPIPS)
+            logger.warning(f"training without LPIPS: no VGG-16 weights found. {remedy}")
 
     def generator(
         self, clip: Tensor, reconstruction: Tensor, frame: Tensor, adversarial: bool

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any, Literal
 
 import torch
@@ -25,8 +24,6 @@ from pvdm_lightning.training.learning_rate import WarmupDecay
 from pvdm_lightning.training.means import Means
 from pvdm_lightning.training.precision import check_precision
 
-logger = logging.getLogger(__name__)
-
 
 class AutoencoderModule(LightningModule):
     """Trains a VideoAutoencoder.
@@ -41,8 +38,7 @@ class AutoencoderModule(LightningModule):
         perceptual_weight: Weight of LPIPS on one random frame of each clip; 0 trains without it.
         adversarial_weight: Weight of the hinge terms.
         feature_weight: Weight of the discriminators' feature matching.
-        adversarial_start: Step at which the adversarial phase begins; null trains without one. The authors stop it
-            after 8,000 to 14,000 iterations of batch 8: it diverges if run on.
+        adversarial_start: Step at which the adversarial phase begins; null trains without one.
         discriminator_channels: Channels of the discriminators' first layer.
         learning_rate: Of both AdamW optimizers.
         warmup_steps: Steps over which the autoencoder's learning rate grows linearly from 0.
@@ -54,8 +50,6 @@ class AutoencoderModule(LightningModule):
     """
 
     clips_per_sample = 1
-
-    config: dict[str, Any]
 
     @register_to_config
     def __init__(
@@ -107,18 +101,11 @@ class AutoencoderModule(LightningModule):
         check_clip_shape(self.trainer, self.clip_shape, "the autoencoder")
         if stage == "fit":
             self.rate.check_end(self.trainer.max_steps)
-            self._load_perceptual()
+            self.loss.load_perceptual(self.lpips_weights, quiet=not self.trainer.is_global_zero)
             strategy = self.trainer.strategy
             if isinstance(strategy, DDPStrategy):
                 # Each step leaves the weights of the other networks without a gradient.
                 strategy._ddp_kwargs.setdefault("find_unused_parameters", True)
-
-    def _load_perceptual(self) -> None:
-        missing = self.loss.load_perceptual(self.lpips_weights)
-        if self.global_rank == 0 and self.loss.perceptual_weight == 0:
-            logger.info("training without LPIPS (AutoencoderModule.perceptual_weight 0)")
-        elif self.global_rank == 0 and missing:
-            logger.warning(f"training without LPIPS: no VGG-16 weights found. {missing}")
 
     def configure_optimizers(self) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
         networks = self.autoencoder, self.loss.discriminators
@@ -205,8 +192,8 @@ class AutoencoderModule(LightningModule):
 
     def sample_for_logging(self, batch: dict[str, Tensor], num_videos: int) -> dict[str, Tensor]:
         """Videos for the dashboard, uint8 [N 3 S H W] each."""
-        clip = batch["clip"][:num_videos]
-        return {"real": clip, "reconstruction": self.reconstruct(clip)}
+        real = batch["clip"][:num_videos]
+        return {"real": real, "reconstruction": self.reconstruct(real)}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         check_shapes(self.state_dict(), checkpoint["state_dict"], getattr(self._trainer, "ckpt_path", "it"))

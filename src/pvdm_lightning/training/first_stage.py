@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from lightning import LightningModule
 
 from pvdm_lightning.errors import InvalidArgumentError
@@ -74,3 +75,10 @@ class FirstStageModule(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["autoencoder"] = self.load_autoencoder().autoencoder.config
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Keep on the CPU what the host reads in each step: fetching it from the GPU would wait for it."""
+        moved = super().transfer_batch_to_device(batch, device, dataloader_idx)
+        if not isinstance(batch, Mapping):  # numbers of videos to sample
+            return moved
+        return {**moved, **{name: batch[name] for name in ("has_previous", "index") if name in batch}}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -14,27 +13,24 @@ from pvdm_lightning.config import register_to_config
 from pvdm_lightning.diffusion import (
     NoiseSchedule,
     PredictionType,
-    denoising_loss,
 )
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.models.unet import TriplaneUNet
 from pvdm_lightning.pipeline.checkpoint import check_prediction_type, check_shapes
 from pvdm_lightning.pipeline.latent_normalization import CLIP_RANGE, LatentNormalization
 from pvdm_lightning.pipeline.sampling import Sampling
-from pvdm_lightning.pipeline.video_pipeline import VideoPipeline
 from pvdm_lightning.random import make_generator, randn, run_seed
 from pvdm_lightning.training import hyper_parameters
 from pvdm_lightning.training.clip_size import check_clip_shape
 from pvdm_lightning.training.ema import EMA
-from pvdm_lightning.training.first_stage import FirstStageModule
+from pvdm_lightning.training.evaluated import EvaluatedModule
 from pvdm_lightning.training.latent_source import check_latents_match
 from pvdm_lightning.training.learning_rate import WarmupDecay
-from pvdm_lightning.training.means import Means
 from pvdm_lightning.training.pairs import pairs_of
 from pvdm_lightning.training.precision import check_precision
 
 
-class LatentDiffusionModule(FirstStageModule):
+class LatentDiffusionModule(EvaluatedModule):
     """Trains a TriplaneUNet to denoise latents, unconditionally and given the previous clip.
 
     The autoencoder comes from its checkpoint, is frozen, and is carried inside this module's checkpoints, so that
@@ -60,8 +56,6 @@ class LatentDiffusionModule(FirstStageModule):
 
     clips_per_sample = 2
 
-    config: dict[str, Any]
-
     @register_to_config
     def __init__(
         self,
@@ -80,12 +74,11 @@ class LatentDiffusionModule(FirstStageModule):
     ) -> None:
         super().__init__()
         if not 0 <= conditional_probability <= 1:
-            raise InvalidArgumentError(
+            name, remedy = (
                 "LatentDiffusionModule.conditional_probability",
-                conditional_probability,
-                "is not a probability",
                 "Give 0 (never the clip before) to 1 (always).",
             )
+            raise InvalidArgumentError(name, conditional_probability, "is not a probability", remedy)
         self.save_hyperparameters(hyper_parameters.of_module(self))
         self.denoiser = denoiser
         self.ema = EMA(denoiser, ema_decay)
@@ -97,9 +90,7 @@ class LatentDiffusionModule(FirstStageModule):
         self.conditional_probability = conditional_probability
         self.prediction_type = prediction_type
         self.rate = WarmupDecay(learning_rate, warmup_steps, decay_steps)
-        self.num_evaluated: dict[str, int] = {}
         self.sampling = Sampling()
-        self.on_denoise: Callable[[], None] | None = None
 
     def compile_networks(self, **options: Any) -> None:
         """Compile denoiser, EMA and autoencoder in place; `options` as of torch.compile."""
@@ -141,13 +132,6 @@ class LatentDiffusionModule(FirstStageModule):
         for group in scheduler.optimizer.param_groups:
             group.update(initial_lr=self.rate.learning_rate, lr=self.rate.learning_rate * factor)
 
-    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        """Keep on the CPU what the host reads in each step: fetching it from the GPU would wait for it."""
-        moved = super().transfer_batch_to_device(batch, device, dataloader_idx)
-        if not isinstance(batch, Mapping):  # numbers of videos to sample
-            return moved
-        return {**moved, **{name: batch[name] for name in ("has_previous", "index") if name in batch}}
-
     def on_train_batch_start(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         # Asked in the first step alone: a GPU would have to be waited for.
         if self.normalization is not None and self.global_step == 0 and not self.normalization.measured:
@@ -171,48 +155,9 @@ class LatentDiffusionModule(FirstStageModule):
         t = torch.randint(self.schedule.num_train_timesteps, (len(z_0),), generator=generator)
         return t.to(z_0.device), randn(z_0.shape, generator, z_0.device)
 
-    def _loss(self, network: TriplaneUNet, z_0: Tensor, condition: Tensor | None, t: Tensor, noise: Tensor) -> Tensor:
-        return denoising_loss(network, self.schedule, z_0, condition, t, noise, self.prediction_type)
-
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         super().optimizer_step(*args, **kwargs)
         self.ema.update(self.denoiser)
-
-    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        self._evaluate(batch)
-
-    def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        self._evaluate(batch)
-
-    def on_validation_epoch_start(self) -> None:
-        self._means = Means(("loss", "loss_next_clip"), self.device)
-
-    def on_test_epoch_start(self) -> None:
-        self.on_validation_epoch_start()
-
-    def on_validation_epoch_end(self, prefix: str = "val") -> None:
-        means = self._means.reduce(self.trainer.strategy)
-        self.num_evaluated = {name: count for name, (_, count) in means.items()}
-        for name, (mean, _) in means.items():
-            self.log(f"{prefix}/{name}", mean, prog_bar=name == "loss", sync_dist=True)
-
-    def on_test_epoch_end(self) -> None:
-        self.on_validation_epoch_end("test")
-
-    def _evaluate(self, batch: dict[str, Tensor]) -> None:
-        """Losses of the EMA; random numbers follow from the index of the video alone."""
-        generators = [make_generator(0, index) for index in batch["index"].tolist()]
-        z_0 = self.pipeline.to_latent(batch["clip"])
-        times = [
-            torch.randint(self.schedule.num_train_timesteps, (1,), generator=generator) for generator in generators
-        ]
-        t, noise = torch.cat(times).to(z_0.device), randn(z_0.shape, generators, z_0.device)
-        self._means.add("loss", self._loss(self.ema.network, z_0, None, t, noise))
-        chosen = batch["has_previous"].nonzero()[:, 0].to(z_0.device)
-        if len(chosen):
-            condition = self.pipeline.to_latent(batch["previous"][chosen])
-            draws = z_0[chosen], condition, t[chosen], noise[chosen]
-            self._means.add("loss_next_clip", self._loss(self.ema.network, *draws))
 
     def predict_with(self, sampling: Sampling) -> None:
         """Choose how `predict_step` samples."""
@@ -221,15 +166,6 @@ class LatentDiffusionModule(FirstStageModule):
     def predict_step(self, batch: Tensor, batch_idx: int) -> dict[str, Tensor]:
         """Numbers of videos int64 [B] -> the videos uint8 [B 3 T H W]."""
         return {"video": self.pipeline.generate(batch.tolist(), self.sampling), "index": batch}
-
-    @property
-    def pipeline(self) -> VideoPipeline:
-        """Inference with the EMA of the denoiser."""
-        pipeline = VideoPipeline(
-            self.load_autoencoder(), self.ema.network, self.schedule, self.normalization, self.prediction_type
-        )
-        pipeline.on_denoise = self.on_denoise
-        return pipeline
 
     def sample_for_logging(self, batch: dict[str, Tensor], num_videos: int) -> dict[str, Tensor]:
         """Videos for the dashboard, uint8 [N 3 T H W] each: real ones, and samples of two clips."""
