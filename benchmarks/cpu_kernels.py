@@ -11,17 +11,16 @@ from __future__ import annotations
 import argparse
 import copy
 import sys
-import time
 from collections.abc import Callable
 
 import torch
+from measure import in_turn, keep_memory, say
+from stage_two import MODELS, SHAPE, awake, inputs
 from torch import Tensor, nn
 
 from pvdm_lightning.cpu import accelerate, convolution
-from pvdm_lightning.cpu.memory import keep_freed_memory
 from pvdm_lightning.models.attention import ScaledDotProductAttention
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
-from pvdm_lightning.models.triplane import TriplaneShape
 from pvdm_lightning.models.unet import TriplaneUNet
 from pvdm_lightning.models.unet.plane_convolution import PlaneConv2d
 
@@ -38,7 +37,6 @@ KERNELS: dict[str, tuple[set[type[nn.Module]], dict[str, float]]] = {
     "all": (ALL, {}),
     "all but Winograd": (ALL, NO_WINOGRAD),
 }
-SHAPE = TriplaneShape(16, 32, 32)
 Step = Callable[[nn.Module], Tensor]
 
 
@@ -49,13 +47,6 @@ def swapped(network: nn.Module, kinds: set[type[nn.Module]]) -> nn.Module:
         if type(module) in kinds:
             module.__class__ = accelerate.FASTER[type(module)]
     return network
-
-
-def seconds(step: Callable[[], object]) -> float:
-    """Of one run."""
-    started = time.perf_counter()
-    step()
-    return time.perf_counter() - started
 
 
 def training(call: Step) -> Step:
@@ -85,15 +76,9 @@ def compare(name: str, network: nn.Module, step: Step, repeats: int) -> None:
                 vars(convolution).update(before)
 
         rows[kernel] = run
-    times: dict[str, list[float]] = {key: [] for key in rows}
-    for run in rows.values():
-        run()
-    for _ in range(repeats):
-        for key, run in rows.items():
-            times[key].append(seconds(run))
-    plain = min(times["plain"])
-    for key, some in times.items():
-        sys.stdout.write(f"{name:36s}{key:36s}{min(some):8.3f} s{plain / min(some):8.2f}x\n")
+    fastest = {kernel: min(timing.seconds) for kernel, timing in in_turn(rows, repeats).items()}
+    for kernel, seconds in fastest.items():
+        say(f"{name:36s}{kernel:36s}{seconds:8.3f} s{fastest['plain'] / seconds:8.2f}x\n")
         sys.stdout.flush()
 
 
@@ -104,10 +89,10 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", help="parts of the names of networks")
     parser.add_argument("--quick", action="store_true", help="toy sizes")
     args = parser.parse_args()
-    keep_freed_memory()
+    keep_memory()
     networks: dict[str, tuple[Callable[[], nn.Module], Step]] = {}
-    for name, base in ({"tiny U-Net": 32} if args.quick else {"PVDM-S": 128, "PVDM-L": 256}).items():
-        networks[name] = (lambda base=base: awake(TriplaneUNet(SHAPE, base_channels=base)), denoise)  # type: ignore[misc]
+    for name, base in ({"tiny": 32} if args.quick else MODELS).items():
+        networks[f"PVDM-{name}"] = (lambda base=base: awake(TriplaneUNet(SHAPE, base_channels=base)), denoise)  # type: ignore[misc]
     sizes = {"frames": 4, "resolution": 32, "dim": 32, "depth": 1} if args.quick else {"depth": 2}
     networks["autoencoder, 2 blocks"] = (lambda: awake(VideoAutoencoder(**sizes)), reconstruct)
     for name, (build, call) in networks.items():
@@ -117,19 +102,9 @@ def main() -> None:
             compare(f"{name}, forward", network, torch.no_grad()(call), args.repeats)
 
 
-def awake(network: nn.Module) -> nn.Module:
-    """Without weights at zero."""
-    torch.manual_seed(0)
-    for weight in network.parameters():
-        if weight.dim() > 1 and not weight.any():
-            nn.init.normal_(weight, std=0.02)
-    return network
-
-
 def denoise(network: nn.Module) -> Tensor:
     """One call of the U-Net on a latent."""
-    z = torch.ones(1, 4, SHAPE.num_tokens)
-    return network(z, torch.tensor([500]), z)
+    return network(*inputs(1, SHAPE))
 
 
 def reconstruct(network: nn.Module) -> Tensor:

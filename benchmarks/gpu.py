@@ -6,8 +6,9 @@
 
 Sections run in order of worth, each in a process of its own with its own share of the time: parity with the recorded
 results, training steps of both stages, sampling, the original beside them (REFERENCE), the largest batches, and with
-all the time that is left both stages trained on the embedded data. What is known is written as it comes, to gpu.json
-and gpu.md. Needs no network and no installation: packages that are missing are taken from a folder of wheels.
+all the time that is left both stages trained on the embedded data. Compiled training steps are measured by
+`--only compiled`, in a run of their own. What is known is written as it comes, to gpu.json and gpu.md. Needs no network
+and no installation: packages that are missing are taken from a folder of wheels.
 """
 
 from __future__ import annotations
@@ -68,9 +69,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _run(args: argparse.Namespace, unpacked: list[str]) -> None:
     from proof.report import Report
     from proof.runner import run_sections
-    from proof.sections import SECTIONS
+    from proof.sections import COMPILED, SECTIONS
 
-    names = [section.name for section in SECTIONS]
+    names = [section.name for section in (*SECTIONS, COMPILED)]
     if args.only and not set(args.only) <= set(names):
         sys.exit(
             f"gpu.py: error: --only {' '.join(args.only)}: names no such section. Give some of {', '.join(names)}."
@@ -94,7 +95,7 @@ def _run(args: argparse.Namespace, unpacked: list[str]) -> None:
             say(f"{section.name}: {state}, {len(rows)} rows, {seconds:.0f} s\n")  # type: ignore[attr-defined]
             sys.stdout.flush()
 
-    chosen = [section for section in SECTIONS if not args.only or section.name in args.only]
+    chosen = [section for section in (*SECTIONS, COMPILED) if section.name in args.only] if args.only else SECTIONS
     run_sections(chosen, args.device, args.tiny, args.out, args.minutes, update)
     say("\n" + report.markdown())
 

@@ -54,12 +54,12 @@ class Sizes:
 
 
 def sizes(proof: Proof) -> Sizes:
-    """128 x 128 where there are at least four minutes, else 64 x 64; toys for a dry run."""
+    """128 x 128 where there are at least three minutes, else 64 x 64; toys for a dry run."""
     if proof.tiny:
         narrow = {"autoencoder.init_args.dim": 16, "autoencoder.init_args.head_dim": 8, "warmup_steps": 1}
         tiny_unet = {"denoiser.init_args.base_channels": 8, "warmup_steps": 1}
         return Sizes(16, 8, 2, 32, (2, 1), narrow, tiny_unet)
-    large = proof.left() > 240
+    large = proof.left() > 180
     autoencoder = {
         "autoencoder.init_args.dim": 192,
         "autoencoder.init_args.depth": 2,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import memory
 import torch
@@ -11,7 +12,7 @@ from lightning import LightningModule
 
 from proof import stage_one, stage_two
 from proof.section import Proof
-from proof.steps import train
+from proof.steps import Batch, train
 
 MOST_TRIES = 5
 
@@ -22,33 +23,43 @@ class Case:
 
     Args:
         name: What is trained.
-        build: The module of a batch.
+        build: The module.
+        batch_of: A batch of a size for it.
         peak: Predicted GiB of a batch.
-        step: Batches between two tries, so that a search ends.
+        sizes: Batches whose peaks the prediction follows from.
     """
 
     name: str
-    build: Callable[[Proof], LightningModule]
+    build: Callable[[], LightningModule]
+    batch_of: Callable[[Any, int], Batch]
     peak: Callable[[int], float]
+    sizes: tuple[int, int, int]
 
 
-def _cases(proof: Proof) -> list[tuple[Case, int]]:
+def cases(proof: Proof) -> list[tuple[Case, int]]:
     """Cases and cards, those first that say most."""
+    of_stage_one, of_stage_two = ((1, 2, 3), (1, 2, 3)) if proof.tiny else ((1, 8, 16), (1, 128, 256))
     one = Case(
         "stage one, checkpointing",
-        lambda proof: stage_one.module_of(proof, gradient_checkpointing=True),
+        lambda: stage_one.module_of(proof, gradient_checkpointing=True),
+        stage_one.batch_of,
         lambda batch: stage_one.predicted(proof, batch, gradient_checkpointing=True, adversarial=False),
+        of_stage_one,
     )
     plain = Case(
         "stage one",
-        lambda proof: stage_one.module_of(proof, gradient_checkpointing=False),
+        lambda: stage_one.module_of(proof, gradient_checkpointing=False),
+        stage_one.batch_of,
         lambda batch: stage_one.predicted(proof, batch, gradient_checkpointing=False, adversarial=False),
+        of_stage_one,
     )
     large, small = (
         Case(
             f"stage two on cached latents, {name}",
-            lambda proof, base=base: stage_two.module_of(proof, base),  # type: ignore[misc]
+            lambda base=base: stage_two.module_of(proof, base),  # type: ignore[misc]
+            stage_two.batch_of,
             lambda batch, base=base: stage_two.predicted(proof, batch, base) or float(batch),  # type: ignore[misc]
+            of_stage_two,
         )
         for name, base in stage_two.MODELS.items()
     )
@@ -68,13 +79,12 @@ def _cases(proof: Proof) -> list[tuple[Case, int]]:
 def run(proof: Proof) -> None:
     """A row for each case and card that this one can stand for."""
     total = torch.cuda.get_device_properties(0).total_memory / 1e9 if proof.on_gpu else 0.0
-    for case, card in _cases(proof)[: 2 if proof.tiny else None]:
+    for case, card in cases(proof)[: 2 if proof.tiny else None]:
         if proof.on_gpu and card > 1.02 * total:
             continue
         if proof.left() < 8 and not proof.tiny:
             return
-        batches = (1, 8, 16) if case.name.startswith("stage one") else (1, 128, 256)
-        at = {batch: case.peak(batch) for batch in ((1, 2, 3) if proof.tiny else batches)}
+        at = {batch: case.peak(batch) for batch in case.sizes}
         expected = 2 if proof.tiny else memory.largest(at, card * 1e9 / 2**30)
         fits, too_large = search(proof, case, card, expected)
         proof.row(
@@ -110,11 +120,8 @@ def search(proof: Proof, case: Case, card: int, expected: int) -> tuple[int | No
 
 
 def _runs(proof: Proof, case: Case, card: int, batch: int) -> bool:
-    module = case.build(proof)
-    if isinstance(module, stage_one.AutoencoderModule):
-        data = stage_one.batch_of(module, batch)
-    else:
-        data = stage_two.batch_of(module, batch)  # type: ignore[arg-type]
+    module = case.build()
+    data = case.batch_of(module, batch)
     if proof.on_gpu:
         total = torch.cuda.get_device_properties(0).total_memory
         torch.cuda.set_per_process_memory_fraction(min(1.0, 0.9 * card * 1e9 / total))

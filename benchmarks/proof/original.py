@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from proof.section import Proof
 from proof.stage_one import batch_of as clips_of
 from proof.stage_one import module_of as autoencoder_module
-from proof.stage_two import BATCH, MODELS, batch_of, compile_module, module_of
+from proof.stage_two import BATCH, MODELS, batch_of, module_of
 from proof.steps import Steps, train
 
 NAME = "PVDM-L"
@@ -108,10 +108,8 @@ def _largest_that_fits(proof: Proof, make: Callable[[int], Callable[[], Any]]) -
     return None
 
 
-def _ours(proof: Proof, batch: int, compiled: bool) -> Steps:
+def _ours(proof: Proof, batch: int) -> Steps:
     module = module_of(proof, MODELS[NAME])
-    if compiled:
-        compile_module(proof, module)
     steps = train(proof, module, batch_of(module, batch), budget=2.0)
     del module
     proof.reset_memory()
@@ -128,10 +126,7 @@ def _stage_two(proof: Proof) -> None:
     found = measure()
     proof.reset_memory()
     batch, theirs = found or (2 if proof.tiny else BATCHES[-1], None)
-    # Another batch than that of the section before would have to be compiled anew, for minutes.
-    for compiled in (False, True) if batch == BATCH else (False,):
-        mode = f"bf16-mixed, {'compiled' if compiled else 'eager'}"
-        _row(proof, f"{NAME} training step on latents", batch, theirs, _ours(proof, batch, compiled), mode)
+    _row(proof, f"{NAME} training step on latents", batch, theirs, _ours(proof, batch), "bf16-mixed, eager")
 
 
 def _iteration(proof: Proof) -> None:
@@ -145,7 +140,7 @@ def _iteration(proof: Proof) -> None:
         return
     batch, theirs = found
     mode = "bf16-mixed, from a cache, eager"
-    _row(proof, f"{NAME} iteration, the original's from pixels", batch, theirs, _ours(proof, batch, False), mode)
+    _row(proof, f"{NAME} iteration, the original's from pixels", batch, theirs, _ours(proof, batch), mode)
 
 
 def _published_iteration(proof: Proof) -> tuple[int, Steps] | None:

@@ -58,12 +58,7 @@ def _run(context: Any, section: Section, device: str, tiny: bool, out: Path, lim
     deadline = started + limit
     rows: list[dict[str, Any]] = []
     receiver, process = _start(context, section.run, device, tiny, out, deadline)
-    helpers = [_start(context, job, device, tiny, out, deadline) for job in section.beside]
     state = _receive(receiver, process, deadline, lambda row: _add(row, section, rows, started, report))
-    for other, helper in helpers:
-        outcome = _receive(other, helper, deadline, lambda row: None)
-        if outcome != "done":
-            state += f"; beside it: {outcome}"
     report(section, rows, state, time.monotonic() - started)
 
 

@@ -91,14 +91,12 @@ class Section:
         title: A heading for the report.
         seconds: Its share of eight minutes; what it does not use is left for the last section.
         run: Produces the rows.
-        beside: Started with it, each in a process of its own, and ended with it: what only prepares later sections.
     """
 
     name: str
     title: str
     seconds: float
     run: Callable[[Proof], None]
-    beside: tuple[Callable[[Proof], None], ...] = ()
 
 
 def bf16_rate(proof: Proof) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -10,11 +11,12 @@ import memory
 import torch
 from measure import gflop
 from torch import Tensor
-from torch.profiler import ProfilerActivity, profile
 
+from proof.counted import counted
+from proof.profile import busiest
 from proof.section import Proof, bf16_rate
 from proof.stage_one import TINY
-from proof.steps import Batch, compile_module, quieten, table_row, train
+from proof.steps import Batch, table_row, train
 from pvdm_lightning.diffusion import denoising_loss
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
 from pvdm_lightning.models.unet import TriplaneUNet
@@ -23,8 +25,6 @@ from pvdm_lightning.training import LatentDiffusionModule
 
 BATCH = 64  # of ldm.yaml
 MODELS = {"PVDM-L": 256, "PVDM-S": 128}  # base channels
-TOP = 10
-PROFILED = 4  # steps
 
 
 def frozen_autoencoder(proof: Proof) -> FrozenAutoencoder:
@@ -64,7 +64,8 @@ def tflop(proof: Proof, base_channels: int) -> float:
         t = torch.zeros(1, dtype=torch.long)
         return lambda: network(z, t, z).square().mean().backward()
 
-    return gflop(build) / 1e3
+    name = f"stage two, {base_channels} channels: TFLOP a clip"
+    return gflop(build) / 1e3 if proof.tiny else counted(name, lambda: gflop(build) / 1e3)
 
 
 def predicted(proof: Proof, batch: int, base_channels: int) -> float | None:
@@ -72,38 +73,30 @@ def predicted(proof: Proof, batch: int, base_channels: int) -> float | None:
     warnings.filterwarnings("ignore", message=".*data pointer of FakeTensor.*")
     if proof.tiny:
         return None
-    return memory.peak(partial(memory.stage_two, batch, base_channels, False), "bf16-mixed")
-
-
-def compile_large(proof: Proof) -> None:
-    """Fill the compiler's cache, so that the section's own time goes into steps."""
-    module = module_of(proof, MODELS["PVDM-L"])
-    compile_module(proof, module)
-    train(proof, module, batch_of(module, 2 if proof.tiny else BATCH), budget=0.0)
+    name = f"stage two, {base_channels} channels, batch {batch}: GiB"
+    return counted(name, lambda: memory.peak(partial(memory.stage_two, batch, base_channels, False), "bf16-mixed"))
 
 
 def run(proof: Proof) -> None:
-    """Eager and compiled, a profile of each, then optimizer and EMA alone."""
+    """Both networks, a profile of the larger one, then optimizer and EMA alone."""
     rate = bf16_rate(proof)
-    batch = 2 if proof.tiny else BATCH
+    batch = batch_size(proof)
     for name, base_channels in MODELS.items():
-        work = tflop(proof, base_channels)
-        expected = predicted(proof, batch, base_channels)
-        for compiled in (False, True):
-            if compiled and name != "PVDM-L" and proof.left() < 60 and not proof.tiny:
-                continue  # compiling takes as long as all that is left
-            module = module_of(proof, base_channels)
-            if compiled:
-                compile_module(proof, module)
-            mode = "compiled" if compiled else "eager"
-            steps = train(proof, module, batch_of(module, batch))
-            table_row(proof, name, mode, batch, steps, batch * work, rate, expected)
-            if name == "PVDM-L":
-                kernels(proof, module, batch, f"{name}, {mode}")
-            del module
-            proof.reset_memory()
+        module = module_of(proof, base_channels)
+        steps = train(proof, module, batch_of(module, batch))
+        work, expected = batch * tflop(proof, base_channels), predicted(proof, batch, base_channels)
+        table_row(proof, name, "eager", batch, steps, work, rate, expected)
+        if name == "PVDM-L":
+            busiest(proof, f"{name}, eager", training_step(proof, module, batch), compiled=False)
+        del module
+        proof.reset_memory()
         optimizer_and_average(proof, name, base_channels)
         proof.reset_memory()
+
+
+def batch_size(proof: Proof) -> int:
+    """Clips a step."""
+    return 2 if proof.tiny else BATCH
 
 
 def optimizer_and_average(proof: Proof, name: str, base_channels: int) -> None:
@@ -120,46 +113,24 @@ def optimizer_and_average(proof: Proof, name: str, base_channels: int) -> None:
     proof.row(**{"model": name, "after backward": "EMA", "ms": 1e3 * average})
 
 
-def kernels(proof: Proof, module: LatentDiffusionModule, batch: int, title: str) -> None:
-    """The kernels that take the longest, and the share of time in which none runs."""
-    quieten()
+def training_step(proof: Proof, module: LatentDiffusionModule, batch: int) -> Callable[[], None]:
+    """A step without Lightning, for the profiler."""
     module.to(proof.device).train()
     data = {name: value.to(proof.device) for name, value in batch_of(module, batch).items()}
     optimizer = torch.optim.AdamW(module.denoiser.parameters(), lr=1e-6, fused=True)
 
     def step() -> None:
         with proof.autocast():
-            loss = denoising_step(module, data)
+            loss = denoising_loss_of(module, data)
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
         module.ema.update(module.denoiser)
 
-    count = 1 if proof.tiny else PROFILED
-    plain = proof.seconds(step, at_least=count, budget=0.0)
-    activities = [ProfilerActivity.CUDA] if proof.on_gpu else [ProfilerActivity.CPU]
-    with profile(activities=activities) as profiled:
-        for _ in range(count):
-            step()
-        proof.synchronize()
-    times = {
-        event.key: (event.self_device_time_total if proof.on_gpu else event.self_cpu_time_total) / 1e3 / count
-        for event in profiled.key_averages()
-    }
-    busy = sum(times.values())
-    proof.row(
-        **{
-            "profile": title,
-            "ms a step": 1e3 * plain,
-            "ms in kernels": busy,
-            "outside %": 100 * (1 - busy / plain / 1e3),
-        }
-    )
-    for key, milliseconds in sorted(times.items(), key=lambda item: -item[1])[:TOP]:
-        proof.row(**{"kernel": f"{title}: `{key[:90]}`", "ms": milliseconds, "% of kernels": 100 * milliseconds / busy})
+    return step
 
 
-def denoising_step(module: LatentDiffusionModule, batch: Batch) -> Tensor:
+def denoising_loss_of(module: LatentDiffusionModule, batch: Batch) -> Tensor:
     """The loss of a step, with draws on the device."""
     z_0 = batch["clip"]
     t = torch.randint(module.schedule.num_train_timesteps, (len(z_0),), device=z_0.device)

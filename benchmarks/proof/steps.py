@@ -125,11 +125,6 @@ def quieten() -> None:
         warnings.filterwarnings("ignore", message=message)
 
 
-def compile_module(proof: Proof, module: Any) -> None:
-    """Compile its networks; on a CPU, where the machine may have no C++ compiler, in a graph that is not lowered."""
-    module.compile_networks(**({} if proof.on_gpu else {"backend": "aot_eager"}))
-
-
 def table_row(
     proof: Proof,
     what: str,

@@ -25,8 +25,7 @@ def register_to_config(constructor: Constructor) -> Constructor:
         bound = signature.bind(self, *args, **kwargs)
         bound.apply_defaults()
         recorded = {key: plain(value) for key, value in list(bound.arguments.items())[1:]}
-        # A subclass that is decorated too has recorded its own arguments already.
-        if type(self).__init__ is recording or "config" not in vars(self):
+        if "config" not in vars(self):  # or a decorated subclass has recorded its own arguments
             object.__setattr__(self, "config", recorded)
         constructor(self, *args, **kwargs)
 

@@ -17,12 +17,13 @@ FOLDER = Path(__file__).parents[2] / "benchmarks"
 TABLES = {
     "card": ["what", "rate"],
     "parity": ["case", "sequences along time"],
-    "stage_two": ["step", "profile", "kernel", "model"],
-    "stage_one": ["step"],
+    "stage_two": ["step", "profile", "busiest", "model"],
+    "stage_one": ["step", "profile", "busiest"],
     "sampling": ["autoencoder, bf16, batch", "PVDM-L, bf16"],
     "original": ["step"],
     "largest": ["training step, bf16-mixed"],
     "gallery": ["stage", "command", "what"],
+    "compiled": ["step", "profile", "busiest"],
 }
 FILES = {"gpu.json", "gpu.md", "samples.png", "samples.mp4", "long.mp4", "reconstructions.png", "losses.png"}
 
@@ -35,7 +36,7 @@ def gpu(*arguments, **environment):
 
 def test_every_section_runs_on_a_cpu(tmp_path):
     # Time limits are not what is tested here: those of so many minutes no machine exceeds.
-    run = gpu("--device", "cpu", "--tiny", "--minutes", 60, "--out", tmp_path / "out")
+    run = gpu("--device", "cpu", "--tiny", "--minutes", 60, "--out", tmp_path / "out", "--only", *TABLES)
     assert run.returncode == 0, run.stderr
     report = json.loads((tmp_path / "out" / "gpu.json").read_text())
     assert {name: section["state"] for name, section in report["sections"].items()} == dict.fromkeys(TABLES, "done"), (
@@ -144,6 +145,16 @@ def test_the_last_section_gets_what_is_left_and_none_runs_after_the_end(proof):
     assert 50 < known["good"][0][0]["seconds"] <= 60
     known = proof({"hangs": 800, "good": 8}, minutes=0.05)
     assert known == {"hangs": ([{"begun": 1}], "ran out of time"), "good": ([], "not run: no time was left")}
+
+
+def test_what_was_counted_ahead_is_what_counting_gives(proof, monkeypatch, tmp_path):
+    from proof import counted, stage_two
+    from proof.section import Proof
+
+    of_a_gpu = Proof("cpu", False, tmp_path, 0.0, print)
+    recorded = [stage_two.predicted(of_a_gpu, 1, 128), stage_two.tflop(of_a_gpu, 128)]
+    monkeypatch.setattr(counted, "FILE", tmp_path / "counted.json")
+    assert recorded == pytest.approx([stage_two.predicted(of_a_gpu, 1, 128), stage_two.tflop(of_a_gpu, 128)], rel=1e-3)
 
 
 def test_missing_packages_are_taken_from_wheels(monkeypatch, tmp_path):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from pvdm_lightning.cpu import attention, convolution, linear, processor, winograd
+from pvdm_lightning.cpu import attention, convolution, linear, onednn, processor, winograd
 from pvdm_lightning.cpu.accelerate import accelerate
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
 from pvdm_lightning.models.triplane import TriplaneShape
@@ -34,8 +34,7 @@ def call(network):
 @pytest.fixture
 def always(monkeypatch):
     """All kernels, whatever the sizes and the processor."""
-    for module in (linear, attention):
-        monkeypatch.setattr(module, "uses_onednn", lambda: not torch.cpu._is_amx_tile_supported())
+    monkeypatch.setattr(onednn, "uses_onednn", lambda: not torch.cpu._is_amx_tile_supported())
     monkeypatch.setattr(linear, "MIN_WORK", 1)
     monkeypatch.setattr(attention, "MIN_TOKENS", 1)
     for name in ("WINOGRAD_MIN_CHANNELS", "WINOGRAD_MIN_POSITIONS", "WINOGRAD_MIN_SIZE"):

@@ -25,8 +25,8 @@ def counted(monkeypatch):
 
     monkeypatch.setattr(linear, "MIN_WORK", 1)
     monkeypatch.setattr(attention, "MIN_TOKENS", 1)
+    monkeypatch.setattr(onednn, "uses_onednn", lambda: True)
     for module in (linear, attention):
-        monkeypatch.setattr(module, "uses_onednn", lambda: True)
         monkeypatch.setattr(module, "through_onednn", count)
     return calls
 

@@ -187,3 +187,10 @@ def test_clips_too_short_for_a_pair_train_the_unconditional_part(pvdm, workdir, 
     assert load(pvdm.last)["global_step"] == 2
     tags = events(workdir / pvdm.last).Tags()["scalars"]
     assert "val/loss" in tags and "val/loss_next_clip" not in tags  # there is no next clip
+
+
+def test_data_are_recorded_by_their_public_path(pvdm, workdir, load):
+    module = "pvdm_lightning.data.datamodules.synthetic.Synthetic"
+    pvdm.run("fit", "--config", "tiny_ae.yaml", "--data", module, "--data.num_val_videos", 3, "--trainer.max_steps", 1)
+    data = load(pvdm.last)["data_config"]
+    assert (data["class_path"], data["init_args"]["num_val_videos"]) == ("pvdm_lightning.Synthetic", 3)

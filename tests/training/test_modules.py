@@ -249,3 +249,8 @@ def test_a_checkpoint_cannot_name_other_classes(tmp_path, names):
     torch.save(checkpoint, tmp_path / "stranger.ckpt")
     with pytest.raises(InvalidArgumentError, match=r"ckpt_path .*stranger\.ckpt: is not a checkpoint of this project"):
         read_checkpoint(tmp_path / "stranger.ckpt", "ckpt_path")
+
+
+def test_hyper_parameters_stay_those_of_the_constructor(diffusion):
+    assert diffusion.denoiser.config["latent_shape"] == {"frames": 4, "height": 2, "width": 2}  # of the autoencoder
+    assert diffusion.hparams["denoiser"]["init_args"]["latent_shape"] is None

@@ -6,7 +6,6 @@ import logging
 import sys
 import tempfile
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 
 from pvdm_lightning.cli import commands
@@ -15,9 +14,8 @@ from pvdm_lightning.cli.messages import OptionFormatter, users_mistake
 from pvdm_lightning.cli.pvdm_cli import PvdmCLI
 
 
-def main(args: Sequence[str] | None = None) -> None:
-    """Entry point of `pvdm`. A user's mistake ends in one line on stderr and exit status 2."""
-    arguments = list(sys.argv[1:] if args is None else args)
+def main(arguments: list[str]) -> None:
+    """Run `pvdm` with these arguments; see `pvdm_lightning.cli.main`."""
     _quieten()
     try:
         if arguments and arguments[0] in commands.FUNCTIONS:
@@ -56,7 +54,3 @@ def _quieten() -> None:
 def _fail(message: str) -> None:
     sys.stderr.write(f"pvdm: error: {message}\n")
     raise SystemExit(2)
-
-
-if __name__ == "__main__":
-    main()

@@ -37,6 +37,7 @@ from pvdm_lightning.evaluation import (
 )
 from pvdm_lightning.pipeline import Sampling
 from pvdm_lightning.pipeline.checkpoint import read_checkpoint
+from pvdm_lightning.pipeline.public_classes import class_path
 from pvdm_lightning.training import LatentDiffusionModule, LatentEncoder
 
 
@@ -80,7 +81,7 @@ class PvdmCLI(LightningCLI):
     def _add_subcommands(self, parser: LightningArgumentParser, **kwargs: Any) -> None:
         super()._add_subcommands(parser, **kwargs)
         for name, command in commands.FUNCTIONS.items():
-            # Listed in `pvdm --help`; `main` runs them.
+            # Among the choices where a command is unknown; `program.main` runs them.
             own = commands.command_parser(name, command)
             parser._subcommands_action.add_subcommand(name, own, help=own.description)  # type: ignore[union-attr]
 
@@ -128,7 +129,11 @@ class PvdmCLI(LightningCLI):
         trainer = super().instantiate_trainer(**kwargs)
         if self.subcommand == "fit":
             data = self.config_dump.get("data")
-            trainer.callbacks += [Throughput(), *([SaveDataConfig(data)] if data else [])]  # type: ignore[attr-defined]
+            trainer.callbacks.append(Throughput())  # type: ignore[attr-defined]
+            if data:
+                # By its public path, by which alone later commands load it.
+                data = {**data, "class_path": class_path(type(self.datamodule))}
+                trainer.callbacks.append(SaveDataConfig(data))  # type: ignore[attr-defined]
         elif self.subcommand == "predict":
             trainer.callbacks.append(SamplingProgress())  # type: ignore[attr-defined]
         return trainer

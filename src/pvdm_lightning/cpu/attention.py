@@ -5,8 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pvdm_lightning.cpu.onednn import through_onednn
-from pvdm_lightning.cpu.processor import in_float32_on_cpu, uses_onednn
+from pvdm_lightning.cpu.onednn import takes_onednn, through_onednn
 from pvdm_lightning.models.attention import ScaledDotProductAttention
 
 MIN_TOKENS = 256  # below, the products of a head are too small for oneDNN, which prepares each anew
@@ -20,7 +19,7 @@ class FastAttention(ScaledDotProductAttention):
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Queries, keys and values [B H N D] -> [B H N D]."""
-        if min(q.shape[2], k.shape[2]) < MIN_TOKENS or not (in_float32_on_cpu(q, k, v) and uses_onednn()):
+        if min(q.shape[2], k.shape[2]) < MIN_TOKENS or not takes_onednn(q, k, v):
             return super().forward(q, k, v)
         return _attention(q, k, v)[0]
 

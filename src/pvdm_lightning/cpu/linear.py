@@ -6,8 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pvdm_lightning.cpu.onednn import through_onednn
-from pvdm_lightning.cpu.processor import in_float32_on_cpu, uses_onednn
+from pvdm_lightning.cpu.onednn import takes_onednn, through_onednn
 
 MIN_WORK = 2**25  # multiplications; below, the choice costs as much as it gains
 
@@ -21,14 +20,14 @@ class FastLinear(nn.Linear):
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """As F.linear: x [... D], weight [D' D], bias [D'] -> [... D']."""
-    if x.numel() * len(weight) < MIN_WORK or not (in_float32_on_cpu(x, weight) and uses_onednn()):
+    if x.numel() * len(weight) < MIN_WORK or not takes_onednn(x, weight):
         return F.linear(x, weight, bias)
     return _product(x.flatten(0, -2), weight.t(), bias).unflatten(0, x.shape[:-1])
 
 
 def multiply_add(a: Tensor, b: Tensor, bias: Tensor) -> Tensor:
     """A [M K] times b [K N] plus a bias that broadcasts to [M N]."""
-    if a.numel() * b.shape[1] < MIN_WORK or not (in_float32_on_cpu(a, b) and uses_onednn()):
+    if a.numel() * b.shape[1] < MIN_WORK or not takes_onednn(a, b):
         return torch.addmm(bias, a, b)
     return _product(a, b, bias)
 

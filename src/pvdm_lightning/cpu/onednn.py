@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
+from torch import Tensor
 
-from pvdm_lightning.cpu.processor import uses_onednn
+from pvdm_lightning.cpu.processor import in_float32_on_cpu, uses_onednn
 
 
 @contextmanager
@@ -18,6 +19,11 @@ def through_onednn() -> Iterator[None]:
         yield
     finally:
         matmul.fp32_precision = before
+
+
+def takes_onednn(*tensors: Tensor) -> bool:
+    """Whether the product of these tensors goes to oneDNN."""
+    return in_float32_on_cpu(*tensors) and uses_onednn()
 
 
 def fastest_library() -> AbstractContextManager[None]:

@@ -62,6 +62,13 @@ def stage_of(checkpoint: Mapping[str, Any]) -> str:
     return path.rpartition(".")[2]
 
 
+def autoencoder_config(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of the autoencoder in a checkpoint of either stage."""
+    if stage_of(checkpoint) == "AutoencoderModule":
+        return checkpoint["hyper_parameters"]["autoencoder"]["init_args"]
+    return checkpoint["autoencoder"]
+
+
 def part_of(state_dict: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
     """The entries whose keys start with `prefix`, without it."""
     return {key.removeprefix(prefix): value for key, value in state_dict.items() if key.startswith(prefix)}

@@ -15,7 +15,7 @@ from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
 from pvdm_lightning.models.triplane import Triplane
 from pvdm_lightning.models.unet import TriplaneUNet
-from pvdm_lightning.pipeline.checkpoint import part_of, read_checkpoint
+from pvdm_lightning.pipeline.checkpoint import autoencoder_config, part_of, read_checkpoint, stage_of
 from pvdm_lightning.pipeline.pixels import to_signed_float, to_uint8
 
 PATCHES_AT_ONCE = 2**17
@@ -36,15 +36,19 @@ class FrozenAutoencoder(nn.Module):
         Raises:
             InvalidArgumentError: The file is not one.
         """
-        checkpoint = read_checkpoint(path, argument, expected="AutoencoderModule")
-        frozen = cls.from_config(checkpoint["hyper_parameters"]["autoencoder"]["init_args"])
-        frozen.autoencoder.load_state_dict(part_of(checkpoint["state_dict"], "autoencoder."))
-        return frozen
+        return cls.of(read_checkpoint(path, argument, expected="AutoencoderModule"))
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> FrozenAutoencoder:
-        """An autoencoder of that configuration, its weights yet to be loaded."""
-        return cls(VideoAutoencoder(**config))
+    def of(cls, checkpoint: Mapping[str, Any]) -> FrozenAutoencoder:
+        """The autoencoder of a checkpoint of either stage, as `read_checkpoint` returns it."""
+        frozen = cls(VideoAutoencoder(**autoencoder_config(checkpoint)))
+        frozen.load_weights(checkpoint)
+        return frozen
+
+    def load_weights(self, checkpoint: Mapping[str, Any]) -> None:
+        """Take the weights from a checkpoint of either stage."""
+        prefix = "autoencoder." if stage_of(checkpoint) == "AutoencoderModule" else "autoencoder.autoencoder."
+        self.autoencoder.load_state_dict(part_of(checkpoint["state_dict"], prefix))
 
     def train(self, mode: bool = True) -> FrozenAutoencoder:
         """Stays in evaluation mode."""

@@ -34,14 +34,11 @@ def parts_of_checkpoint(path: str | Path) -> dict[str, Any]:
     """
     checkpoint = read_checkpoint(path, "VideoPipeline.path")
     state_dict, arguments = checkpoint["state_dict"], checkpoint["hyper_parameters"]
-    about = _about(checkpoint)
+    parts: dict[str, Any] = {"first_stage": FrozenAutoencoder.of(checkpoint), "about": _about(checkpoint)}
     if stage_of(checkpoint) == "AutoencoderModule":
-        network = VideoAutoencoder(**arguments["autoencoder"]["init_args"])
-        network.load_state_dict(part_of(state_dict, "autoencoder."))
-        return {"first_stage": FrozenAutoencoder(network), "about": about}
+        return parts
     normalized = arguments["normalize_latents"]
     config = {
-        "autoencoder": checkpoint["autoencoder"],
         "denoiser": arguments["denoiser"]["init_args"],
         "schedule": {
             **{key: arguments[key] for key in ("num_train_timesteps", "beta_start", "beta_end")},
@@ -50,12 +47,8 @@ def parts_of_checkpoint(path: str | Path) -> dict[str, Any]:
         "prediction_type": arguments["prediction_type"],
         "normalization": normalized,
     }
-    weights = {
-        "autoencoder": part_of(state_dict, "autoencoder.autoencoder."),
-        "denoiser": part_of(state_dict, "ema.network."),
-        "normalization": part_of(state_dict, "normalization."),
-    }
-    return {**_build(config, weights), "about": about}
+    weights = {"denoiser": part_of(state_dict, "ema.network."), "normalization": part_of(state_dict, "normalization.")}
+    return {**parts, **_second_stage(config, weights, parts["first_stage"])}
 
 
 def parts_of_folder(folder: Path) -> dict[str, Any]:
@@ -70,7 +63,12 @@ def parts_of_folder(folder: Path) -> dict[str, Any]:
             raise ValueError(f"format {config['format']}, and this version reads {FORMAT}")
         tensors = load_file(folder / WEIGHTS)
         weights = {name: part_of(tensors, f"{name}.") for name in ("autoencoder", "denoiser", "normalization")}
-        return {**_build(config, weights), "about": config.get("about", {})}
+        autoencoder = VideoAutoencoder(**config["autoencoder"])
+        autoencoder.load_state_dict(weights["autoencoder"])
+        parts: dict[str, Any] = {"first_stage": FrozenAutoencoder(autoencoder), "about": config.get("about", {})}
+        if config["denoiser"] is None:
+            return parts
+        return {**parts, **_second_stage(config, weights, parts["first_stage"])}
     except Exception as error:
         reason = str(error).splitlines()[0][:160] if str(error) else type(error).__name__
         problem = f"holds no pipeline that can be read ({reason})"
@@ -78,23 +76,19 @@ def parts_of_folder(folder: Path) -> dict[str, Any]:
         raise InvalidArgumentError("VideoPipeline.folder", folder, problem, remedy) from error
 
 
-def _build(config: Mapping[str, Any], weights: Mapping[str, dict[str, Tensor]]) -> dict[str, Any]:
-    autoencoder = VideoAutoencoder(**config["autoencoder"])
-    autoencoder.load_state_dict(weights["autoencoder"])
-    parts: dict[str, Any] = {"first_stage": FrozenAutoencoder(autoencoder)}
-    if config["denoiser"] is None:
-        return parts
+def _second_stage(
+    config: Mapping[str, Any], weights: Mapping[str, dict[str, Tensor]], first_stage: FrozenAutoencoder
+) -> dict[str, Any]:
     arguments = dict(config["denoiser"])
     if isinstance(arguments.get("latent_shape"), Mapping):
         arguments["latent_shape"] = TriplaneShape(**arguments["latent_shape"])
     denoiser = TriplaneUNet(**arguments)
     denoiser.load_state_dict(weights["denoiser"])
-    denoiser.latent_shape = autoencoder.latent_shape
+    denoiser.latent_shape = first_stage.autoencoder.latent_shape
     normalization = LatentNormalization(denoiser.latent_channels) if config["normalization"] else None
     if normalization is not None:
         normalization.load_state_dict(weights["normalization"])
     return {
-        **parts,
         "denoiser": denoiser.requires_grad_(False).eval(),
         "schedule": NoiseSchedule(**config["schedule"]),
         "normalization": normalization,

@@ -10,7 +10,6 @@ from lightning import LightningModule
 
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.models.unet import TriplaneUNet
-from pvdm_lightning.pipeline.checkpoint import part_of
 from pvdm_lightning.pipeline.first_stage import FrozenAutoencoder, check_denoiser
 from pvdm_lightning.training.ema import EMA
 
@@ -68,10 +67,8 @@ class FirstStageModule(LightningModule):
         A resumed run calls this before it starts, so that the checkpoint of stage one is not needed.
         """
         if self.autoencoder is None:
-            frozen = FrozenAutoencoder.from_config(checkpoint["autoencoder"])
-            # Now, though the module's own would bring them: `setup` compares them with those that encoded the data.
-            frozen.autoencoder.load_state_dict(part_of(checkpoint["state_dict"], "autoencoder.autoencoder."))
-            self.attach_autoencoder(frozen)
+            # With weights, although the module's own follow: `setup` compares them with those that encoded the data.
+            self.attach_autoencoder(FrozenAutoencoder.of(checkpoint))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["autoencoder"] = self.load_autoencoder().autoencoder.config

@@ -1,5 +1,6 @@
 """The hyper-parameters in a checkpoint: plain values, from which Lightning rebuilds the module."""
 
+import copy
 from typing import Any
 
 from torch import nn
@@ -11,7 +12,8 @@ _INSTANTIATOR = "lightning.pytorch.cli.instantiate_module"
 
 def described(network: nn.Module) -> dict[str, Any]:
     """A network as the YAML node that builds it."""
-    return {"class_path": class_path(type(network)), "init_args": network.config}
+    # A copy: the network's own record follows changes, such as the latent shape that it takes from an autoencoder.
+    return {"class_path": class_path(type(network)), "init_args": copy.deepcopy(network.config)}
 
 
 def of_module(module: nn.Module) -> dict[str, Any]:

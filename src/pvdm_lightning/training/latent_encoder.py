@@ -10,7 +10,7 @@ from lightning import LightningModule, Trainer
 from torch import Tensor
 
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
-from pvdm_lightning.pipeline.checkpoint import part_of, stage_of
+from pvdm_lightning.pipeline.checkpoint import autoencoder_config
 from pvdm_lightning.pipeline.first_stage import FrozenAutoencoder
 from pvdm_lightning.pipeline.public_classes import class_path
 from pvdm_lightning.training.precision import check_precision
@@ -33,16 +33,12 @@ class LatentEncoder(LightningModule):
     @classmethod
     def node_of(cls, checkpoint: Mapping[str, Any]) -> dict[str, Any]:
         """The configuration of the encoder of a checkpoint of either stage."""
-        if stage_of(checkpoint) == "AutoencoderModule":
-            autoencoder = checkpoint["hyper_parameters"]["autoencoder"]
-        else:
-            autoencoder = {"class_path": class_path(VideoAutoencoder), "init_args": checkpoint["autoencoder"]}
+        autoencoder = {"class_path": class_path(VideoAutoencoder), "init_args": autoencoder_config(checkpoint)}
         return {"class_path": class_path(cls), "init_args": {"autoencoder": autoencoder}}
 
     def load_weights(self, checkpoint: Mapping[str, Any]) -> None:
         """Take the autoencoder's weights from a checkpoint of either stage."""
-        prefix = "autoencoder." if stage_of(checkpoint) == "AutoencoderModule" else "autoencoder.autoencoder."
-        self.frozen.autoencoder.load_state_dict(part_of(checkpoint["state_dict"], prefix))
+        self.frozen.load_weights(checkpoint)
 
     def encode_with(self, flips: bool, trainer: Trainer) -> None:
         """Choose whether mirrored training clips are encoded too, and attach the trainer before it starts."""

@@ -1,4 +1,4 @@
-"""Reading a video into a tensor, without a data set around it."""
+"""Reading a video, or some of its frames, into a tensor."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pvdm_lightning.data.clips.transforms import crop_and_resize
 from pvdm_lightning.data.videos import decoding, frame_folder, probing
-from pvdm_lightning.data.videos.video_info import DecodeError, Route
+from pvdm_lightning.data.videos.video_info import DecodeError, Route, VideoInfo
 
 
 def read_video(
@@ -28,16 +28,22 @@ def read_video(
         ValueError: The video cannot be read.
     """
     path = Path(path)
-    folder = path.is_dir()
-    info = frame_folder.probe(path) if folder else probing.probe(path)
+    info = frame_folder.probe(path) if path.is_dir() else probing.probe(path)
     if info.route == Route.BROKEN:
         raise ValueError(f"{path} cannot be read: {info.problem}")
-    size = resolution or (info.height, info.width)
-    read = frame_folder.read_frames if folder else decoding.read_frames
     try:
-        pictures = read(
-            path, info, range(info.frames) if frames is None else frames, lambda x: crop_and_resize(x, size)
+        return read_clip(
+            path, info, range(info.frames) if frames is None else frames, resolution or (info.height, info.width)
         )
     except DecodeError as error:
         raise ValueError(f"{path} cannot be read: {error}") from error
-    return torch.stack(pictures, dim=1)
+
+
+def read_clip(path: Path, info: VideoInfo, frames: Sequence[int], resolution: tuple[int, int]) -> Tensor:
+    """Read frames of a video that was probed, cropped and resized: uint8 [3 S height width].
+
+    Raises:
+        DecodeError: They cannot be read.
+    """
+    read = frame_folder.read_frames if info.route == Route.IMAGES else decoding.read_frames
+    return torch.stack(read(path, info, frames, lambda frame: crop_and_resize(frame, resolution)), dim=1)

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from pvdm_lightning.data.clips.transforms import crop_and_resize
-from pvdm_lightning.data.videos import decoding, frame_folder
+from pvdm_lightning.data.videos import frame_folder
+from pvdm_lightning.data.videos.reading import read_clip
 from pvdm_lightning.data.videos.video_index import VideoIndex
 from pvdm_lightning.data.videos.video_info import Route
 
@@ -69,9 +68,7 @@ class IndexedVideos:
         return lines["size"].tobytes() + lines["mtime_ns"].tobytes() + pictures
 
     def read(self, index: int, frames: Sequence[int], resolution: tuple[int, int]) -> Tensor:
-        path, info = self.index.path(index), self.index.info(index)
-        read = frame_folder.read_frames if info.route == Route.IMAGES else decoding.read_frames
-        return torch.stack(read(path, info, frames, lambda frame: crop_and_resize(frame, resolution)), dim=1)
+        return read_clip(self.index.path(index), self.index.info(index), frames, resolution)
 
 
 class ConcatVideos:
