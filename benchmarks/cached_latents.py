@@ -112,7 +112,9 @@ def main() -> None:
 
     def videos() -> ClipDataModule:
         how = {"batch_size": args.batch_size, "num_workers": args.workers, "val_clips": 1}
-        return VideoFolder(args.root, **how) if args.root else Synthetic(args.videos, 1, **how)
+        data = VideoFolder(args.root, **how) if args.root else Synthetic(args.videos, 1, **how)
+        data.default_to(network.clip_shape, clips_per_sample=2)
+        return data
 
     say = sys.stdout.write
     with tempfile.TemporaryDirectory() as folder:

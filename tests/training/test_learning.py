@@ -39,6 +39,7 @@ def fit(module, steps, **more):
         return result
 
     module.training_step = step
+    data.default_to(module.clip_shape, module.clips_per_sample)
     trainer.fit(module, datamodule=data)
     return losses
 

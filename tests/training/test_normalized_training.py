@@ -80,7 +80,8 @@ def module():
 
 
 def test_a_run_measures_once_and_its_samples_are_in_pixels_again(module, tmp_path):
-    data = Synthetic(num_videos=8, num_val_videos=2, video_frames=8, batch_size=4, resolution=16, frames=4)
+    data = Synthetic(num_videos=8, num_val_videos=2, video_frames=8, batch_size=4)
+    data.default_to(module.clip_shape, module.clips_per_sample)
     quiet = {"accelerator": "cpu", "logger": False, "enable_progress_bar": False, "enable_model_summary": False}
     trainer = Trainer(max_steps=1, enable_checkpointing=False, limit_val_batches=0, **quiet)
     trainer.fit(module, datamodule=data)

@@ -149,6 +149,8 @@ class PvdmCLI(LightningCLI):
             # Lightning only takes note of it, for the end of a step of training; here a step may be a long video.
             signal.signal(signal.SIGTERM, _end)
         self._attach_what_the_model_lacks()
+        if isinstance(self.datamodule, ClipDataModule):
+            self.datamodule.default_to(self.model.clip_shape, self.model.clips_per_sample)
         if on_cpu and self._get(self.config_init, "cpu_kernels"):
             accelerate(self.model)
         if self._get(self.config_init, "compile"):

@@ -135,10 +135,8 @@ def test_list_files_part_a_folder(tmp_path: Path, playable: Path) -> None:
 
 def test_shape_comes_from_the_model_where_it_is_not_given() -> None:
     module = Synthetic(num_videos=3, num_val_videos=1, num_workers=0)
-    model = SimpleNamespace(clip_shape=(5, 8, 12), clips_per_sample=2)
-    module.trainer = SimpleNamespace(  # type: ignore[assignment]
-        lightning_module=model, global_rank=0, world_size=1, num_devices=1, train_dataloader=None
-    )
+    module.default_to((5, 8, 12), 2)
+    module.default_to((7, 8, 8), 1)  # the first stays, as what was given
     module.setup("fit")
     module.setup("validate")
     batch = next(iter(module.train_dataloader()))

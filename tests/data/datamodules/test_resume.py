@@ -18,11 +18,11 @@ from pvdm_lightning.data import Synthetic
 Seen = list[tuple[list[int], int]]
 
 
+CLIPS: dict[str, Any] = {"frames": 4, "resolution": 8, "clips_per_sample": 2}
+
+
 class Watcher(LightningModule):
     """A model that learns nothing and remembers every batch."""
-
-    clip_shape = (4, 8, 8)
-    clips_per_sample = 2
 
     def __init__(self, fail_at: int | None = None) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ def train(
         enable_model_summary=False,
         **trainer_args,
     )
-    trainer.fit(model, Synthetic(num_workers=num_workers, **{**settings, **(data or {})}), ckpt_path=ckpt_path)
+    trainer.fit(model, Synthetic(num_workers=num_workers, **CLIPS, **{**settings, **(data or {})}), ckpt_path=ckpt_path)
     return model.seen
 
 
@@ -153,7 +153,6 @@ from lightning import LightningModule, Trainer
 from pvdm_lightning.data import Synthetic
 
 class Watcher(LightningModule):
-    clip_shape, clips_per_sample = (4, 8, 8), 1
     def __init__(self):
         super().__init__()
         self.weight = torch.nn.Parameter(torch.zeros(1))
@@ -170,7 +169,8 @@ class Watcher(LightningModule):
         return torch.optim.SGD(self.parameters(), 0.1)
 
 model = Watcher()
-data = Synthetic(num_videos=11, num_val_videos=5, video_frames=8, batch_size=2, num_workers=0)
+data = Synthetic(num_videos=11, num_val_videos=5, video_frames=8, batch_size=2, num_workers=0,
+                 frames=4, resolution=8, clips_per_sample=1)
 Trainer(accelerator="cpu", devices=int(sys.argv[1]), strategy="ddp" if sys.argv[1] == "2" else "auto", max_epochs=2,
         logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
         num_sanity_val_steps=0).fit(model, data)

@@ -2,7 +2,6 @@
 
 import logging
 from abc import abstractmethod
-from typing import Any
 
 from pvdm_lightning.data.clips.clip_dataset import ClipDataset
 from pvdm_lightning.data.clips.split_summary import summarise_split
@@ -27,7 +26,7 @@ class ClipDataModule(EvaluationClips):
     clip a video, from its middle. A resumed run continues with the next sample, in the middle of an epoch too.
 
     Args:
-        frames: Frames in a clip. Default: as the model takes.
+        frames: Frames in a clip. Default: as the model takes; see `default_to`.
         resolution: Height and width in pixels, or one number for both. Default: as the model takes.
         clips_per_sample: 1 for single clips, 2 for pairs of consecutive clips. Default: as the model takes.
         stride: Source frames from one clip frame to the next.
@@ -92,6 +91,18 @@ class ClipDataModule(EvaluationClips):
             InvalidArgumentError: If the set is not where it should be.
         """
 
+    def default_to(self, clip_shape: tuple[int, int, int], clips_per_sample: int) -> None:
+        """Take what was left out from the model to be trained; what was given stays.
+
+        Args:
+            clip_shape: (frames, height, width) of the clips that the model takes.
+            clips_per_sample: How many clips in a row it takes.
+        """
+        frames, height, width = clip_shape
+        self.frames = self.frames or frames
+        self.resolution = self.resolution or (height, width)
+        self.clips_per_sample = self.clips_per_sample or clips_per_sample
+
     @property
     def clip_shape(self) -> tuple[int, int, int]:
         """(frames, height, width) of a clip; known after `setup`."""
@@ -145,23 +156,14 @@ class ClipDataModule(EvaluationClips):
             self._sources = self.open_sources()
         return self._sources
 
-    def _from_model(self, argument: str, attribute: str) -> Any:
-        """An attribute of the model that is being trained."""
-        model = None if self.trainer is None else self.trainer.lightning_module
-        if not hasattr(model, attribute):
-            raise InvalidArgumentError(
-                f"DataModule.{argument}", None, "is not given, and there is no model to take it from", "Give it."
-            )
-        return getattr(model, attribute)
-
     def _windows(self) -> Windows:
-        frames = self.frames or self._from_model("frames", "clip_shape")[0]
-        clips = self.clips_per_sample or self._from_model("clips_per_sample", "clips_per_sample")
-        return Windows(frames, self.stride, self.hop, clips)
+        if self.frames is None or self.clips_per_sample is None:
+            raise _not_given("clips_per_sample" if self.frames else "frames")
+        return Windows(self.frames, self.stride, self.hop, self.clips_per_sample)
 
     def _resolution(self) -> tuple[int, int]:
         if self.resolution is None:
-            return tuple(self._from_model("resolution", "clip_shape")[1:])
+            raise _not_given("resolution")
         if isinstance(self.resolution, int):
             return self.resolution, self.resolution
         return self.resolution[0], self.resolution[1]
@@ -177,3 +179,8 @@ class ClipDataModule(EvaluationClips):
         self._failures[split] = self._new_failures(source)
         self._failures[split].check()
         self._refuse_empty(split, dataset)
+
+
+def _not_given(argument: str) -> InvalidArgumentError:
+    problem = "is not given, and there is no model to take it from"
+    return InvalidArgumentError(f"DataModule.{argument}", None, problem, "Give it.")
