@@ -87,10 +87,10 @@ def check_shapes(own: Mapping[str, torch.Tensor], state_dict: Mapping[str, torch
             )
 
 
-def check_prediction_type(configured: str, checkpoint: Mapping[str, Any]) -> None:
-    """Raise `InvalidArgumentError` if the network of a checkpoint learned to predict something else."""
-    learned = checkpoint["hyper_parameters"].get("prediction_type", "epsilon")
-    if learned != configured:
-        problem = f"the checkpoint's network learned to predict {learned}"
-        remedy = f"Give {learned}, or start afresh."
-        raise InvalidArgumentError("LatentDiffusionModule.prediction_type", configured, problem, remedy)
+def check_same(argument: str, configured: object, checkpoint: Mapping[str, Any]) -> None:
+    """Raise `InvalidArgumentError` if a checkpoint comes from training with another value of an argument."""
+    hyper_parameters = checkpoint["hyper_parameters"]
+    trained = hyper_parameters.get(argument.rpartition(".")[2], configured)
+    if trained != configured:
+        problem = f"differs from the checkpoint's, which is {trained}"
+        raise InvalidArgumentError(argument, configured, problem, f"Give {trained}, or start afresh.")

@@ -16,7 +16,7 @@ from pvdm_lightning.diffusion import (
 )
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.models.unet import TriplaneUNet
-from pvdm_lightning.pipeline.checkpoint import check_prediction_type, check_shapes
+from pvdm_lightning.pipeline.checkpoint import check_same, check_shapes
 from pvdm_lightning.pipeline.latent_normalization import CLIP_RANGE, LatentNormalization
 from pvdm_lightning.pipeline.sampling import Sampling
 from pvdm_lightning.random import make_generator, randn, run_seed
@@ -26,6 +26,7 @@ from pvdm_lightning.training.ema import EMA
 from pvdm_lightning.training.evaluated import EvaluatedModule
 from pvdm_lightning.training.latent_source import check_latents_match
 from pvdm_lightning.training.learning_rate import WarmupDecay
+from pvdm_lightning.training.optimizer import OptimizerName, make_optimizer
 from pvdm_lightning.training.pairs import pairs_of
 from pvdm_lightning.training.precision import check_precision
 
@@ -45,7 +46,8 @@ class LatentDiffusionModule(EvaluatedModule):
             else on the autoencoder's own, as in the paper.
         prediction_type: What the network learns to predict: epsilon, the noise (the paper), or v_prediction, the
             velocity, which a small network learns in fewer steps. Samplers follow it.
-        learning_rate: Of AdamW, after the warm-up.
+        optimizer: adamw as in the paper, or muon, which learns the same in fewer steps.
+        learning_rate: After the warm-up.
         warmup_steps: Steps over which the learning rate grows linearly from 0.
         decay_steps: Last steps of the run (max_steps of the trainer), over which it falls linearly to 0.
         ema_decay: Of the EMA of the denoiser's weights.
@@ -64,6 +66,7 @@ class LatentDiffusionModule(EvaluatedModule):
         conditional_probability: float = 0.3,
         normalize_latents: bool = False,
         prediction_type: PredictionType = "epsilon",
+        optimizer: OptimizerName = "adamw",
         learning_rate: float = 1e-4,
         warmup_steps: int = 10_000,
         decay_steps: int = 0,
@@ -89,6 +92,7 @@ class LatentDiffusionModule(EvaluatedModule):
         self.autoencoder_checkpoint = autoencoder_checkpoint
         self.conditional_probability = conditional_probability
         self.prediction_type = prediction_type
+        self.optimizer = optimizer
         self.rate = WarmupDecay(learning_rate, warmup_steps, decay_steps)
         self.sampling = Sampling()
 
@@ -111,14 +115,15 @@ class LatentDiffusionModule(EvaluatedModule):
         check_shapes(self.state_dict(), checkpoint["state_dict"], getattr(self._trainer, "ckpt_path", "it"))
         if self._trainer is not None:
             for state in checkpoint.get("optimizer_states", []):
-                for group in state["param_groups"]:
+                for group in (group for group in state["param_groups"] if "fused" in group):
                     group["fused"] = not self._trainer.gradient_clip_val  # as `configure_optimizers`
-        check_prediction_type(self.prediction_type, checkpoint)
+        check_same("LatentDiffusionModule.optimizer", self.optimizer, checkpoint)
+        check_same("LatentDiffusionModule.prediction_type", self.prediction_type, checkpoint)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         # Lightning clips no gradients that a fused optimizer would unscale itself.
         fused = not self.trainer.gradient_clip_val
-        optimizer = torch.optim.AdamW(self.denoiser.parameters(), lr=self.rate.learning_rate, fused=fused)
+        optimizer = make_optimizer(self.optimizer, self.denoiser, self.rate.learning_rate, fused=fused)
         end = self.trainer.max_steps
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self.rate.factor(step, end))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

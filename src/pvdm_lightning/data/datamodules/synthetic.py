@@ -16,7 +16,7 @@ class Synthetic(ClipDataModule):
         num_val_videos: Validation videos; none of them is a training video.
         video_frames: Frames in each video.
         max_shapes: Each video has 1 to so many moving shapes.
-        backgrounds: coloured, or grey: then nearly all there is to learn is the shapes.
+        backgrounds: coloured, or plain: one dark colour, so that nearly all there is to learn is the shapes.
         **kwargs: As in ClipDataModule.
     """
 

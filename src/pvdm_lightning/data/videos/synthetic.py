@@ -1,5 +1,4 @@
-"""Videos computed on the fly: soft-edged shapes that move over smooth backgrounds. Nothing on disk, nothing to
-download.
+"""Videos computed on the fly: shapes that move over smooth backgrounds. Nothing on disk, nothing to download.
 
 A video is a function of (seed, index) alone and is drawn at whatever resolution is asked for. Its class is its kind
 of motion. Lengths are in units of the picture's height: y runs from 0 to 1, x from 0 to width / height.
@@ -16,9 +15,8 @@ from torch import Tensor
 
 MOTIONS = ("bounce", "circle", "oscillate", "grow_and_turn")
 SHAPES = ("disc", "square", "triangle", "ring")
-Backgrounds = Literal["coloured", "grey"]
-GREY_CONTRAST = 0.2  # of grey backgrounds, as a share of a coloured one's
-EDGE_PIXELS = 2.5  # width of an edge's ramp from 0 to 1: soft enough for an autoencoder to fit within minutes
+Backgrounds = Literal["coloured", "plain"]
+EDGE_PIXELS = 1.5  # width of an edge's ramp from 0 to 1
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ class SyntheticVideos:
         video_frames: Frames in each.
         seed: Other seeds give other videos.
         max_shapes: Each video has 1 to so many shapes.
-        backgrounds: coloured, or grey: then nearly all there is to learn is the shapes.
+        backgrounds: coloured, or plain: one dark colour, so that nearly all there is to learn is the shapes.
     """
 
     def __init__(
@@ -83,9 +81,8 @@ class SyntheticVideos:
         y = ((np.arange(height, dtype=np.float32) + 0.5) / height)[:, None]
         x = ((np.arange(width, dtype=np.float32) + 0.5) / height)[None, :]
         time = np.asarray(frames, dtype=np.float32)
-        background, hue = _draw_background(rng, y, x)
-        if self.backgrounds == "grey":
-            background = 0.5 + GREY_CONTRAST * (background - 0.5)
+        draw_background = _draw_coloured if self.backgrounds == "coloured" else _draw_plain
+        background, hue = draw_background(rng, y, x)
         canvas = np.repeat(background[:, None], len(time), axis=1)
         for position in range(rng.integers(1, self.max_shapes + 1)):
             shape = _draw_shape(rng, hue + (position + 1) * 0.27)
@@ -93,7 +90,14 @@ class SyntheticVideos:
         return torch.from_numpy(np.rint(canvas * 255.0).astype(np.uint8))
 
 
-def _draw_background(rng: np.random.Generator, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, float]:
+def _draw_plain(rng: np.random.Generator, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, float]:
+    """One dark colour, lighter towards the top: float32 [3, H, W] in [0, 1], and a hue that makes shapes stand out."""
+    hue = rng.random()
+    colour = _colour(hue, 0.45, rng.uniform(0.18, 0.34))
+    return colour[:, None, None] * (1.25 - 0.5 * y + 0 * x), hue + rng.uniform(0.08, 0.38)
+
+
+def _draw_coloured(rng: np.random.Generator, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, float]:
     """A gradient between two muted colours with two slow waves in it: float32 [3, H, W] in [0, 1], and its hue."""
     hue = rng.random()
     ends = [_colour(hue + shift, rng.uniform(0.25, 0.55), rng.uniform(0.25, 0.75)) for shift in (0.0, 0.1)]
@@ -111,11 +115,11 @@ def _draw_shape(rng: np.random.Generator, hue: float) -> _Shape:
     return _Shape(
         kind=SHAPES[rng.integers(len(SHAPES))],
         colour=_colour(hue, rng.uniform(0.5, 0.8), rng.uniform(0.7, 0.95)),
-        size=rng.uniform(0.14, 0.24),
-        centre=rng.uniform(0.25, 0.75, 2),
-        velocity=rng.uniform(0.008, 0.024) * np.array([np.sin(turn), np.cos(turn)]),
-        radius=rng.uniform(0.12, 0.22),
-        frequency=rng.choice([-1, 1]) * rng.uniform(0.06, 0.15),
+        size=rng.uniform(0.17, 0.26),
+        centre=rng.uniform(0.36, 0.64, 2),
+        velocity=rng.uniform(0.012, 0.028) * np.array([np.sin(turn), np.cos(turn)]),
+        radius=rng.uniform(0.1, 0.16),
+        frequency=rng.choice([-1, 1]) * rng.uniform(0.1, 0.2),
         phase=rng.uniform(0, 2 * np.pi),
     )
 
@@ -129,7 +133,7 @@ def _paint(canvas: np.ndarray, shape: _Shape, motion: str, time: np.ndarray, y: 
     cos, sin = np.cos(angle)[:, None, None], np.sin(angle)[:, None, None]
     along, across = away_x * cos + away_y * sin, away_y * cos - away_x * sin
     size = (shape.size * scale)[:, None, None]
-    inside = -_distance(shape.kind, along, across, size)
+    inside = -shape_distance(shape.kind, along, across, size)
     alpha = np.clip(0.5 + inside * (y.shape[0] / EDGE_PIXELS), 0, 1)
     light = np.clip(1.0 - 0.25 * away_y / size, 0.7, 1.2)  # lit from above
     for channel in range(3):
@@ -143,7 +147,7 @@ def _trajectory(
     """Centre (y, x), scale and angle of a shape at each time: float32 [S] each."""
     still, turn = np.zeros_like(time), shape.frequency * time + shape.phase
     y, x = shape.centre[0] + still, shape.centre[1] + still
-    scale, angle = 1 + still, shape.phase + still
+    scale, angle = 1 + still, still  # upright, unless it turns
     if motion == "bounce":
         y, x = _bounce(y + shape.velocity[0] * time), _bounce(x + shape.velocity[1] * time)
     elif motion == "circle":
@@ -159,13 +163,13 @@ def _trajectory(
 
 
 def _bounce(position: np.ndarray) -> np.ndarray:
-    """Reflect a position at 0.12 and 0.88 as often as needed."""
-    low, high = 0.12, 0.88
+    """Reflect a position at 0.22 and 0.78 as often as needed."""
+    low, high = 0.22, 0.78
     folded = np.mod((position - low) / (high - low), 2.0)
     return low + (high - low) * (1 - np.abs(1 - folded))
 
 
-def _distance(kind: str, x: np.ndarray, y: np.ndarray, size: np.ndarray) -> np.ndarray:
+def shape_distance(kind: str, x: np.ndarray, y: np.ndarray, size: np.ndarray) -> np.ndarray:
     """How far outside of a shape a point lies (negative inside)."""
     if kind == "disc":
         return np.sqrt(x * x + y * y) - size

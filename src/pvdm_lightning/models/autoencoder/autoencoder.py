@@ -32,6 +32,8 @@ class VideoAutoencoder(nn.Module):
         projector_depth: Layers of each of the three projection Transformers.
         projector_heads: Their attention heads, each of dim / 8 channels.
         projector_mlp_dim: Hidden width of their feed-forward.
+        zero_mean_motion: Subtract from z^h and z^w their mean over tokens, so that what all frames share lies in z^s
+            alone. Simpler latents to learn in stage two, for about 1 dB of PSNR; the paper and its weights go without.
         gradient_checkpointing: Recompute activations in the backward pass: less memory, about a third more time.
 
     Raises:
@@ -54,6 +56,7 @@ class VideoAutoencoder(nn.Module):
         projector_depth: int = 4,
         projector_heads: int = 4,
         projector_mlp_dim: int = 512,
+        zero_mean_motion: bool = False,
         gradient_checkpointing: bool = False,
     ) -> None:
         super().__init__()
@@ -62,6 +65,7 @@ class VideoAutoencoder(nn.Module):
         self._check_sizes()
         self.clip_shape = (frames, height, width)
         self.latent_channels = latent_channels
+        self.zero_mean_motion = zero_mean_motion
         self.latent_shape = TriplaneShape.of_clip(frames, height, width, patch)
 
         def transformer() -> SpaceTimeTransformer:
@@ -75,7 +79,7 @@ class VideoAutoencoder(nn.Module):
 
     def _check_sizes(self) -> None:
         for name, value in self.config.items():
-            if name not in ("resolution", "gradient_checkpointing") and value < 1:
+            if name not in ("resolution", "zero_mean_motion", "gradient_checkpointing") and value < 1:
                 raise InvalidArgumentError(
                     f"{_NAME}.{name}", value, "is not positive", "Give a whole number of at least 1."
                 )
@@ -104,7 +108,7 @@ class VideoAutoencoder(nn.Module):
             part.compile(**options)
 
     def encode(self, clip: Tensor) -> Triplane:
-        """Clip [B 3 S H W] in [-1, 1] -> latent planes in [-1, 1].
+        """Clip [B 3 S H W] in [-1, 1] -> latent planes in [-1, 1], or in [-2, 2] with `zero_mean_motion`.
 
         Raises:
             ValueError: The clip has another size than the model was built for.
@@ -113,7 +117,11 @@ class VideoAutoencoder(nn.Module):
             raise ValueError(
                 f"this autoencoder takes clips [B 3 {' '.join(map(str, self.clip_shape))}], got {list(clip.shape)}"
             )
-        return self.projector(self.encoder(clip))
+        latent = self.projector(self.encoder(clip))
+        if self.zero_mean_motion:
+            z_h, z_w = (plane - plane.mean(dim=(2, 3), keepdim=True) for plane in (latent.z_h, latent.z_w))
+            latent = Triplane(latent.z_s, z_h, z_w)
+        return latent
 
     def decode(self, latent: Triplane) -> Tensor:
         """Latent planes -> clip [B 3 S H W] in [-1, 1], float32.

@@ -1,0 +1,81 @@
+"""Measures of a set of clips beside those of real ones, with bootstrap intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from scipy.stats import wasserstein_distance
+
+from pvdm_lightning.data.videos.synthetic import SHAPES
+from yardstick.clip import ClipMeasures
+
+EMPTY = 0.45
+"""A clip is empty if its contrast is below this share of the emptiest real one's."""
+RESAMPLES = 200
+Clips = Sequence[ClipMeasures]
+Interval = tuple[float, float, float]
+"""Value, and the 5th and 95th percentile of its bootstrap."""
+
+
+def summarise(clips: Clips, real: Clips, seed: int = 0) -> dict[str, Interval]:
+    """What distinguishes clips from real ones.
+
+    Shares are of all clips. Distances of factors are Wasserstein-1, each in standard deviations of the real factor,
+    and their mean; the distance of kinds is half the sum of absolute differences of their shares.
+
+    Args:
+        clips: The ones to judge.
+        real: The ones to compare them with.
+        seed: Of the bootstrap.
+    """
+    rng = np.random.default_rng(seed)
+    draws = [rng.integers(len(clips), size=len(clips)) for _ in range(RESAMPLES)]
+    found = {}
+    for name, measure in measures_of(real).items():
+        value, again = measure(clips), [measure([clips[i] for i in draw]) for draw in draws]
+        kept = [each for each in again if not np.isnan(each)]
+        low, high = np.percentile(kept, [5, 95]) if kept else (np.nan, np.nan)
+        found[name] = (value, float(low), float(high))
+    return found
+
+
+def measures_of(real: Clips) -> dict[str, Callable[[Clips], float]]:
+    """Each measure of a set of clips, by name; real clips come out at the noise floor."""
+    emptiest = EMPTY * min(clip.contrast for clip in real)
+    sharpness = _mean([clip.sharpness for clip in real])
+    return {
+        "empty": lambda clips: float(np.mean([clip.contrast < emptiest for clip in clips])),
+        "one object": lambda clips: float(np.mean([clip.compact and clip.contrast >= emptiest for clip in clips])),
+        "recognised": lambda clips: float(np.mean([clip.recognised for clip in clips])),
+        "kinds": lambda clips: _kinds(clips, real),
+        "factors": lambda clips: _factors(clips, real),
+        "sharpness": lambda clips: _mean([clip.sharpness for clip in clips]) / sharpness,
+        "texture": lambda clips: _mean([clip.texture for clip in clips]),
+        "grid": lambda clips: _mean([clip.grid for clip in clips]),
+        "jump": lambda clips: _mean([clip.jump for clip in clips]),
+    }
+
+
+def _mean(values: Sequence[float]) -> float:
+    there = [value for value in values if not np.isnan(value)]
+    return float(np.mean(there)) if there else np.nan
+
+
+def _kinds(clips: Clips, real: Clips) -> float:
+    """Clips without a kind count as a kind of their own."""
+    shares = [
+        [sum(clip.kind == kind for clip in some) / len(some) for kind in (*SHAPES, None)] for some in (clips, real)
+    ]
+    return float(np.abs(np.subtract(*shares)).sum() / 2)
+
+
+def _factors(clips: Clips, real: Clips) -> float:
+    distances = []
+    known, theirs = ([clip.factors for clip in some if clip.factors] for some in (clips, real))
+    for name in theirs[0]:
+        ours, others = ([factors[name] for factors in some] for some in (known, theirs))
+        if len(ours) < 4:
+            return np.nan
+        distances.append(wasserstein_distance(ours, others) / np.std(others))
+    return float(np.mean(distances))

@@ -1,0 +1,127 @@
+"""benchmarks/quality.py: the yardstick sees what is in a clip, and orders clips by how spoiled they are."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from pvdm_lightning.data.videos.synthetic import SHAPES, SyntheticVideos, shape_distance
+
+FOLDER = Path(__file__).parents[2] / "benchmarks"
+sys.path.insert(0, str(FOLDER))
+
+from yardstick.clip import measure  # noqa: E402
+from yardstick.controls import blurred, noise, shuffled  # noqa: E402
+from yardstick.object import background, find, kind_of  # noqa: E402
+from yardstick.summary import Interval, summarise  # noqa: E402
+
+
+def real(first: int, count: int = 16) -> Tensor:
+    videos = SyntheticVideos(first, count, 16, seed=0, max_shapes=1, backgrounds="plain")
+    return torch.stack([videos.read(index, range(16), (48, 48)) for index in range(count)])
+
+
+@pytest.fixture(scope="module")
+def rows() -> dict[str, dict[str, Interval]]:
+    reference = [measure(clip, 8, 16) for clip in real(0)]
+    other = real(1000)
+    sets = {
+        "real": other,
+        "blurred": blurred(other),
+        "shuffled": shuffled(other, 8),
+        "noise": noise(other),
+        "empty": other[:, :, :, :1, :1].expand_as(other),
+        "stripes": (other.int() + 6 * (torch.arange(48) // 8 % 2)).clamp(0, 255).to(torch.uint8),
+        "frozen": other[:, :, :1].expand_as(other),
+    }
+    return {name: summarise([measure(clip, 8, 16) for clip in clips], reference) for name, clips in sets.items()}
+
+
+def test_real_clips_show_one_object_of_a_known_kind(rows: dict[str, dict[str, Interval]]) -> None:
+    row = {name: value for name, (value, _, _) in rows["real"].items()}
+    assert row["empty"] == 0 and row["one object"] >= 0.9 and row["recognised"] >= 0.85
+    assert row["sharpness"] == pytest.approx(1, abs=0.1) and row["texture"] < 0.6 and abs(row["grid"]) < 0.1
+
+
+def test_spoiled_clips_are_ordered(rows: dict[str, dict[str, Interval]]) -> None:
+    def of(measure: str) -> dict[str, float]:
+        return {name: row[measure][0] for name, row in rows.items()}
+
+    sharp, recognised, texture = of("sharpness"), of("recognised"), of("texture")
+    assert sharp["blurred"] < 0.6 * sharp["real"]
+    assert recognised["real"] >= recognised["blurred"] > recognised["shuffled"] == recognised["noise"] == 0
+    assert texture["real"] < texture["blurred"] < texture["shuffled"]
+    assert of("empty")["empty"] == 1 and of("one object")["empty"] == 0
+    assert of("grid")["stripes"] > 3 and of("texture")["stripes"] > 2 * texture["real"]
+    assert of("factors")["frozen"] > 2 * of("factors")["real"]
+    for row in rows.values():
+        for value, low, high in row.values():
+            assert math.isnan(value) or low - 1e-9 <= value <= high + 1e-9 or low <= high
+
+
+@pytest.mark.parametrize("kind", SHAPES)
+@pytest.mark.parametrize("angle", [0.0, 0.4])
+def test_a_shape_is_recognised_at_any_angle(kind: str, angle: float) -> None:
+    y, x = np.mgrid[0:64, 0:64] / 64 - 0.5
+    cos, sin = np.cos(angle), np.sin(angle)
+    mask = shape_distance(kind, x * cos + y * sin, y * cos - x * sin, np.full((1, 1), 0.22)) < 0
+    found = find(mask)
+    assert found is not None and found.single and found.inside
+    name, overlap = kind_of(found.mask)
+    assert name == kind and overlap > 0.85
+
+
+def test_two_objects_are_not_one() -> None:
+    y, x = np.mgrid[0:48, 0:48]
+    both = ((y - 12) ** 2 + (x - 12) ** 2 < 64) | ((y - 34) ** 2 + (x - 34) ** 2 < 64)
+    found = find(both)
+    assert found is not None and not found.single
+    assert find(np.zeros((8, 8), bool)) is None
+
+
+def test_the_background_is_what_lies_behind_the_object() -> None:
+    y, x = np.mgrid[0:32, 0:32] / 32
+    plane = np.stack([40 + 30 * y, 60 - 20 * x, 50 + 0 * y])[:, None].astype(np.float32)
+    video = np.repeat(plane, 4, axis=1)
+    video[:, :, 8:20, 10:22] = 220
+    assert np.abs(background(video) - plane).max() < 1
+
+
+def test_clip_borders_count_as_jumps() -> None:
+    clip = real(0, 1)[0]
+    steady, jumping = torch.cat([clip, clip.flip(1)], dim=1), torch.cat([clip, real(5, 1)[0]], dim=1)
+    assert measure(steady, 8, 16).jump < 1 < 3 < measure(jumping, 8, 16).jump
+    assert math.isnan(measure(clip, 8, 16).jump)
+
+
+def test_a_checkpoint_gets_its_table(tmp_path: Path) -> None:
+    from pvdm_lightning import AutoencoderModule, VideoAutoencoder
+
+    network = VideoAutoencoder(4, 16, 8, dim=32, depth=1, heads=2, head_dim=16, projector_depth=1, projector_mlp_dim=32)
+    module = AutoencoderModule(network)
+    checkpoint = {
+        "state_dict": module.state_dict(),
+        "hyper_parameters": dict(module.hparams),
+        "pytorch-lightning_version": "2.6.0",
+        "global_step": 3,
+        "data_config": {"class_path": "pvdm_lightning.Synthetic", "init_args": {"max_shapes": 1}},
+    }
+    torch.save(checkpoint, tmp_path / "last.ckpt")
+    command = [sys.executable, FOLDER / "quality.py", tmp_path / "last.ckpt", "--num-videos", "6", "--out"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    run = subprocess.run([*command, tmp_path / "q.json"], capture_output=True, text=True, env=environment)
+    assert run.returncode == 0, run.stderr
+    figures = json.loads((tmp_path / "q.json").read_text())
+    assert figures["steps"] == 3 and figures["flops"] > 1e6 and set(figures["rows"]) == {"real", "reconstructions"}
+    assert figures["rows"]["reconstructions"]["one object"][0] < 0.5
+    del checkpoint["data_config"]
+    torch.save(checkpoint, tmp_path / "last.ckpt")
+    run = subprocess.run(command[:-1], capture_output=True, text=True, env=environment)
+    assert run.returncode == 2 and "was not trained on generated videos" in run.stderr
