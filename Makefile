@@ -20,23 +20,29 @@ install: .venv/installed
 	touch $@
 
 GPU := $(shell nvidia-smi -L > /dev/null 2>&1 && echo --device cuda --precision bf16-mixed)
-# Small networks keep two cores busier as two processes than as two threads.
+# Small networks keep two cores busier as two processes than as two threads; a batch is split between them.
 TWO := $(if $(GPU),,--trainer.accelerator cpu --trainer.devices 2 --trainer.strategy ddp)
+HALF_OF = $(if $(GPU),,--data.batch_size $(1))
+WRITE := --output.fps 8 --output.least_side 128 --output.contact_sheets true
+FAST := --sampling.sampler dpm_solver --sampling.num_inference_steps 20
 
 demo: install
-	$(BIN)/pvdm fit --config demo_ae.yaml --trainer.logger.save_dir $(RUN)
+	$(BIN)/pvdm fit $(TWO) --config demo_ae.yaml $(call HALF_OF,2) --trainer.logger.save_dir $(RUN)
 	$(BIN)/pvdm encode $(TWO) --ckpt_path $(AUTOENCODER) --output.dir $(RUN)/latents
-	$(BIN)/pvdm fit $(TWO) --config demo_ldm.yaml --config data/cached_latents.yaml --data.root $(RUN)/latents --trainer.logger.save_dir $(RUN) --model.autoencoder_checkpoint $(AUTOENCODER)
-	$(BIN)/pvdm predict --ckpt_path $(AUTOENCODER) --sampling.num_videos 4 --output.dir $(RUN)/reconstructions --output.formats [gif,png] --output.fps 8
-	$(BIN)/pvdm predict --ckpt_path $(DENOISER) --sampling.num_videos 8 --sampling.batch_size 8 --output.dir $(RUN)/samples --output.formats [mp4,gif] --output.fps 8
-	$(BIN)/pvdm predict --ckpt_path $(DENOISER) --sampling.num_videos 1 --sampling.num_frames 64 --sampling.num_inference_steps_later 50 --sampling.guidance_scale 2 --output.dir $(RUN)/long --output.formats [mp4,gif] --output.fps 8
+	$(BIN)/pvdm fit $(TWO) --config demo_ldm.yaml --config data/cached_latents.yaml --data.root $(RUN)/latents $(call HALF_OF,8) --trainer.logger.save_dir $(RUN) --model.autoencoder_checkpoint $(AUTOENCODER)
+	$(BIN)/pvdm predict --ckpt_path $(AUTOENCODER) --sampling.num_videos 4 --output.dir $(RUN)/reconstructions --output.formats [gif,png] $(WRITE)
+	$(BIN)/pvdm predict --ckpt_path $(DENOISER) --sampling.num_videos 8 --sampling.batch_size 8 $(FAST) --output.dir $(RUN)/samples --output.formats [mp4,gif] $(WRITE)
+	$(BIN)/pvdm predict --ckpt_path $(DENOISER) --sampling.num_videos 1 --sampling.num_frames 64 $(FAST) --output.dir $(RUN)/long --output.formats [mp4,gif] $(WRITE)
+	$(BIN)/python benchmarks/showcase.py $(DENOISER) --out $(RUN)/pictures
 	@echo
 	@echo "autoencoder checkpoint       $(AUTOENCODER)"
 	@echo "latent diffusion checkpoint  $(DENOISER)"
 	@echo "reconstructions              $(RUN)/reconstructions (left: original, right: reconstruction)"
-	@echo "8 sampled clips              $(RUN)/samples"
+	@echo "8 sampled clips              $(RUN)/samples (sheet_00000.png shows all)"
 	@echo "a video of 64 frames         $(RUN)/long"
+	@echo "pictures                     $(RUN)/pictures (comparison.png: real clips, reconstructions, samples)"
 	@echo "dashboard                    $(BIN)/tensorboard --logdir $(RUN)"
+	@echo "quality                      $(BIN)/python benchmarks/quality.py $(DENOISER)"
 
 test: install
 	$(BIN)/ruff check .

@@ -26,7 +26,6 @@ import math
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -34,25 +33,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 from yardstick.clip import ClipMeasures, measure
 from yardstick.controls import blurred, noise, shuffled
+from yardstick.data import data_options, load_pipeline, real_clips
 from yardstick.summary import Interval, summarise
 from yardstick.transnet import TransNetFeatures, distance, features_if_installed
 
 from pvdm_lightning import VideoPipeline
-from pvdm_lightning.cpu.accelerate import accelerate
-from pvdm_lightning.data.videos.synthetic import SyntheticVideos
-from pvdm_lightning.pipeline.checkpoint import read_checkpoint
-
-SYNTHETIC = "pvdm_lightning.Synthetic"
-FRAMES = 64
-
-
-def real_clips(options: dict[str, Any], first: int, count: int, frames: int, size: tuple[int, int]) -> Tensor:
-    """Clips from the middle of generated videos that were not trained on: uint8 [N 3 T H W]."""
-    length = max(FRAMES, frames)
-    backgrounds, seed = options.get("backgrounds", "coloured"), options.get("seed", 0)
-    videos = SyntheticVideos(2**41 + first, count, length, seed, options.get("max_shapes", 2), backgrounds)
-    start = (length - frames) // 2
-    return torch.stack([videos.read(i, range(start, start + frames), size) for i in range(count)])
 
 
 def training_flops(pipeline: VideoPipeline) -> float:
@@ -104,7 +89,7 @@ def _printed(interval: Interval) -> str:
 def main() -> None:
     """Print the table of a checkpoint."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checkpoint", help="of either stage, trained on generated videos of one shape")
+    parser.add_argument("checkpoint", help="of either stage, or a folder of save_pretrained")
     parser.add_argument("--num-videos", type=int, default=64)
     parser.add_argument("--num-frames", type=int, help="of the samples; default: one clip")
     parser.add_argument("--sampler", default="dpm_solver")
@@ -115,24 +100,19 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="JSON file for the figures")
     args = parser.parse_args()
 
-    checkpoint = read_checkpoint(args.checkpoint, "checkpoint")
-    data = checkpoint.get("data_config") or {}
-    options = data.get("init_args", {})
-    if data.get("class_path") != SYNTHETIC or options.get("max_shapes", 2) != 1:
+    pipeline = load_pipeline(args.checkpoint)
+    options = data_options(pipeline)
+    if options is None:
         parser.error(f"{args.checkpoint} was not trained on generated videos of one shape (max_shapes: 1)")
-    pipeline = VideoPipeline.from_checkpoint(args.checkpoint)
-    for part in (pipeline.first_stage, pipeline.unet):
-        if part is not None:
-            accelerate(part)
-    frames, *size = pipeline.clip_shape
+    frames, height, width = pipeline.clip_shape
     patch, count = pipeline.first_stage.autoencoder.config["patch"], args.num_videos
     length = args.num_frames or frames
 
-    steps, flops = checkpoint["global_step"], training_flops(pipeline)
+    steps, flops = pipeline.about["steps"], training_flops(pipeline)
     sys.stdout.write(f"{args.checkpoint}: {steps} steps, {flops / 1e9:.2f} GFLOP a training sample\n\n")
-    real = real_clips(options, 0, count, length, (size[0], size[1]))
+    real = real_clips(options, 0, count, length, (height, width))
     table = Table(real, patch, frames)
-    other = real_clips(options, count, count, length, (size[0], size[1]))
+    other = real_clips(options, count, count, length, (height, width))
     table.add("real", other)
     if args.controls:
         table.add("blurred", blurred(other))

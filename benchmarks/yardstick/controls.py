@@ -6,8 +6,8 @@ from torch import Tensor
 
 
 def blurred(clips: Tensor) -> Tensor:
-    """Each frame through a Gaussian of a twentieth of its height; uint8 [N 3 T H W]."""
-    sigma = clips.shape[3] / 20
+    """Each frame through a Gaussian of a 32nd of its height; uint8 [N 3 T H W]."""
+    sigma = clips.shape[3] / 32
     return torch.from_numpy(ndimage.gaussian_filter(clips.numpy(), (0, 0, 0, sigma, sigma)))
 
 

@@ -55,7 +55,7 @@ def test_spoiled_clips_are_ordered(rows: dict[str, dict[str, Interval]]) -> None
         return {name: row[measure][0] for name, row in rows.items()}
 
     sharp, recognised, texture = of("sharpness"), of("recognised"), of("texture")
-    assert sharp["blurred"] < 0.6 * sharp["real"]
+    assert sharp["blurred"] < 0.7 * sharp["real"]
     assert recognised["real"] >= recognised["blurred"] > recognised["shuffled"] == recognised["noise"] == 0
     assert texture["real"] < texture["blurred"] < texture["shuffled"]
     assert of("empty")["empty"] == 1 and of("one object")["empty"] == 0
@@ -125,3 +125,20 @@ def test_a_checkpoint_gets_its_table(tmp_path: Path) -> None:
     torch.save(checkpoint, tmp_path / "last.ckpt")
     run = subprocess.run(command[:-1], capture_output=True, text=True, env=environment)
     assert run.returncode == 2 and "was not trained on generated videos" in run.stderr
+
+
+def test_the_distance_over_a_video_network_orders_clips_and_leaves_the_process_as_it_was() -> None:
+    from yardstick.transnet import TransNetFeatures, distance
+
+    torch.manual_seed(3)
+    np.random.seed(3)
+    before = torch.rand(1), np.random.rand()
+    torch.manual_seed(3)
+    np.random.seed(3)
+    network = TransNetFeatures()
+    assert (torch.rand(1), np.random.rand()) == before and not torch.are_deterministic_algorithms_enabled()
+    one, other = real(0), real(1000)
+    features = network(one)
+    assert features.shape == (16, 256) and torch.equal(features[:3], network(one[:3]))
+    apart = [distance(features, network(clips)) for clips in (one, other, blurred(other), shuffled(other, 8))]
+    assert apart[0] < 1e-6 and sorted(apart) == apart

@@ -195,7 +195,7 @@ def test_a_checkpoint_that_learned_another_prediction_is_refused(diffusion):
     checkpoint["autoencoder"] = diffusion.autoencoder.autoencoder.config
     with pytest.raises(
         InvalidArgumentError,
-        match=r"LatentDiffusionModule.prediction_type epsilon: .* predict v_prediction. Give v_prediction, or start",
+        match=r"LatentDiffusionModule.prediction_type epsilon: .*, which is v_prediction. Give v_prediction, or start",
     ):
         diffusion.on_load_checkpoint(checkpoint)
     checkpoint["hyper_parameters"] = {}  # of before there was a choice

@@ -108,7 +108,9 @@ class AutoencoderModule(LightningModule):
             self.rate.check_end(self.trainer.max_steps)
             self.loss.load_perceptual(self.lpips_weights, quiet=not self.trainer.is_global_zero)
             strategy = self.trainer.strategy
-            if isinstance(strategy, DDPStrategy):
+            if self.adversarial_start is None:
+                self.loss.discriminators.requires_grad_(False)
+            elif isinstance(strategy, DDPStrategy):
                 # Each step leaves the weights of the other networks without a gradient.
                 strategy._ddp_kwargs.setdefault("find_unused_parameters", True)
 

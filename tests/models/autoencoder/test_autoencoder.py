@@ -21,6 +21,18 @@ def test_any_sizes(small, frames, resolution, patch):
         assert values.abs().max() <= 1
 
 
+def test_motion_planes_of_zero_mean_leave_the_shared_part_to_the_content_plane(small):
+    plain, zero_mean = small(), small(zero_mean_motion=True)
+    zero_mean.load_state_dict(plain.state_dict())
+    clip = torch.rand(2, 3, 4, 16, 24) * 2 - 1
+    before, after = plain.encode(clip), zero_mean.encode(clip)
+    assert torch.equal(before.z_s, after.z_s)
+    for old, new in ((before.z_h, after.z_h), (before.z_w, after.z_w)):
+        assert new.mean(dim=(2, 3)).abs().max() < 1e-6
+        torch.testing.assert_close(new, old - old.mean(dim=(2, 3), keepdim=True))
+        assert old.mean(dim=(2, 3)).abs().min() > 1e-4
+
+
 def test_gradients_reach_all_three_planes_and_every_weight(small):
     model = small()
     latent = Triplane(*(plane.detach().requires_grad_() for plane in model.encode(torch.rand(1, 3, 4, 16, 24))))

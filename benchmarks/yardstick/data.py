@@ -1,0 +1,45 @@
+"""A trained pipeline, and real clips of the generated set that it was trained on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pvdm_lightning import VideoPipeline
+from pvdm_lightning.cpu.accelerate import accelerate
+from pvdm_lightning.data.latents.latent_cache import read_description
+from pvdm_lightning.data.videos.synthetic import SyntheticVideos
+
+FRAMES = 64
+
+
+def load_pipeline(path: str) -> VideoPipeline:
+    """The pipeline of a checkpoint, or of a folder that `save_pretrained` wrote."""
+    pipeline = (VideoPipeline.from_pretrained if Path(path).is_dir() else VideoPipeline.from_checkpoint)(path)
+    for part in (pipeline.first_stage, pipeline.unet):
+        if part is not None:
+            accelerate(part)
+    return pipeline
+
+
+def data_options(pipeline: VideoPipeline) -> dict[str, Any] | None:
+    """Arguments of the generated set of one shape that a pipeline was trained on; None if it was another one."""
+    data = pipeline.about.get("data") or {}
+    if data.get("class_path") == "pvdm_lightning.CachedLatents":
+        data = read_description(Path(data["init_args"]["root"]), "root")["data"]
+    options = data.get("init_args", {})
+    if data.get("class_path") != "pvdm_lightning.Synthetic" or options.get("max_shapes", 2) != 1:
+        return None
+    return options
+
+
+def real_clips(options: dict[str, Any], first: int, count: int, frames: int, size: tuple[int, int]) -> Tensor:
+    """Clips from the middle of generated videos that were not trained on: uint8 [N 3 T H W]."""
+    length = max(FRAMES, frames)
+    backgrounds, seed = options.get("backgrounds", "coloured"), options.get("seed", 0)
+    videos = SyntheticVideos(2**41 + first, count, length, seed, options.get("max_shapes", 2), backgrounds)
+    start = (length - frames) // 2
+    return torch.stack([videos.read(i, range(start, start + frames), size) for i in range(count)])
