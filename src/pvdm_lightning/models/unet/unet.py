@@ -14,8 +14,10 @@ from pvdm_lightning.config import plain, register_to_config
 from pvdm_lightning.errors import InvalidArgumentError, check_at_least
 from pvdm_lightning.models.triplane import Triplane, TriplaneShape
 from pvdm_lightning.models.unet.attention import PlaneSelfAttention, TriplaneAttention
+from pvdm_lightning.models.unet.axis_pooling import AxisPooling
 from pvdm_lightning.models.unet.blocks import ResidualBlock, timestep_embedding
 from pvdm_lightning.models.unet.plane_convolution import PlaneConv2d, on_each_plane
+from pvdm_lightning.models.unet.position_embedding import PositionEmbedding
 
 _NAME = "TriplaneUNet"
 
@@ -32,6 +34,7 @@ class PlaneBlock(nn.Module):
         attend: bool = False,
         resample: Literal["down", "up"] | None = None,
         norm_groups: int = 32,
+        axis_pooling: bool = False,
     ) -> None:
         super().__init__()
         self.halves = resample == "down"
@@ -43,6 +46,7 @@ class PlaneBlock(nn.Module):
         up = resample == "up"
         self.upsample = ResidualBlock(out_channels, out_channels, time_channels, "up", norm_groups) if up else None
         self.across = TriplaneAttention(out_channels, heads, norm_groups)
+        self.pooling = AxisPooling(out_channels, norm_groups) if axis_pooling else None
 
     def forward(self, x: Tensor, time: Tensor, shape: TriplaneShape, out_shape: TriplaneShape) -> Tensor:
         """Features x [B C L] of planes `shape`, time [B T] -> [B C' L'] of planes `out_shape`."""
@@ -51,24 +55,29 @@ class PlaneBlock(nn.Module):
             x = self.attention(x, shape)
         if self.upsample is not None:
             x = self.upsample(x, time, shape, out_shape)
-        return self.across(x)
+        x = self.across(x)
+        return x if self.pooling is None else self.pooling(x, out_shape)
 
 
 class MiddleBlock(nn.Module):
     """The bottom of the U-Net: residual, attention, residual on each plane, then attention across planes."""
 
-    def __init__(self, channels: int, time_channels: int, heads: int, norm_groups: int = 32) -> None:
+    def __init__(
+        self, channels: int, time_channels: int, heads: int, norm_groups: int = 32, axis_pooling: bool = False
+    ) -> None:
         super().__init__()
         self.first = ResidualBlock(channels, channels, time_channels, norm_groups=norm_groups)
         self.attention = PlaneSelfAttention(channels, heads, norm_groups)
         self.second = ResidualBlock(channels, channels, time_channels, norm_groups=norm_groups)
         self.across = TriplaneAttention(channels, heads, norm_groups)
+        self.pooling = AxisPooling(channels, norm_groups) if axis_pooling else None
 
     def forward(self, x: Tensor, time: Tensor, shape: TriplaneShape, out_shape: TriplaneShape) -> Tensor:
         """Features x [B C L] of planes `shape`, time [B T] -> the same; `out_shape` is `shape`."""
         x = self.first(x, time, shape)
         x = self.second(self.attention(x, shape), time, shape)
-        return self.across(x)
+        x = self.across(x)
+        return x if self.pooling is None else self.pooling(x, shape)
 
 
 class TriplaneUNet(nn.Module):
@@ -86,6 +95,9 @@ class TriplaneUNet(nn.Module):
         heads: Attention heads.
         norm_groups: Groups of the norms, 32 in the paper. In a narrow network give fewer: with a channel or two a
             group, the norms take away how bright a plane is as a whole, and samples come out in wrong colours.
+        position_embedding: Tell each token its plane, time, row and column. The paper goes without.
+        axis_pooling: After each block, add to each plane the means of the other two along the axis that it lacks, so
+            that planes agree after a third of the training (docs/recipes.md). The paper goes without.
         gradient_checkpointing: Recompute activations in the backward pass: less memory, about a third more time.
 
     Raises:
@@ -105,6 +117,8 @@ class TriplaneUNet(nn.Module):
         attention_levels: Sequence[int] = (0, 1, 2),
         heads: int = 8,
         norm_groups: int = 32,
+        position_embedding: bool = False,
+        axis_pooling: bool = False,
         gradient_checkpointing: bool = False,
     ) -> None:
         super().__init__()
@@ -135,10 +149,11 @@ class TriplaneUNet(nn.Module):
             nn.Linear(base_channels, time_channels), nn.SiLU(), nn.Linear(time_channels, time_channels)
         )
         self.stem = PlaneConv2d(2 * latent_channels, base_channels)
+        self.positions = PositionEmbedding(base_channels) if position_embedding else None
 
         def plane_block(inputs: int, outputs: int, level: int, resample: Literal["down", "up"] | None) -> PlaneBlock:
             attend = level in attention_levels and resample != "down"
-            return PlaneBlock(inputs, outputs, time_channels, heads, attend, resample, norm_groups)
+            return PlaneBlock(inputs, outputs, time_channels, heads, attend, resample, norm_groups, axis_pooling)
 
         channels = base_channels
         skips = [channels]
@@ -152,7 +167,7 @@ class TriplaneUNet(nn.Module):
                 self.down.append(plane_block(channels, channels, level, "down"))
                 skips.append(channels)
 
-        self.middle = MiddleBlock(channels, time_channels, heads, norm_groups)
+        self.middle = MiddleBlock(channels, time_channels, heads, norm_groups, axis_pooling)
 
         self.up = nn.ModuleList()
         for level, multiplier in reversed(list(enumerate(channel_multipliers))):
@@ -190,6 +205,8 @@ class TriplaneUNet(nn.Module):
         shape = self.latent_shape
         planes = Triplane.from_sequence(torch.cat([z_t, condition], dim=1), shape)
         x = self.stem(planes).to_sequence()
+        if self.positions is not None:
+            x = x + self.positions(shape)
 
         skips = [(x, shape)]
         for block in self.down:
