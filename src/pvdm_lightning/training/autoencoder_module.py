@@ -5,28 +5,28 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import torch
-from lightning import LightningModule
 from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
 
 from pvdm_lightning.config import register_to_config
 from pvdm_lightning.errors import check_at_least
 from pvdm_lightning.losses import AutoencoderLoss
-from pvdm_lightning.metrics.reconstruction import mean_psnr, psnr_per_video
+from pvdm_lightning.metrics.reconstruction import mean_psnr
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
 from pvdm_lightning.pipeline.checkpoint import check_same, check_shapes
-from pvdm_lightning.pipeline.pixels import to_signed_float, to_uint8
+from pvdm_lightning.pipeline.pixels import to_signed_float
 from pvdm_lightning.random import make_generator, run_seed
 from pvdm_lightning.training import hyper_parameters
 from pvdm_lightning.training.clip_size import check_clip_shape
+from pvdm_lightning.training.latent_noise import LatentNoise
 from pvdm_lightning.training.latent_source import check_pixels
 from pvdm_lightning.training.learning_rate import WarmupDecay
-from pvdm_lightning.training.means import Means
 from pvdm_lightning.training.optimizer import OptimizerName, make_optimizer
 from pvdm_lightning.training.precision import check_precision
+from pvdm_lightning.training.reconstruction import ReconstructionModule
 
 
-class AutoencoderModule(LightningModule):
+class AutoencoderModule(ReconstructionModule):
     """Trains a VideoAutoencoder.
 
     Each batch, or every `accumulate_grad_batches` batches, is one optimizer step. Until step `adversarial_start` only
@@ -41,6 +41,8 @@ class AutoencoderModule(LightningModule):
         feature_weight: Weight of the discriminators' feature matching.
         adversarial_start: Step at which the adversarial phase begins; null trains without one.
         discriminator_channels: Channels of the discriminators' first layer.
+        latent_noise: Train the decoder on latents with noise of up to this share of their std, so that it forgives what
+            stage two does not hit exactly. 0, as in the paper, is none.
         optimizer: Of the autoencoder: adamw as in the paper, or muon, which learns the same in fewer steps. The
             discriminators keep AdamW.
         learning_rate: Of autoencoder and discriminators.
@@ -51,8 +53,6 @@ class AutoencoderModule(LightningModule):
         accumulate_grad_batches: Batches that share an optimizer step.
         lpips_weights: Path of vgg16-397923af.pth; null looks for it in the cache folders.
     """
-
-    clips_per_sample = 1
 
     @register_to_config
     def __init__(
@@ -65,6 +65,7 @@ class AutoencoderModule(LightningModule):
         feature_weight: float = 4.0,
         adversarial_start: int | None = None,
         discriminator_channels: int = 64,
+        latent_noise: float = 0.0,
         optimizer: OptimizerName = "adamw",
         learning_rate: float = 1e-4,
         warmup_steps: int = 0,
@@ -88,13 +89,9 @@ class AutoencoderModule(LightningModule):
         self.betas = (betas[0], betas[1])
         self.adversarial_start = adversarial_start
         self.discriminator_clip = discriminator_clip
+        self.add_noise = LatentNoise(latent_noise)
         self.accumulate_grad_batches = accumulate_grad_batches
         self.lpips_weights = lpips_weights
-
-    @property
-    def clip_shape(self) -> tuple[int, int, int]:
-        """(frames, height, width) of the clips the module takes."""
-        return self.autoencoder.clip_shape
 
     def compile_networks(self, **options: Any) -> None:
         """Compile the autoencoder in place, so that the keys of checkpoints stay; `options` as of torch.compile."""
@@ -136,9 +133,9 @@ class AutoencoderModule(LightningModule):
         adversarial = self.adversarial_start is not None and self.global_step >= self.adversarial_start
         train_discriminators = adversarial and (self.global_step - (self.adversarial_start or 0)) % 2 == 1
         if train_discriminators:
-            loss, optimizer = self._discriminator_loss(clip, frame), of_discriminators
+            loss, optimizer = self._discriminator_loss(clip, frame, generator), of_discriminators
         else:
-            loss, optimizer = self._autoencoder_loss(clip, frame, adversarial), of_autoencoder
+            loss, optimizer = self._autoencoder_loss(clip, frame, adversarial, generator), of_autoencoder
             self._set_learning_rate(of_autoencoder)
         if batch_idx % self.accumulate_grad_batches == 0:
             optimizer.zero_grad()
@@ -156,52 +153,23 @@ class AutoencoderModule(LightningModule):
             group["lr"] = rate
         self.log("train/learning_rate", torch.tensor(rate))
 
-    def _autoencoder_loss(self, clip: Tensor, frame: Tensor, adversarial: bool) -> Tensor:
-        reconstruction = self.autoencoder(clip)
+    def _reconstruct(self, clip: Tensor, generator: torch.Generator) -> Tensor:
+        return self.autoencoder.decode(self.add_noise(self.autoencoder.encode(clip), generator))
+
+    def _autoencoder_loss(self, clip: Tensor, frame: Tensor, adversarial: bool, generator: torch.Generator) -> Tensor:
+        reconstruction = self._reconstruct(clip, generator)
         loss, terms = self.loss.generator(clip, reconstruction, frame, adversarial)
         logs = {"loss": loss, **terms, "psnr": mean_psnr(reconstruction, clip)}
         self.log_dict({f"train/{name}": value.detach() for name, value in logs.items()})
         self.log("psnr", logs["psnr"].detach(), prog_bar=True, logger=False)
         return loss
 
-    def _discriminator_loss(self, clip: Tensor, frame: Tensor) -> Tensor:
+    def _discriminator_loss(self, clip: Tensor, frame: Tensor, generator: torch.Generator) -> Tensor:
         with torch.no_grad():
-            reconstruction = self.autoencoder(clip)
+            reconstruction = self._reconstruct(clip, generator)
         loss = self.loss.discriminator(clip, reconstruction, frame)
         self.log("train/discriminator", loss.detach())
         return self.loss.adversarial_weight * loss
-
-    def on_validation_epoch_start(self) -> None:
-        self._means = Means(("l1", "psnr"), self.device)
-
-    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        clip = to_signed_float(batch["clip"])
-        reconstruction = self.autoencoder(clip)
-        self._means.add("l1", (reconstruction - clip).abs().flatten(1).mean(dim=1))
-        self._means.add("psnr", psnr_per_video(to_uint8(reconstruction), batch["clip"]))
-
-    def on_validation_epoch_end(self) -> None:
-        for name, (mean, _) in self._means.reduce(self.trainer.strategy).items():
-            self.log(f"val/{name}", mean, prog_bar=name == "psnr", sync_dist=True)
-
-    def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
-        """Reconstructions uint8 [B 3 S H W]; `evaluation.ReconstructionEvaluation` measures them."""
-        return {"reconstruction": self.reconstruct(batch["clip"])}
-
-    def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> dict[str, Tensor]:
-        """Original and reconstruction side by side: uint8 [B 3 S H 2W]."""
-        clip = batch["clip"]
-        return {"video": torch.cat([clip, self.reconstruct(clip)], dim=4), "index": batch["index"]}
-
-    @torch.no_grad()
-    def reconstruct(self, clip: Tensor) -> Tensor:
-        """Clip uint8 [B 3 S H W] -> its reconstruction, likewise."""
-        return to_uint8(self.autoencoder(to_signed_float(clip)))
-
-    def sample_for_logging(self, batch: dict[str, Tensor], num_videos: int) -> dict[str, Tensor]:
-        """Videos for the dashboard, uint8 [N 3 S H W] each."""
-        real = batch["clip"][:num_videos]
-        return {"real": real, "reconstruction": self.reconstruct(real)}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         check_shapes(self.state_dict(), checkpoint["state_dict"], getattr(self._trainer, "ckpt_path", "it"))

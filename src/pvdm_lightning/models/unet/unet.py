@@ -13,71 +13,12 @@ from torch.utils.checkpoint import checkpoint
 from pvdm_lightning.config import plain, register_to_config
 from pvdm_lightning.errors import InvalidArgumentError, check_at_least
 from pvdm_lightning.models.triplane import Triplane, TriplaneShape
-from pvdm_lightning.models.unet.attention import PlaneSelfAttention, TriplaneAttention
-from pvdm_lightning.models.unet.axis_pooling import AxisPooling
-from pvdm_lightning.models.unet.blocks import ResidualBlock, timestep_embedding
+from pvdm_lightning.models.unet.blocks import timestep_embedding
+from pvdm_lightning.models.unet.plane_block import MiddleBlock, PlaneBlock
 from pvdm_lightning.models.unet.plane_convolution import PlaneConv2d, on_each_plane
 from pvdm_lightning.models.unet.position_embedding import PositionEmbedding
 
 _NAME = "TriplaneUNet"
-
-
-class PlaneBlock(nn.Module):
-    """One step of the U-Net: residual block, attention inside each plane, resampling, attention across planes."""
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        time_channels: int,
-        heads: int,
-        attend: bool = False,
-        resample: Literal["down", "up"] | None = None,
-        norm_groups: int = 32,
-        axis_pooling: bool = False,
-    ) -> None:
-        super().__init__()
-        self.halves = resample == "down"
-        # On the way down the halving is the whole step.
-        first: Literal["down"] | None = "down" if self.halves else None
-        self.residual = ResidualBlock(in_channels, out_channels, time_channels, first, norm_groups)
-        self.attention = PlaneSelfAttention(out_channels, heads, norm_groups) if attend else None
-        # On the way up the doubling is a residual block of its own.
-        up = resample == "up"
-        self.upsample = ResidualBlock(out_channels, out_channels, time_channels, "up", norm_groups) if up else None
-        self.across = TriplaneAttention(out_channels, heads, norm_groups)
-        self.pooling = AxisPooling(out_channels, norm_groups) if axis_pooling else None
-
-    def forward(self, x: Tensor, time: Tensor, shape: TriplaneShape, out_shape: TriplaneShape) -> Tensor:
-        """Features x [B C L] of planes `shape`, time [B T] -> [B C' L'] of planes `out_shape`."""
-        x = self.residual(x, time, shape)
-        if self.attention is not None:
-            x = self.attention(x, shape)
-        if self.upsample is not None:
-            x = self.upsample(x, time, shape, out_shape)
-        x = self.across(x)
-        return x if self.pooling is None else self.pooling(x, out_shape)
-
-
-class MiddleBlock(nn.Module):
-    """The bottom of the U-Net: residual, attention, residual on each plane, then attention across planes."""
-
-    def __init__(
-        self, channels: int, time_channels: int, heads: int, norm_groups: int = 32, axis_pooling: bool = False
-    ) -> None:
-        super().__init__()
-        self.first = ResidualBlock(channels, channels, time_channels, norm_groups=norm_groups)
-        self.attention = PlaneSelfAttention(channels, heads, norm_groups)
-        self.second = ResidualBlock(channels, channels, time_channels, norm_groups=norm_groups)
-        self.across = TriplaneAttention(channels, heads, norm_groups)
-        self.pooling = AxisPooling(channels, norm_groups) if axis_pooling else None
-
-    def forward(self, x: Tensor, time: Tensor, shape: TriplaneShape, out_shape: TriplaneShape) -> Tensor:
-        """Features x [B C L] of planes `shape`, time [B T] -> the same; `out_shape` is `shape`."""
-        x = self.first(x, time, shape)
-        x = self.second(self.attention(x, shape), time, shape)
-        x = self.across(x)
-        return x if self.pooling is None else self.pooling(x, shape)
 
 
 class TriplaneUNet(nn.Module):
