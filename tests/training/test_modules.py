@@ -235,7 +235,7 @@ def test_the_pixel_loss_is_the_mean_distance(kind, power, monkeypatch):
     for name in ("log", "log_dict"):
         monkeypatch.setattr(module, name, lambda *args, **kwargs: None)
     clip = torch.rand(1, 3, 4, 16, 16) * 2 - 1
-    loss = module._autoencoder_loss(clip, torch.tensor([0]), adversarial=False)
+    loss = module._autoencoder_loss(clip, torch.tensor([0]), adversarial=False, generator=torch.Generator())
     assert loss.item() == pytest.approx(3 * (module.autoencoder(clip) - clip).abs().pow(power).mean().item(), rel=1e-5)
 
 
