@@ -10,7 +10,6 @@ from torch import Tensor
 
 from pvdm_lightning import VideoPipeline
 from pvdm_lightning.cpu.accelerate import accelerate
-from pvdm_lightning.data.latents.latent_cache import read_description
 from pvdm_lightning.data.videos.synthetic import SyntheticVideos
 
 FRAMES = 64
@@ -18,7 +17,7 @@ FRAMES = 64
 
 def load_pipeline(path: str) -> VideoPipeline:
     """The pipeline of a checkpoint, or of a folder that `save_pretrained` wrote."""
-    pipeline = (VideoPipeline.from_pretrained if Path(path).is_dir() else VideoPipeline.from_checkpoint)(path)
+    pipeline = (VideoPipeline.from_checkpoint if Path(path).is_file() else VideoPipeline.from_pretrained)(path)
     for part in (pipeline.first_stage, pipeline.unet):
         if part is not None:
             accelerate(part)
@@ -28,8 +27,6 @@ def load_pipeline(path: str) -> VideoPipeline:
 def data_options(pipeline: VideoPipeline) -> dict[str, Any] | None:
     """Arguments of the generated set of one shape that a pipeline was trained on; None if it was another one."""
     data = pipeline.about.get("data") or {}
-    if data.get("class_path") == "pvdm_lightning.CachedLatents":
-        data = read_description(Path(data["init_args"]["root"]), "root")["data"]
     options = data.get("init_args", {})
     if data.get("class_path") != "pvdm_lightning.Synthetic" or options.get("max_shapes", 2) != 1:
         return None

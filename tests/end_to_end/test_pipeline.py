@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from pvdm_lightning import InvalidArgumentError, VideoPipeline, read_video, write_video
 
@@ -41,6 +42,31 @@ def test_a_saved_folder_is_the_same_pipeline(workdir, pipeline):
         assert Path("saved", name).read_bytes() == Path("twice", name).read_bytes()
     card = Path("saved/README.md").read_text()
     assert "Trained on: pvdm_lightning.Synthetic" in card and "Optimizer steps: 4" in card and "val/loss" in card
+
+
+def test_commands_take_a_saved_folder_as_they_take_a_checkpoint(pvdm, workdir, trained, pipeline, error_of):
+    options = ["--trainer.accelerator", "cpu", "--sampling.num_videos", 2, "--sampling.num_inference_steps", 2]
+    options += ["--output.formats", "[npy]"]
+    pipeline.save_pretrained("saved")
+    for path, out in ((trained["ldm"], "one"), ("saved", "two")):
+        pvdm.run("predict", "--ckpt_path", path, *options, "--output.dir", out)
+    for number in (0, 1):
+        name = f"video_0000{number}.npy"
+        assert Path("one", name).read_bytes() == Path("two", name).read_bytes()
+    VideoPipeline.from_checkpoint(trained["ae"]).save_pretrained("first")
+    pvdm.run("predict", "--ckpt_path=first", *options, "--output.dir", "reconstructed")
+    assert len(list(Path("reconstructed").glob("video_*.npy"))) == 2
+    Path("empty").mkdir()
+    assert "empty: holds no pipeline that can be read" in error_of("predict", "--ckpt_path", "empty")
+
+
+def test_pictures_lie_beside_enlarged_videos(pvdm, workdir, trained):
+    options = ["--sampling.num_videos", 3, "--sampling.batch_size", 2, "--sampling.num_inference_steps", 2]
+    options += ["--output.least_side", 40, "--output.contact_sheets", "true", "--output.formats", "[npy]"]
+    pvdm.run("predict", "--ckpt_path", trained["ldm"], "--trainer.accelerator", "cpu", *options)
+    assert np.load("samples/video_00000.npy").shape == (4, 48, 72, 3)  # 3 x 16 is the first multiple that has 40
+    sheets = {path.name: Image.open(path).size for path in Path("samples").glob("sheet_*.png")}
+    assert sheets == {"sheet_00000.png": (4 * 192, 2 * 128), "sheet_00002.png": (4 * 192, 128)}
 
 
 def test_stage_one_alone(workdir, trained):

@@ -11,6 +11,7 @@ from pathlib import Path
 from pvdm_lightning.cli import commands
 from pvdm_lightning.cli.checkpoint_config import with_checkpoint_config, with_found_configs
 from pvdm_lightning.cli.messages import OptionFormatter, users_mistake
+from pvdm_lightning.cli.pretrained_pipeline import with_pretrained_pipeline
 from pvdm_lightning.cli.pvdm_cli import PvdmCLI
 
 
@@ -25,7 +26,8 @@ def main(arguments: list[str]) -> None:
             command(**vars(options))
             return
         with tempfile.TemporaryDirectory() as folder:
-            PvdmCLI(with_checkpoint_config(with_found_configs(arguments), Path(folder)))
+            arguments = with_pretrained_pipeline(with_found_configs(arguments), Path(folder))
+            PvdmCLI(with_checkpoint_config(arguments, Path(folder)))
     except Exception as error:
         message = users_mistake(error)
         if message is None:

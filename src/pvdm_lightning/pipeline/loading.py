@@ -24,6 +24,16 @@ from pvdm_lightning.pipeline.latent_normalization import CLIP_RANGE, LatentNorma
 
 FORMAT = 1
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+SHOWCASE = "showcase"
+"""Name of the pipeline that comes with the package."""
+
+
+def find_folder(path: str | Path) -> Path | None:
+    """The folder of a saved pipeline: a folder here, else the one of that name in the package; None if neither."""
+    shipped = Path(__file__).parents[1] / SHOWCASE
+    if Path(path).is_dir():
+        return Path(path)
+    return shipped if str(path) == SHOWCASE and shipped.is_dir() else None
 
 
 def parts_of_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -57,6 +67,7 @@ def parts_of_folder(folder: Path) -> dict[str, Any]:
     Raises:
         InvalidArgumentError: The folder holds no pipeline, or a damaged one.
     """
+    folder = find_folder(folder) or folder
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         if config["format"] != FORMAT:
@@ -128,8 +139,9 @@ def write_folder(
 def _about(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     """What a checkpoint says of its training: data, steps, the monitored metric."""
     about: dict[str, Any] = {"steps": int(checkpoint.get("global_step", 0))}
-    if checkpoint.get("data_config"):
-        about["data"] = plain(checkpoint["data_config"])
+    data = checkpoint.get("encoded_data_config") or checkpoint.get("data_config")
+    if data:
+        about["data"] = plain(data)
     for state in checkpoint.get("callbacks", {}).values():
         score = state.get("current_score") if isinstance(state, Mapping) else None
         if isinstance(score, torch.Tensor) and state.get("monitor"):

@@ -69,7 +69,7 @@ class VideoPipeline:
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> VideoPipeline:
-        """Load a folder that `save_pretrained` wrote.
+        """Load a folder that `save_pretrained` wrote, or "showcase", which comes with the package.
 
         Raises:
             InvalidArgumentError: The folder does not hold a pipeline.

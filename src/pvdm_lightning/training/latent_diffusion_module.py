@@ -132,7 +132,7 @@ class LatentDiffusionModule(EvaluatedModule):
         # On resume, options override the restored optimizer state.
         scheduler = self.lr_schedulers()
         assert isinstance(scheduler, torch.optim.lr_scheduler.LambdaLR)
-        scheduler.base_lrs = [self.rate.learning_rate]
+        scheduler.base_lrs = [self.rate.learning_rate] * len(scheduler.base_lrs)
         factor = scheduler.lr_lambdas[0](scheduler.last_epoch)
         for group in scheduler.optimizer.param_groups:
             group.update(initial_lr=self.rate.learning_rate, lr=self.rate.learning_rate * factor)

@@ -55,6 +55,11 @@ class CachedLatents(ResumableDataModule):
         """Of the autoencoder whose latents they are; known after `setup`."""
         return self._description["autoencoder"]["fingerprint"]
 
+    @property
+    def encoded_data(self) -> dict[str, Any]:
+        """The data section of the configuration that the videos were encoded with; known after `setup`."""
+        return self._description["data"]
+
     def setup(self, stage: str | None = None) -> None:
         """Open the cache, for all stages at once; tensors are loaded when they are needed.
 

@@ -1,0 +1,67 @@
+"""`--ckpt_path` may name a saved pipeline, or the one that comes with the package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning import LightningModule
+
+from pvdm_lightning.cli.checkpoint_config import FROM_CHECKPOINT
+from pvdm_lightning.pipeline import VideoPipeline
+from pvdm_lightning.pipeline.loading import find_folder
+from pvdm_lightning.training import AutoencoderModule, LatentDiffusionModule
+
+OPTION = "--ckpt_path"
+
+
+def with_pretrained_pipeline(args: list[str], folder: Path) -> list[str]:
+    """Replace a saved pipeline after --ckpt_path by a checkpoint of it, written into `folder`."""
+    found = list(args)
+    if not args or args[0] not in FROM_CHECKPOINT:
+        return found
+    for i, arg in enumerate(args):
+        if arg == OPTION and i + 1 < len(args):
+            found[i + 1] = _as_checkpoint(args[i + 1], folder)
+        elif arg.startswith(f"{OPTION}="):
+            found[i] = f"{OPTION}={_as_checkpoint(arg.removeprefix(f'{OPTION}='), folder)}"
+    return found
+
+
+def _as_checkpoint(path: str, folder: Path) -> str:
+    if find_folder(path) is None:
+        return path
+    pipeline = VideoPipeline.from_pretrained(path)
+    module = module_of(pipeline)
+    checkpoint: dict[str, Any] = {
+        "pytorch-lightning_version": lightning.__version__,
+        "epoch": 0,
+        "global_step": pipeline.about.get("steps", 0),
+        "state_dict": module.state_dict(),
+        "hyper_parameters": dict(module.hparams),
+    }
+    module.on_save_checkpoint(checkpoint)
+    if pipeline.about.get("data"):
+        checkpoint["data_config"] = pipeline.about["data"]
+    written = folder / "pipeline.ckpt"
+    torch.save(checkpoint, written)
+    return str(written)
+
+
+def module_of(pipeline: VideoPipeline) -> LightningModule:
+    """The module that could have trained a pipeline, with its weights."""
+    if pipeline.unet is None:
+        return AutoencoderModule(pipeline.first_stage.autoencoder)
+    schedule = {key: pipeline.schedule.config[key] for key in ("num_train_timesteps", "beta_start", "beta_end")}
+    module = LatentDiffusionModule(
+        pipeline.unet,
+        normalize_latents=pipeline.normalization is not None,
+        prediction_type=pipeline.prediction_type,
+        **schedule,
+    )
+    if module.normalization is not None and pipeline.normalization is not None:
+        module.normalization.load_state_dict(pipeline.normalization.state_dict())
+    module.attach_autoencoder(pipeline.first_stage)
+    return module
