@@ -29,7 +29,7 @@ FAST := --sampling.sampler dpm_solver --sampling.num_inference_steps 20
 demo: install
 	$(BIN)/pvdm fit $(TWO) --config demo_ae.yaml $(call HALF_OF,2) --trainer.logger.save_dir $(RUN)
 	$(BIN)/pvdm encode $(TWO) --ckpt_path $(AUTOENCODER) --output.dir $(RUN)/latents
-	$(BIN)/pvdm fit $(TWO) --config demo_ldm.yaml --config data/cached_latents.yaml --data.root $(RUN)/latents $(call HALF_OF,8) --trainer.logger.save_dir $(RUN) --model.autoencoder_checkpoint $(AUTOENCODER)
+	$(BIN)/pvdm fit $(TWO) --config demo_ldm.yaml --config data/cached_latents.yaml --data.root $(RUN)/latents $(call HALF_OF,16) --trainer.logger.save_dir $(RUN) --model.autoencoder_checkpoint $(AUTOENCODER)
 	$(BIN)/pvdm predict --ckpt_path $(AUTOENCODER) --sampling.num_videos 4 --output.dir $(RUN)/reconstructions --output.formats [gif,png] $(WRITE)
 	$(BIN)/pvdm predict --ckpt_path $(DENOISER) --sampling.num_videos 8 --sampling.batch_size 8 $(FAST) --output.dir $(RUN)/samples --output.formats [mp4,gif] $(WRITE)
 	$(BIN)/pvdm predict --ckpt_path $(DENOISER) --sampling.num_videos 1 --sampling.num_frames 64 $(FAST) --output.dir $(RUN)/long --output.formats [mp4,gif] $(WRITE)

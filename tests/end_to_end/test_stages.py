@@ -108,6 +108,42 @@ def test_stage_two_goes_on_without_the_stage_one_file(pvdm, workdir, trained, lo
     assert_equal_states(load("runs/run/version_1/checkpoints/last.ckpt"), load(trained["ldm"]))
 
 
+AE_RECIPE = ["--config", "model/ae_few_steps.yaml"]
+LDM_RECIPE = ["--config", "model/ldm_few_steps.yaml", "--trainer.gradient_clip_val", 1]
+
+
+@pytest.fixture
+def by_recipe(pvdm, workdir, load):
+    """Runs of 4 steps of both stages with all that docs/recipes.md recommends: whole, and stopped after 2."""
+    ends = {}
+    for stage, recipe in (("ae", AE_RECIPE), ("ldm", LDM_RECIPE)):
+        first_stage = ["--model.autoencoder_checkpoint", ends["ae"]] if stage == "ldm" else []
+        fit = ["fit", "--config", f"tiny_{stage}.yaml", *recipe, *first_stage]
+        for name, more in (("whole", []), ("half", ["--trainer.max_steps", 2])):
+            pvdm.run(*fit, *more, "--trainer.logger.init_args.save_dir", f"{stage}_{name}")
+        half = f"{stage}_half/run/version_0/checkpoints/last.ckpt"
+        pvdm.run(*fit, "--ckpt_path", half, "--trainer.logger.init_args.save_dir", f"{stage}_resumed")
+        ends[stage] = f"{stage}_whole/run/version_0/checkpoints/last.ckpt"
+    return ends
+
+
+def test_the_recipe_of_few_steps_resumes_samples_and_keeps_to_its_optimizer(pvdm, by_recipe, load, error_of):
+    for stage, path in by_recipe.items():
+        resumed = load(f"{stage}_resumed/run/version_0/checkpoints/last.ckpt")
+        assert resumed["global_step"] == 4
+        assert len(resumed["optimizer_states"][0]["param_groups"]) == 2
+        assert_equal_states(resumed, load(path))
+    pvdm.run("predict", "--ckpt_path", by_recipe["ldm"], "--trainer.accelerator", "cpu", "--sampling.num_videos", 1)
+    other = ["--model.optimizer", "adamw", "--ckpt_path", by_recipe["ldm"], "--trainer.max_steps", 6]
+    assert "--model.optimizer adamw: differs from the checkpoint's, which is muon. Give muon, or" in error_of(
+        "fit", "--config", "tiny_ldm.yaml", *LDM_RECIPE, *other
+    )
+    new = ["--model.learning_rate", 1e-5, "--trainer.logger.init_args.save_dir", "new"]
+    pvdm.run("fit", "--config", "tiny_ldm.yaml", *LDM_RECIPE, *other[2:], *new)
+    after = load("new/run/version_0/checkpoints/last.ckpt")
+    assert after["lr_schedulers"][0]["base_lrs"] == [1e-5, 1e-5] and after["global_step"] == 6
+
+
 def test_adversarial_phase_as_a_run_of_its_own(pvdm, workdir, load):
     pvdm.run("fit", "--config", "tiny_ae.yaml", "--model.adversarial_start", "null", "--trainer.max_steps", 2)
     before = load(pvdm.last)
