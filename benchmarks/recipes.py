@@ -1,0 +1,150 @@
+"""What each part of the recipe of few steps gains at equal compute, on generated videos: the table of docs/recipes.md.
+
+    python benchmarks/recipes.py --out recipes
+
+Each recipe adds one thing to the one before it. Both stages are trained by `pvdm fit` with small networks, for every
+seed, one thread a run and as many runs at once as there are cores; quality.py judges 64 samples. What is there already
+is not trained again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+
+HERE = Path(__file__).parent
+CHECKPOINT = "version_0/checkpoints/last.ckpt"
+PLAIN = ["--model.autoencoder.zero_mean_motion", "false", "--model.latent_noise", "0"]
+ZERO_MEAN = ["--model.autoencoder.zero_mean_motion", "true", "--model.latent_noise", "0"]
+NOISE = ["--model.autoencoder.zero_mean_motion", "true", "--model.latent_noise", "0.5"]
+ADAMW, MUON = (["--model.optimizer", name] for name in ("adamw", "muon"))
+EPSILON = ["--model.prediction_type", "epsilon", "--model.normalize_latents", "false"]
+VELOCITY = ["--model.prediction_type", "v_prediction", "--model.normalize_latents", "true"]
+AXES, POSITIONS = (f"--model.denoiser.{name}" for name in ("axis_pooling", "position_embedding"))
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Options of both stages.
+
+    Args:
+        name: What it adds.
+        first: Of stage one.
+        second: Of stage two.
+        times: Stage two trains so many times as long.
+    """
+
+    name: str
+    first: tuple[str, ...]
+    second: tuple[str, ...]
+    times: int = 1
+
+
+def _recipe(name: str, first: list[str], second: list[str], positions: bool, axes: bool, times: int = 1) -> Recipe:
+    parts = [AXES, str(axes).lower(), POSITIONS, str(positions).lower()]
+    return Recipe(name, tuple(first), (*second, *parts), times)
+
+
+RECIPES = (
+    _recipe("the paper's", PLAIN + ADAMW, EPSILON + ADAMW, False, False),
+    _recipe("+ velocity, normalized latents", PLAIN + ADAMW, VELOCITY + ADAMW, False, False),
+    _recipe("+ Muon", PLAIN + MUON, VELOCITY + MUON, False, False),
+    _recipe("+ motion planes of zero mean", ZERO_MEAN + MUON, VELOCITY + MUON, False, False),
+    _recipe("+ position embedding", ZERO_MEAN + MUON, VELOCITY + MUON, True, False),
+    _recipe("+ axis pooling", ZERO_MEAN + MUON, VELOCITY + MUON, True, True),
+    _recipe("+ latent noise", NOISE + MUON, VELOCITY + MUON, True, True),
+    _recipe("the paper's, 5 times the steps", PLAIN + ADAMW, EPSILON + ADAMW, False, False, times=5),
+    _recipe("velocity, normalized, 5 times the steps", PLAIN + ADAMW, VELOCITY + ADAMW, False, False, times=5),
+)
+
+
+class Runs:
+    """Trains what is not there yet.
+
+    Args:
+        folder: For everything.
+        steps: Of stage one and of stage two.
+    """
+
+    def __init__(self, folder: Path, steps: tuple[int, int]) -> None:
+        self.folder, self.steps = folder, steps
+        self._locks: dict[Path, Lock] = {}
+        self._lock = Lock()
+
+    def measure(self, recipe: Recipe, seed: int) -> dict[str, list[float]]:
+        """The measures of a recipe's samples."""
+        folder = self.folder / f"{RECIPES.index(recipe)}-seed{seed}"
+        quality = folder / "quality.json"
+        if not quality.exists():
+            first = self._first_stage(recipe.first, seed)
+            steps = self.steps[1] * recipe.times
+            self._run("fit", "--config", "demo_ldm.yaml", "--config", "data/cached_latents.yaml",
+                      "--data.root", first / "latents", "--data.batch_size", 8, "--seed_everything", seed,
+                      "--model.autoencoder_checkpoint", first / "autoencoder" / CHECKPOINT,
+                      "--trainer.max_steps", steps, "--model.decay_steps", 6 * steps // 10, *recipe.second,
+                      "--trainer.logger.save_dir", folder)  # fmt: skip
+            checkpoint = folder / "latent_diffusion" / CHECKPOINT
+            self._command(sys.executable, HERE / "quality.py", checkpoint, "--out", quality)
+        return json.loads(quality.read_text())["rows"]["samples"]
+
+    def _first_stage(self, options: tuple[str, ...], seed: int) -> Path:
+        name = "-".join(options[i] for i in range(1, len(options), 2))
+        folder = self.folder / f"first-{name}-seed{seed}"
+        with self._lock:
+            lock = self._locks.setdefault(folder, Lock())
+        with lock:
+            checkpoint = folder / "autoencoder" / CHECKPOINT
+            if not (folder / "latents" / "val-00000.safetensors").exists():
+                steps = self.steps[0]
+                self._run("fit", "--config", "demo_ae.yaml", "--seed_everything", seed, "--trainer.max_steps", steps,
+                          "--model.decay_steps", 6 * steps // 10, *options,
+                          "--trainer.logger.save_dir", folder)  # fmt: skip
+                self._run("encode", "--ckpt_path", checkpoint, "--output.dir", folder / "latents")
+        return folder
+
+    def _run(self, *arguments: object) -> None:
+        quiet = ["--trainer.enable_progress_bar", "false", "--trainer.accelerator", "cpu"]
+        whole = ["--trainer.val_check_interval", "1000000"] if arguments[0] == "fit" else []
+        self._command(sys.executable, "-m", "pvdm_lightning", *arguments, *quiet, *whole)
+
+    def _command(self, *arguments: object) -> None:
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        run = subprocess.run([*map(str, arguments)], capture_output=True, text=True, env=environment)
+        if run.returncode:
+            raise RuntimeError(f"{' '.join(map(str, arguments))}\n{run.stderr[-2000:]}")
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("recipes"), help="folder for all runs")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--steps", type=int, nargs=2, default=[800, 800], help="of stage one and of stage two")
+    parser.add_argument("--only", type=int, nargs="+", help="numbers of recipes, from 0")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    args = parser.parse_args()
+    chosen = [recipe for number, recipe in enumerate(RECIPES) if args.only is None or number in args.only]
+    runs = Runs(args.out, (args.steps[0], args.steps[1]))
+    todo = [(recipe, seed) for recipe in chosen for seed in args.seeds]
+    with ThreadPoolExecutor(args.jobs) as pool:
+        found = dict(zip(todo, pool.map(lambda pair: runs.measure(*pair), todo)))
+    columns = ("empty", "one object", "recognised", "kinds", "factors", "texture", "grid", "TransNetV2")
+    say = sys.stdout.write
+    say("| recipe | " + " | ".join(columns) + " |\n" + "|---" * (len(columns) + 1) + "|\n")
+    for recipe in chosen:
+        cells = []
+        for column in columns:
+            values = [found[recipe, seed].get(column, [float("nan")])[0] for seed in args.seeds]
+            cells.append(", ".join(f"{value:.2f}" for value in values))
+        say(f"| {recipe.name} | " + " | ".join(cells) + " |\n")
+
+
+if __name__ == "__main__":
+    main()
