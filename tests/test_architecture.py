@@ -25,7 +25,7 @@ ALLOWED = {
     "pipeline": {"errors", "config", "atomic_write", "random", "models", "diffusion"},
     "training": {"errors", "config", "random", "models", "losses", "diffusion", "metrics", "pipeline"},
     "evaluation": {"errors", "atomic_write", "pretrained", "data", "metrics", "convert", "pipeline", "training"},
-    "callbacks": {"errors", "data", "training"},
+    "callbacks": {"atomic_write", "errors", "data", "training"},
     "cli": {"errors", "atomic_write", "cpu", "data", "convert", "pipeline", "training", "evaluation", "callbacks"},
     "__main__": {"cpu", "cli"},
 }
