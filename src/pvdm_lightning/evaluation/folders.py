@@ -1,4 +1,4 @@
-"""Any model's videos, in a folder, against a folder of real ones: the same measures as of our own model."""
+"""Metrics of any model's videos, in a folder, against a folder of real ones, computed as for our own models."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ class GenerationEvaluation(Callback):
             self.videos.prepare(len(self.videos.missing(self.count)), shape)
 
     def _choose_lengths(self, data: Any, frames: int) -> None:
-        """Lengths asked for, or one clip and eight where real videos are that long."""
+        """Take the lengths asked for; by default one clip, and eight clips where real videos are that long."""
         wanted = self.evaluation.frames or [frames, CLIPS_OF_A_LONG_VIDEO * frames]
         measured = []
         for length in sorted(set(wanted)):
@@ -102,7 +102,7 @@ class GenerationEvaluation(Callback):
             self._notes.append("no video was generated, as nothing could measure it.")
 
     def _generation(self, trainer: Trainer, module: LatentDiffusionModule) -> dict[str, Any]:
-        """All that shapes a generated video but its number."""
+        """Everything that determines a generated video, except its number."""
         sampling, (first, later) = self.sampling, self.sampling.steps(module.schedule)
         return {
             "model": self.model.record(),
@@ -181,7 +181,7 @@ class GenerationEvaluation(Callback):
         return metrics
 
     def _clips_of(self, data: Any, length: int, processes: Processes) -> dict[str, Any]:
-        """Which real clips of a length; the first process looks at them."""
+        """A record of the real clips of a length; only the first process reads them."""
         if not processes.is_first:
             return processes.broadcast(None)
         clips = clips_record(data.reference_dataset(SPLITS[self.split], length))

@@ -27,7 +27,7 @@ class Processes:
 
     @classmethod
     def of(cls, trainer: Trainer) -> Processes:
-        """Those of a trainer."""
+        """The processes of a trainer."""
         strategy = trainer.strategy
         return cls(trainer.global_rank, trainer.world_size, strategy.broadcast, strategy.barrier)
 

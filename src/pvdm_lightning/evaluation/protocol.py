@@ -18,7 +18,7 @@ _PACKAGES = ("pvdm-lightning", "torch", "torchvision", "lightning", "torchmetric
 
 
 def versions() -> dict[str, str]:
-    """Of Python and of the packages that metrics depend on."""
+    """Versions of Python and of the packages that metrics depend on."""
     found = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
@@ -29,7 +29,7 @@ def versions() -> dict[str, str]:
 
 
 def network_record(network: FrozenNetwork) -> dict[str, str | None]:
-    """Which weights measured."""
+    """The weights that a metric was measured with."""
     return {
         "name": network.name,
         "file": network.path.name if network.path else None,
@@ -38,7 +38,7 @@ def network_record(network: FrozenNetwork) -> dict[str, str | None]:
 
 
 def protocol_hash(protocol: Mapping[str, Any]) -> str:
-    """12 hexadecimal digits; equal protocols give equal ones."""
+    """A hash of 12 hexadecimal digits; equal protocols have equal hashes."""
     return hashlib.sha256(json.dumps(protocol, sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -57,7 +57,7 @@ def clips_record(dataset: ClipDataset) -> dict[str, Any]:
 
 
 def fingerprint(dataset: ClipDataset) -> str:
-    """20 hexadecimal digits that change with the videos: their names, lengths, files and the pixels of one clip."""
+    """A hash of 20 hexadecimal digits over the names, lengths and files of the videos and the pixels of one clip."""
     digest = hashlib.sha256()
     source = dataset.source
     digest.update(dataset.videos.tobytes())

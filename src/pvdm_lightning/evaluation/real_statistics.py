@@ -46,7 +46,7 @@ class RealStatistics:
 
     @property
     def path(self) -> Path:
-        """Of the file."""
+        """Path of the file."""
         return statistics_path(cache_folder() / "real_statistics", self.protocol)
 
     def give_to(self, metric: FrechetVideoDistance) -> bool:

@@ -34,7 +34,7 @@ class TrainedModel:
 
     @classmethod
     def read(cls, path: str | Path) -> TrainedModel:
-        """Of a checkpoint of this project.
+        """Read what a checkpoint says of its model.
 
         Raises:
             InvalidArgumentError: The file is not one.

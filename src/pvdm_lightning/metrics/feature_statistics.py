@@ -31,16 +31,16 @@ class FeatureStatistics:
 
     @classmethod
     def of(cls, features: Tensor) -> "FeatureStatistics":
-        """Of features [N F], any float dtype."""
+        """Statistics of features [N F] of any float dtype."""
         wide = features.double()
         return cls(wide.sum(dim=0), wide.T @ wide, len(features))
 
     def mean(self) -> Tensor:
-        """[F]."""
+        """The mean vector, [F]."""
         return self.total / self.count
 
     def covariance(self) -> Tensor:
-        """[F F], unbiased: divided by N - 1.
+        """The unbiased covariance, [F F]: divided by N - 1.
 
         Raises:
             ValueError: N < 2.

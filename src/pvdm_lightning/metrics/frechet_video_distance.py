@@ -111,12 +111,12 @@ class FrechetVideoDistance(Metric):
         self._known_real = statistics
 
     def real_statistics(self) -> FeatureStatistics:
-        """Of the real videos of all processes (call it on all of them), to be kept or given to another metric."""
+        """Statistics of the real videos of all processes, for storing or another metric; all processes must call it."""
         with self.sync_context():
             return self._real()
 
     def generated_statistics(self) -> FeatureStatistics:
-        """Of the generated videos of all processes (call it on all of them)."""
+        """Statistics of the generated videos of all processes; all processes must call it."""
         with self.sync_context():
             return self._generated()
 

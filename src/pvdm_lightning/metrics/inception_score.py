@@ -66,7 +66,7 @@ def _score(probabilities: Tensor, negative_entropy: Tensor, num_videos: Tensor) 
 
 
 class VideoInceptionScore(Metric):
-    """Inception Score of the videos it has seen; memory is fixed and so is the result, on any number of processes.
+    """Inception Score of the videos it has seen, with fixed memory and the same result on any number of processes.
 
     Splits are by the videos' numbers: video i is in split i modulo `num_splits`. The literature shuffles and cuts;
     for videos drawn independently that is the same in distribution, and here it does not depend on any random state,

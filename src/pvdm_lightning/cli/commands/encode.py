@@ -32,7 +32,7 @@ def encode(
         InvalidArgumentError: The trainer is told to stop early, clips are of another size than the autoencoder takes,
             the folder holds another cache, the disk has no room, or too many videos are broken.
     """
-    _refuse_limits(trainer)
+    _check_limits(trainer)
     encoder.encode_with(options.flips, trainer)
     windows = WindowsToEncode(data, options, {**encoder.describe(), "data": data_config})
     root = Path(options.dir)
@@ -47,7 +47,7 @@ def encode(
         logger.info("%s: latents of %s in %d shards, %.3f GB", root, counts, len(paths), gigabytes)
 
 
-def _refuse_limits(trainer: Trainer) -> None:
+def _check_limits(trainer: Trainer) -> None:
     limit = trainer.limit_predict_batches
     unlimited = isinstance(limit, float) and limit == 1.0  # an int is a number of batches
     for flag, value, limits in (

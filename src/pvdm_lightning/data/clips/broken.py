@@ -41,7 +41,7 @@ class Samples(Protocol):
 class SkipBroken(Dataset[tuple[Sample | None, list[BrokenVideo]]]):
     """Reads samples and reports broken videos instead of raising; runs in the workers.
 
-    In training a broken sample's place is taken by a clip drawn at random from another video, drawn at random too, so
+    In training a broken sample is replaced by a random clip of another random video, so
     that all processes keep the same batch sizes. In evaluation nothing stands in: it would count twice.
     """
 

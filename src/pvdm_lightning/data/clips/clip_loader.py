@@ -13,7 +13,7 @@ from pvdm_lightning.data.clips.sampler import EpochSampler
 class ClipLoader:
     """Batches of samples; each pass over training data is the next epoch.
 
-    It is not a `DataLoader` but holds one: Lightning would exchange a `DataLoader`'s sampler for one of its own. It
+    It wraps a `DataLoader` instead of being one: Lightning would replace the sampler of a `DataLoader` by its own. It
     keeps its own count of epochs and batches: Lightning's epoch is one too high after a restart from a checkpoint
     written at an epoch's end.
 

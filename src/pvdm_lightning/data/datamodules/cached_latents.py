@@ -69,7 +69,7 @@ class CachedLatents(ResumableDataModule):
         """
         if not self._datasets:
             self._open()
-        self._refuse_idle_processes(stage)
+        self._check_processes(stage)
 
     def _open(self) -> None:
         root = Path(self.root)

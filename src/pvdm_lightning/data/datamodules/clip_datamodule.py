@@ -125,7 +125,7 @@ class ClipDataModule(EvaluationClips):
         """
         if not self._datasets:
             self._build()
-        self._refuse_idle_processes(stage)
+        self._check_processes(stage)
 
     def _build(self) -> None:
         windows, resolution = self._windows(), self._resolution()
@@ -178,7 +178,7 @@ class ClipDataModule(EvaluationClips):
                 logger.warning("%s cannot be read and is skipped: %s", source.name(index), problem)
         self._failures[split] = self._new_failures(source)
         self._failures[split].check()
-        self._refuse_empty(split, dataset)
+        self._check_not_empty(split, dataset)
 
 
 def _not_given(argument: str) -> InvalidArgumentError:

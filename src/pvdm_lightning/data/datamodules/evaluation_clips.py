@@ -50,7 +50,7 @@ class EvaluationClips(ResumableDataModule):
     def test_dataloader(self) -> ClipLoader:
         """The clips of `test_dataset`, in order, each once over all processes."""
         dataset = self.test_dataset()
-        self._refuse_empty(self.test_split, dataset)
+        self._check_not_empty(self.test_split, dataset)
         rank, world_size = self._rank_and_world_size()
         sampler = EpochSampler(len(dataset), self.val_batch_size, rank=rank, world_size=world_size, seed=self.seed)
         return self._loader(dataset, sampler, self._new_failures(dataset.source))
@@ -75,8 +75,8 @@ class EvaluationClips(ResumableDataModule):
     ) -> ClipLoader:
         """Real clips for FVD, drawn as StyleGAN-V does.
 
-        Of videos in random order a random clip each; videos too short for a clip are skipped. Where there are fewer
-        videos than clips wanted, further clips of the same videos follow.
+        One random clip of each video, in random order; videos too short for a clip are skipped. If more clips than
+        videos are wanted, further clips of the same videos follow.
 
         Args:
             split: "train", "val", or "all" for both together.
@@ -88,7 +88,7 @@ class EvaluationClips(ResumableDataModule):
             InvalidArgumentError: If no video has that many.
         """
         dataset = self.reference_dataset(split, frames)
-        self._refuse_empty(split, dataset)
+        self._check_not_empty(split, dataset)
         rank, world_size = self._rank_and_world_size()
         sampler = ReferenceSampler(
             num_clips or len(dataset),
@@ -106,7 +106,7 @@ class EvaluationClips(ResumableDataModule):
     def _new_failures(self, source: VideoSource) -> BrokenVideos:
         return BrokenVideos(len(source.problems), len(source.lengths), self.max_bad_fraction)
 
-    def _refuse_empty(self, split: str, dataset: ClipDataset) -> None:
+    def _check_not_empty(self, split: str, dataset: ClipDataset) -> None:
         windows = dataset.windows
         if len(dataset) == 0:
             longest = int(dataset.source.lengths.max(initial=0))

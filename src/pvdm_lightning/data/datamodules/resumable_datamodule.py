@@ -151,7 +151,7 @@ class ResumableDataModule(LightningDataModule):
             drop_last=self.drop_last,
         )
 
-    def _refuse_idle_processes(self, stage: str | None) -> None:
+    def _check_processes(self, stage: str | None) -> None:
         """Raise `InvalidArgumentError` if a process would have nothing to validate on.
 
         Lightning lets it pass by the loop at whose end the others wait for its figures.

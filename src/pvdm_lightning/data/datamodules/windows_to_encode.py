@@ -48,15 +48,15 @@ class WindowsToEncode(LightningDataModule):
         assert self.trainer is not None
         self.data.trainer = self.trainer
         self.data.setup()
-        self._refuse_other_clips()
+        self._check_clip_shape()
         options = self.options
         train, val = self.data.clips("train"), self.data.clips("val")
         self.windows = {"train": StoredWindows(train, options.windows_per_video), "val": StoredWindows(val, 1)}
         self.description = self._describe()
         # Every process looks before the first one writes, so that all of them refuse alike.
-        begun = self._refuse_folder()
+        begun = self._check_folder()
         self.missing = latent_cache.missing_shards(self.root, self.description)
-        self._refuse_full_disk()
+        self._check_disk_space()
         self.trainer.strategy.barrier("latent cache looked at")
         if self.trainer.is_global_zero:
             every = sum(about["shards"] for about in self.description["splits"].values())
@@ -109,7 +109,7 @@ class WindowsToEncode(LightningDataModule):
             "splits": splits,
         }
 
-    def _refuse_other_clips(self) -> None:
+    def _check_clip_shape(self) -> None:
         given, taken = self.data.clip_shape, tuple(self.about["clip_shape"])
         if given != taken:
             raise InvalidArgumentError(
@@ -119,7 +119,7 @@ class WindowsToEncode(LightningDataModule):
                 "Leave the data's frames and resolution out: they follow the autoencoder.",
             )
 
-    def _refuse_folder(self) -> bool:
+    def _check_folder(self) -> bool:
         """Whether this cache was begun before; raises `InvalidArgumentError` if something else is in its place."""
         if self.root.exists() and not self.root.is_dir():
             raise InvalidArgumentError("CacheOptions.dir", self.root, "is a file", "Name a folder.")
@@ -133,7 +133,7 @@ class WindowsToEncode(LightningDataModule):
             )
         return False
 
-    def _refuse_full_disk(self) -> None:
+    def _check_disk_space(self) -> None:
         latent, options = self.about["latent"], self.options
         left = sum(
             min(options.shard_size, len(self.windows[split]) - number * options.shard_size)
