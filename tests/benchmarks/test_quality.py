@@ -101,6 +101,17 @@ def test_clip_borders_count_as_jumps() -> None:
     assert math.isnan(measure(clip, 8, 16).jump)
 
 
+def test_the_pipeline_that_comes_with_the_package_draws_shapes() -> None:
+    from pvdm_lightning import VideoPipeline
+
+    pipeline = VideoPipeline.from_pretrained("showcase")
+    videos = pipeline.sample(num_videos=8, num_inference_steps=20, sampler="dpm_solver", batch_size=8)
+    measured = [measure(video, 8, 16) for video in videos]
+    assert sum(clip.compact for clip in measured) >= 7 and sum(clip.recognised for clip in measured) >= 6
+    assert np.mean([clip.texture for clip in measured]) < 3
+    assert len({clip.kind for clip in measured}) > 1
+
+
 def test_a_checkpoint_gets_its_table(tmp_path: Path) -> None:
     from pvdm_lightning import AutoencoderModule, VideoAutoencoder
 
