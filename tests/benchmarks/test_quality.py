@@ -19,6 +19,7 @@ sys.path.insert(0, str(FOLDER))
 
 from yardstick.clip import measure  # noqa: E402
 from yardstick.controls import blurred, noise, shuffled  # noqa: E402
+from yardstick.frechet import distance  # noqa: E402
 from yardstick.object import background, find, kind_of  # noqa: E402
 from yardstick.summary import Interval, summarise  # noqa: E402
 
@@ -139,7 +140,7 @@ def test_a_checkpoint_gets_its_table(tmp_path: Path) -> None:
 
 
 def test_the_distance_over_a_video_network_orders_clips_and_leaves_the_process_as_it_was() -> None:
-    from yardstick.transnet import TransNetFeatures, distance
+    from yardstick.transnet import TransNetFeatures
 
     torch.manual_seed(3)
     np.random.seed(3)

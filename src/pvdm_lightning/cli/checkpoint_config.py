@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,17 @@ KEYWORDS = ("best", "last", "hpc", "registry")
 
 def with_found_configs(args: list[str]) -> list[str]:
     """Replace the name of a shipped configuration by its path."""
+    return with_values(with_values(args, "--config", find_config), "-c", find_config)
+
+
+def with_values(args: list[str], option: str, replace: Callable[[str], str]) -> list[str]:
+    """Replace each value of an option, which stands after it or, of a long option, after its equals sign."""
     found = list(args)
     for i, arg in enumerate(args):
-        if arg in ("--config", "-c") and i + 1 < len(args):
-            found[i + 1] = find_config(args[i + 1])
-        elif arg.startswith("--config="):
-            found[i] = f"--config={find_config(arg.removeprefix('--config='))}"
+        if arg == option and i + 1 < len(args):
+            found[i + 1] = replace(args[i + 1])
+        elif option.startswith("--") and arg.startswith(f"{option}="):
+            found[i] = f"{option}={replace(arg.removeprefix(f'{option}='))}"
     return found
 
 

@@ -9,25 +9,17 @@ import lightning
 import torch
 from lightning import LightningModule
 
-from pvdm_lightning.cli.checkpoint_config import FROM_CHECKPOINT
+from pvdm_lightning.cli.checkpoint_config import FROM_CHECKPOINT, with_values
 from pvdm_lightning.pipeline import VideoPipeline
 from pvdm_lightning.pipeline.loading import find_folder
 from pvdm_lightning.training import AutoencoderModule, LatentDiffusionModule
 
-OPTION = "--ckpt_path"
-
 
 def with_pretrained_pipeline(args: list[str], folder: Path) -> list[str]:
     """Replace a saved pipeline after --ckpt_path by a checkpoint of it, written into `folder`."""
-    found = list(args)
     if not args or args[0] not in FROM_CHECKPOINT:
-        return found
-    for i, arg in enumerate(args):
-        if arg == OPTION and i + 1 < len(args):
-            found[i + 1] = _as_checkpoint(args[i + 1], folder)
-        elif arg.startswith(f"{OPTION}="):
-            found[i] = f"{OPTION}={_as_checkpoint(arg.removeprefix(f'{OPTION}='), folder)}"
-    return found
+        return args
+    return with_values(args, "--ckpt_path", lambda path: _as_checkpoint(path, folder))
 
 
 def _as_checkpoint(path: str, folder: Path) -> str:
