@@ -12,7 +12,10 @@ ROOT = Path(pvdm_lightning.__file__).parent
 ALLOWED = {
     "errors": set(),
     "config": set(),
+    "foreign_config": set(),
     "atomic_write": set(),
+    "output_lock": {"atomic_write", "errors"},
+    "printing": set(),
     "random": set(),
     "pretrained": {"errors"},
     "cpu": {"models"},
@@ -20,13 +23,19 @@ ALLOWED = {
     "diffusion": {"errors", "random", "config"},
     "losses": {"errors", "models", "pretrained"},
     "metrics": {"errors", "models", "pretrained", "atomic_write"},
-    "data": {"errors", "atomic_write"},
+    "data": {"errors", "atomic_write", "output_lock", "pretrained"},
     "convert": {"models", "metrics"},
-    "pipeline": {"errors", "config", "atomic_write", "random", "models", "diffusion"},
+    "pipeline": {"errors", "config", "foreign_config", "atomic_write", "random", "models", "diffusion"},
     "training": {"errors", "config", "random", "models", "losses", "diffusion", "metrics", "pipeline"},
-    "evaluation": {"errors", "atomic_write", "pretrained", "data", "metrics", "convert", "pipeline", "training"},
-    "callbacks": {"atomic_write", "errors", "data", "training"},
-    "cli": {"errors", "atomic_write", "cpu", "data", "convert", "pipeline", "training", "evaluation", "callbacks"},
+    "evaluation": {
+        *{"errors", "atomic_write", "output_lock", "printing", "pretrained", "data", "metrics", "convert", "pipeline"},
+        "training",
+    },
+    "callbacks": {"atomic_write", "errors", "output_lock", "data", "training"},
+    "cli": {
+        *{"errors", "foreign_config", "atomic_write", "output_lock", "printing", "cpu", "data", "convert", "pipeline"},
+        *{"training", "evaluation", "callbacks"},
+    },
     "__main__": {"cpu", "cli"},
 }
 WITH_LIGHTNING = {"training", "evaluation", "callbacks", "cli"}

@@ -1,8 +1,9 @@
-"""Files that are whole or absent: written under a temporary name, then renamed."""
+"""Files that are whole or absent: written under a temporary name, brought to the disk, then renamed."""
 
 import contextlib
 import os
 import shutil
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,16 +18,39 @@ def atomic_write(path: Path) -> Iterator[Path]:
     The folder is made. If the block fails, what it wrote is deleted and `path` stays as it was.
 
     Raises:
-        OSError: The folder cannot be made, or the file not be renamed.
+        OSError: The folder cannot be made, or the file not be written or renamed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    # Not the process number: containers repeat it, and a leftover of the same name would be in the way.
+    partial = path.with_name(f".{path.name}.partial-{uuid.uuid4().hex[:12]}")
     try:
         yield partial
+        for written in [partial, *partial.rglob("*")] if partial.is_dir() else [partial]:
+            _sync(written)
         if path.is_dir():
             shutil.rmtree(path)
         partial.replace(path)
+        _sync(path.parent)
     except BaseException:
         with contextlib.suppress(OSError):
             shutil.rmtree(partial) if partial.is_dir() else partial.unlink(missing_ok=True)
         raise
+
+
+def _sync(path: Path) -> None:
+    """Bring a file, or the names in a folder, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        if not path.is_dir():  # some file systems sync no folders
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def clear_partial_files(folder: Path) -> None:
+    """Delete what killed processes left in a folder; no living one may be writing there (see `output_lock`)."""
+    for partial in folder.glob(PARTIAL):
+        with contextlib.suppress(OSError):
+            shutil.rmtree(partial) if partial.is_dir() else partial.unlink(missing_ok=True)

@@ -4,6 +4,7 @@ Nothing is downloaded. A file that is absent is for the caller to deal with: `re
 """
 
 import os
+import tempfile
 from pathlib import Path
 
 import torch
@@ -13,7 +14,14 @@ from pvdm_lightning.errors import InvalidArgumentError
 
 def cache_folder() -> Path:
     """The project's own cache: the environment's ``PVDM_CACHE``, else ``~/.cache/pvdm_lightning``."""
-    return Path(os.environ.get("PVDM_CACHE") or Path.home() / ".cache" / "pvdm_lightning")
+    if os.environ.get("PVDM_CACHE"):
+        return Path(os.environ["PVDM_CACHE"])
+    if os.environ.get("XDG_CACHE_HOME"):
+        return Path(os.environ["XDG_CACHE_HOME"]) / "pvdm_lightning"
+    try:
+        return Path.home() / ".cache" / "pvdm_lightning"
+    except RuntimeError:  # neither HOME nor an entry in passwd
+        return Path(tempfile.gettempdir()) / f"pvdm_lightning-{os.getuid()}"
 
 
 def find_weights(name: str, given: str | Path | None, argument: str) -> Path | None:

@@ -73,8 +73,39 @@ def test_last_is_written_after_validations_that_bring_nothing_better(tmp_path, h
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_with_steps_of_its_own_validations_write_nothing(tmp_path):
-    assert fit(tmp_path, callback=Watched, every_n_train_steps=5, **WITHIN_EPOCHS).seen == [None] * 5 + [5]
+def test_steps_of_its_own_come_before_the_first_validation_too(tmp_path):
+    how = {"batches": 9, "val_check_interval": 4, "check_val_every_n_epoch": None}
+    assert fit(tmp_path, callback=Watched, every_n_train_steps=3, **how).seen == [None, None, None, 3, 4, 4]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_without_a_monitor_steps_of_its_own_keep_checkpoints(tmp_path):
+    class All(Checkpoints):
+        def __init__(self, **how):
+            super().__init__(**{**how, "monitor": None, "save_top_k": -1})
+
+    fit(tmp_path, callback=All, every_n_train_steps=2, batches=9)
+    assert {path.name for path in tmp_path.glob("*.ckpt")} == {"step-2.ckpt", "step-4.ckpt", "step-6.ckpt", "last.ckpt"}
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_weights_that_are_not_numbers_are_not_saved(tmp_path, caplog):
+    class Spoilt(Worsening):
+        def on_train_batch_end(self, *args):
+            if self.global_step == 3:
+                self.weight.data.fill_(float("nan"))
+
+    fit(tmp_path, Spoilt(), **WITHIN_EPOCHS)
+    assert step_of(tmp_path / "last.ckpt") == 2
+    assert "step 4 is not saved: its weights are NaN or infinite" in caplog.text
+
+
+def test_a_state_names_no_files_of_other_folders(tmp_path):
+    other = str(tmp_path / "precious.txt")
+    callback = Checkpoints(dirpath=str(tmp_path / "run"), monitor="val/loss")
+    state = {**callback.state_dict(), "best_k_models": {other: torch.tensor(1.0)}, "kth_best_model_path": other}
+    callback.load_state_dict(state)
+    assert callback.best_k_models == {}
 
 
 @pytest.mark.filterwarnings("ignore")

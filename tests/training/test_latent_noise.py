@@ -17,8 +17,8 @@ def test_noise_is_uniform_in_amount_and_follows_each_planes_std() -> None:
     clean = latent()
     noisy = LatentNoise(0.5)(clean, torch.Generator().manual_seed(1))
     for before, after in zip(clean, noisy):
-        amount = (after - before).flatten(1).std(dim=1) / before.std()  # of each clip
-        assert amount.max() < 0.55 and amount.mean() == pytest.approx(0.25, abs=0.02)
+        amount = (after - before).flatten(1).std(dim=1) / before.flatten(1).std(dim=1)
+        assert amount.max() < 0.6 and amount.mean() == pytest.approx(0.25, abs=0.02)
         assert amount.std() == pytest.approx(0.5 / 12**0.5, abs=0.02)
         assert (after - before).mean().abs() < 0.01 * before.std()
 

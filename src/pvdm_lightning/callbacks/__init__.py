@@ -1,7 +1,10 @@
 """Callbacks: checkpoints, videos, latent shards and progress."""
 
+from pvdm_lightning.callbacks.checkpoint_io import AtomicCheckpointIO
 from pvdm_lightning.callbacks.checkpoints import Checkpoints
 from pvdm_lightning.callbacks.data_config import SaveDataConfig
+from pvdm_lightning.callbacks.divergence import DivergenceGuard
+from pvdm_lightning.callbacks.finite_training import FiniteTraining
 from pvdm_lightning.callbacks.latent_cache_writer import LatentCacheWriter
 from pvdm_lightning.callbacks.prediction_writer import PredictionWriter
 from pvdm_lightning.callbacks.sampling_progress import SamplingProgress
@@ -9,7 +12,10 @@ from pvdm_lightning.callbacks.throughput import Throughput
 from pvdm_lightning.callbacks.video_logger import VideoLogger
 
 __all__ = [
+    "AtomicCheckpointIO",
     "Checkpoints",
+    "DivergenceGuard",
+    "FiniteTraining",
     "LatentCacheWriter",
     "PredictionWriter",
     "SamplingProgress",

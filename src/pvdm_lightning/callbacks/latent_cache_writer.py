@@ -41,6 +41,3 @@ class LatentCacheWriter(Callback):
             rows |= {name: rows[name].to(self.dtype) for name in ("clip", "previous")}
             write_shard(path, rows, self._failures)
             self._parts, self._failures = [], {}
-        if trainer.received_sigterm:
-            # Lightning takes note of it and heeds it in training only; whole shards are on disk, the rest can follow.
-            raise SystemExit(143)

@@ -12,6 +12,7 @@ from pvdm_lightning.atomic_write import atomic_write
 from pvdm_lightning.data.videos.contact_sheet import contact_sheet, enlarge
 from pvdm_lightning.data.videos.writing import WRITERS, write_video
 from pvdm_lightning.errors import InvalidArgumentError, check_at_least
+from pvdm_lightning.output_lock import OutputLock
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +50,7 @@ class PredictionWriter(BasePredictionWriter):
             )
         check_at_least("PredictionWriter.least_side", least_side, 1)
         self.dir, self.formats, self.fps, self.overwrite = Path(dir), tuple(formats), fps, overwrite
+        self.lock: OutputLock | None = None
         self.least_side, self.contact_sheets = least_side, contact_sheets
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -57,19 +59,14 @@ class PredictionWriter(BasePredictionWriter):
             return
         if self.dir.exists() and not self.dir.is_dir():
             raise InvalidArgumentError("PredictionWriter.dir", self.dir, "is a file", "Name a folder.")
-        if not self.overwrite and self.dir.is_dir() and any(self.dir.glob("video_*")):
+        self.lock = OutputLock(self.dir, "PredictionWriter.dir")
+        if not self.overwrite and any(self.dir.glob("video_*")):
             raise InvalidArgumentError(
                 "PredictionWriter.dir",
                 self.dir,
                 "already holds videos",
                 "Name another folder, or allow replacing them with PredictionWriter.overwrite true.",
             )
-        try:
-            self.dir.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InvalidArgumentError(
-                "PredictionWriter.dir", self.dir, f"cannot be made ({error})", "Name another folder."
-            ) from None
 
     def write_on_batch_end(
         self,
@@ -88,6 +85,16 @@ class PredictionWriter(BasePredictionWriter):
         for video, index in zip(enlarge(videos, self.least_side), indices, strict=True):
             for file_format in self.formats:
                 write_video(video, self.dir / f"video_{index:05d}{WRITERS[file_format][0]}", self.fps)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self._release()
+
+    def _release(self) -> None:
+        if self.lock is not None:
+            self.lock.release()
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self._release()
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.is_global_zero:

@@ -3,6 +3,8 @@
 import sys
 from collections.abc import Sequence
 
+from pvdm_lightning.printing import print_result
+
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run `pvdm`. A user's mistake ends in one line on stderr and exit status 2."""
@@ -10,7 +12,7 @@ def main(args: Sequence[str] | None = None) -> None:
     if arguments in (["--help"], ["-h"], ["--version"]):
         from pvdm_lightning.cli import overview
 
-        sys.stdout.write(overview.version() if arguments == ["--version"] else overview.overview())
+        print_result(overview.version() if arguments == ["--version"] else overview.overview())
         return
     from pvdm_lightning.cli import program
 

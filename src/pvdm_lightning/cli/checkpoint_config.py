@@ -11,9 +11,11 @@ from typing import Any
 import yaml  # type: ignore[import-untyped]
 
 from pvdm_lightning.cli.shipped_configs import find_config
+from pvdm_lightning.data.videos.video_index import keep_index_apart
 from pvdm_lightning.errors import InvalidArgumentError
+from pvdm_lightning.foreign_config import ForeignConfigError, check_node
 from pvdm_lightning.pipeline.checkpoint import read_checkpoint
-from pvdm_lightning.pipeline.public_classes import DATA_MODULES
+from pvdm_lightning.pipeline.public_classes import DATA_MODULES, allowed, find_class
 from pvdm_lightning.training import LatentEncoder
 
 logger = logging.getLogger(__name__)
@@ -27,6 +29,21 @@ KEYWORDS = ("best", "last", "hpc", "registry")
 def with_found_configs(args: list[str]) -> list[str]:
     """Replace the name of a shipped configuration by its path."""
     return with_values(with_values(args, "--config", find_config), "-c", find_config)
+
+
+def without_trusted_classes(args: list[str]) -> tuple[list[str], list[str]]:
+    """Take --trust_class out of the arguments: (the others, the classes)."""
+    others: list[str] = []
+    trusted: list[str] = []
+    remaining = iter(args)
+    for arg in remaining:
+        if arg == "--trust_class":
+            trusted.append(next(remaining, ""))
+        elif arg.startswith("--trust_class="):
+            trusted.append(arg.removeprefix("--trust_class="))
+        else:
+            others.append(arg)
+    return others, trusted
 
 
 def with_values(args: list[str], option: str, replace: Callable[[str], str]) -> list[str]:
@@ -55,25 +72,22 @@ def with_checkpoint_config(args: list[str], folder: Path) -> list[str]:
         arg in ("-h", "--help", "-c") or arg.startswith(("--config", "--print_config")) or ".help" in arg
         for arg in args
     )
-    if path in KEYWORDS or (path is None and may_do_without):
+    if path is None and may_do_without:
         return args
+    if path in KEYWORDS:
+        raise InvalidArgumentError("--ckpt_path", path, "is no file", "Give the path of a .ckpt file.")
     if path is None:
         raise InvalidArgumentError(
             "--ckpt_path", None, f"{args[0]} needs a trained model", "Give a .ckpt file of `pvdm fit`."
         )
     checkpoint = read_checkpoint(path, "--ckpt_path")
-    init_args = {k: v for k, v in checkpoint["hyper_parameters"].items() if k not in ("_class_path", "_instantiator")}
+    init_args = {key: value for key, value in checkpoint["hyper_parameters"].items() if not key.startswith("_")}
     config: dict[str, Any] = {
         "model": {"class_path": checkpoint["hyper_parameters"]["_class_path"], "init_args": init_args}
     }
     data = checkpoint.get("data_config")
     if data and not _configure_data(args):
-        if data["class_path"] in DATA_MODULES:
-            config["data"] = data
-        else:
-            logger.warning(
-                "%s was trained on %s, which is not loaded from a file; name it with --data", path, data["class_path"]
-            )
+        config |= _data_of_checkpoint(path, data, args)
     last: list[str] = []
     if encodes:
         del config["model"]
@@ -83,6 +97,34 @@ def with_checkpoint_config(args: list[str], folder: Path) -> list[str]:
     file = folder / "checkpoint.yaml"
     file.write_text(yaml.safe_dump(config))
     return [args[0], "--config", str(file), *args[1:], *last]
+
+
+def _data_of_checkpoint(path: str, data: Any, args: Sequence[str]) -> dict[str, Any]:
+    """The data section of a checkpoint, if its class may be named by a file; the folder that will be read is said.
+
+    Raises:
+        InvalidArgumentError: Its arguments are not those of the class.
+    """
+    classes = allowed(DATA_MODULES)
+    if isinstance(data, dict) and isinstance(data.get("class_path"), str) and data["class_path"] not in classes:
+        name = " ".join(data["class_path"].split())[:80]
+        logger.warning(
+            "the checkpoint was trained on %s, which is not loaded from a file: name it with --data, or allow it with "
+            "--trust_class %s if you know the file",
+            name,
+            name,
+        )
+        return {}
+    try:
+        check_node(data, classes, find_class)
+    except ForeignConfigError as error:
+        remedy = "Give a checkpoint that `pvdm fit` wrote, or name the data with --data."
+        raise InvalidArgumentError("--ckpt_path", path, f"its data section {error}", remedy) from None
+    root = (data.get("init_args") or {}).get("root")
+    if root is not None and not any(arg == "--data.root" or arg.startswith("--data.root=") for arg in args):
+        logger.info("videos are read from %s, as the checkpoint says; --data.root names another folder", root)
+        keep_index_apart(Path(root))
+    return {"data": data}
 
 
 def _configure_data(args: Sequence[str]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import traceback
 from dataclasses import replace
 
 from jsonargparse import ArgumentError
@@ -20,6 +21,9 @@ OPTIONS = {
     "EMA": "--model.ema_",
     "Evaluation": "--evaluation.",
     "FeatureNetworks": "--metrics.",
+    "FiniteTraining": "--finite.",
+    "DivergenceGuard": "--divergence.",
+    "Checkpoints": "--checkpoint.",
     "LatentDiffusionModule": "--model.",
     "NoiseSchedule": "--model.",
     "PredictionWriter": "--output.",
@@ -55,10 +59,16 @@ class OptionFormatter(logging.Formatter):
 def with_options(error: InvalidArgumentError) -> str:
     """The error in terms of options."""
     text = str(error)
-    for whole, option in (("DataModule", "--data"), ("ckpt_path", "--ckpt_path")):
+    for whole, option in (("DataModule", "--data"), ("ckpt_path", "--ckpt_path"), ("trust_class", "--trust_class")):
         if error.argument == whole:
             text = option + text.removeprefix(whole)
     return in_options(text)
+
+
+def _while_restoring(error: BaseException) -> bool:
+    """Whether an error was raised as Lightning put a checkpoint's states back: what the file holds does not fit."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "checkpoint_connector" in frame.filename]
+    return isinstance(error, Exception) and any("restore" in frame.name or "resume" in frame.name for frame in frames)
 
 
 def users_mistake(error: BaseException) -> str | None:
@@ -68,6 +78,9 @@ def users_mistake(error: BaseException) -> str | None:
         if isinstance(cause, InvalidArgumentError):
             return with_options(cause)
         cause = cause.__cause__ or cause.__context__
+    if _while_restoring(error):
+        reason = " ".join(str(error).split())[:160] or type(error).__name__
+        return f"--ckpt_path: its state cannot be restored ({type(error).__name__}: {reason}). Give another checkpoint."
     if isinstance(error, ArgumentError):
         return " ".join(str(error).split()) + " (see --help)"
     if isinstance(error, MisconfigurationException):

@@ -10,6 +10,7 @@ import torch
 from lightning import LightningModule
 
 from pvdm_lightning.cli.checkpoint_config import FROM_CHECKPOINT, with_values
+from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.pipeline import VideoPipeline
 from pvdm_lightning.pipeline.loading import find_folder
 from pvdm_lightning.training import AutoencoderModule, LatentDiffusionModule
@@ -25,7 +26,12 @@ def with_pretrained_pipeline(args: list[str], folder: Path) -> list[str]:
 def _as_checkpoint(path: str, folder: Path) -> str:
     if find_folder(path) is None:
         return path
-    pipeline = VideoPipeline.from_pretrained(path)
+    try:
+        pipeline = VideoPipeline.from_pretrained(path)
+    except InvalidArgumentError as error:
+        raise InvalidArgumentError(
+            "--ckpt_path", path, error.problem, "Give a checkpoint or a saved pipeline."
+        ) from error
     module = module_of(pipeline)
     checkpoint: dict[str, Any] = {
         "pytorch-lightning_version": lightning.__version__,

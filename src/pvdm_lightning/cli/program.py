@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 import tempfile
 import warnings
 from pathlib import Path
 
 from pvdm_lightning.cli import commands
-from pvdm_lightning.cli.checkpoint_config import with_checkpoint_config, with_found_configs
+from pvdm_lightning.cli.checkpoint_config import (
+    with_checkpoint_config,
+    with_found_configs,
+    without_trusted_classes,
+)
 from pvdm_lightning.cli.messages import OptionFormatter, users_mistake
 from pvdm_lightning.cli.pretrained_pipeline import with_pretrained_pipeline
 from pvdm_lightning.cli.pvdm_cli import PvdmCLI
+from pvdm_lightning.cli.signals import end_on_sigterm
+from pvdm_lightning.pipeline.public_classes import trust_classes
 
 
 def main(arguments: list[str]) -> None:
     """Run `pvdm` with these arguments; see `pvdm_lightning.cli.main`."""
     _quieten()
+    end_on_sigterm()
     try:
         if arguments and arguments[0] in commands.FUNCTIONS:
             command = commands.FUNCTIONS[arguments[0]]
@@ -25,9 +33,14 @@ def main(arguments: list[str]) -> None:
             options = parser.instantiate(parser.parse_args(arguments[1:]))
             command(**vars(options))
             return
+        arguments, trusted = without_trusted_classes(arguments)
+        trust_classes(trusted)
         with tempfile.TemporaryDirectory() as folder:
             arguments = with_pretrained_pipeline(with_found_configs(arguments), Path(folder))
             PvdmCLI(with_checkpoint_config(arguments, Path(folder)))
+    except KeyboardInterrupt:
+        sys.stderr.write("pvdm: interrupted\n")
+        raise SystemExit(128 + signal.SIGINT) from None
     except Exception as error:
         message = users_mistake(error)
         if message is None:
@@ -47,6 +60,8 @@ def _quieten() -> None:
         ".*isinstance.treespec, LeafSpec.*",
         ".*GPU available but not used.*",
         ".*The dirpath has changed.*",
+        ".*dataloader is not resumable.*",
+        ".*the dataloader is not.*",
         ".*have overridden .transfer_batch_to_device. in .LightningModule.*",
         ".*ShardLoader. across ranks is zero.*",
     ):

@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
-import signal
+import logging
 from collections.abc import Sequence
-from threading import current_thread, main_thread
+from pathlib import Path
 from typing import Any
 
 import torch
+from jsonargparse import Namespace
 from lightning import Callback, LightningModule, Trainer
+from lightning.fabric.plugins import TorchCheckpointIO
+from lightning.fabric.plugins.environments import SLURMEnvironment
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch.utils.data import DataLoader
 
 from pvdm_lightning.callbacks import (
+    AtomicCheckpointIO,
     Checkpoints,
+    DivergenceGuard,
+    FiniteTraining,
     PredictionWriter,
     SamplingProgress,
     SaveDataConfig,
     Throughput,
     VideoLogger,
 )
+from pvdm_lightning.callbacks.checkpoints import last_checkpoint
 from pvdm_lightning.cli import commands
 from pvdm_lightning.cli.checkpoint_config import FROM_CHECKPOINT, KEYWORDS
 from pvdm_lightning.cli.messages import said_in_options
+from pvdm_lightning.cli.resume import RunFolders, check_no_other_run, newest_checkpoint, version_of
+from pvdm_lightning.cli.signals import TrainerSignals, end_of_training
 from pvdm_lightning.cpu.accelerate import accelerate
 from pvdm_lightning.cpu.memory import keep_freed_memory
 from pvdm_lightning.data import ClipDataModule
@@ -36,13 +47,24 @@ from pvdm_lightning.evaluation import (
     TrainedModel,
 )
 from pvdm_lightning.pipeline import Sampling
-from pvdm_lightning.pipeline.checkpoint import read_checkpoint
+from pvdm_lightning.pipeline.checkpoint import check_resumable, read_checkpoint
 from pvdm_lightning.pipeline.public_classes import class_path
 from pvdm_lightning.training import LatentDiffusionModule, LatentEncoder
 
+logger = logging.getLogger(__name__)
+
 
 class PvdmTrainer(Trainer):
-    """The Trainer on which LightningCLI looks up each command and its options."""
+    """The Trainer on which LightningCLI looks up each command and its options, with our signals and files."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._signal_connector = TrainerSignals(self)
+        if type(self.strategy.checkpoint_io) is TorchCheckpointIO:
+            self.strategy.checkpoint_io = AtomicCheckpointIO()
+        environment = self._accelerator_connector.cluster_environment
+        if isinstance(environment, SLURMEnvironment):
+            environment.auto_requeue = False  # `end_of_training` does it, after a checkpoint for --resume
 
     def encode(self, ckpt_path: str | None = None) -> None:
         """Write the latents of a data set to a cache, from which stage two trains without its encoder.
@@ -100,11 +122,25 @@ class PvdmCLI(LightningCLI):
             help="Compile the networks with torch.compile: slow first steps, faster later ones, the same checkpoints.",
         )
         parser.add_argument(
+            "--trust_class",
+            type=str | None,
+            help="A class of your own (a network or a data module) that a checkpoint may name, such as "
+            "my_package.MyVideos; may be repeated.",
+        )
+        parser.add_argument(
             "--cpu_kernels",
             type=bool,
             default=True,
             help="On a CPU, use faster kernels that agree with PyTorch's own up to rounding; false uses PyTorch's own.",
         )
+        if self._adding == "fit":
+            parser.add_lightning_class_args(FiniteTraining, "finite")
+            parser.add_lightning_class_args(DivergenceGuard, "divergence")
+            parser.add_argument(
+                "--resume",
+                action="store_true",
+                help="Go on from the newest whole checkpoint of this run, in its folder; start it if there is none.",
+            )
         if self._adding == "encode":
             parser.add_class_arguments(CacheOptions, "output")
             parser.set_defaults({"trainer.logger": False})
@@ -117,6 +153,45 @@ class PvdmCLI(LightningCLI):
             parser.add_class_arguments(FeatureNetworks, "metrics")
             parser.add_class_arguments(Sampling, "sampling", skip={"num_videos", "num_frames"})
 
+    def before_instantiate_classes(self) -> None:
+        """Find the checkpoint that a run goes on from; other commands take theirs by its path."""
+        config = self.config[self.subcommand]
+        path = config.get("ckpt_path")
+        if path in KEYWORDS and not (self.subcommand == "fit" and path == "last"):
+            raise InvalidArgumentError("--ckpt_path", path, "is no file", "Give the path of a .ckpt file.")
+        if self.subcommand != "fit":
+            return
+        self._purge_step: int | None = None
+        folders = RunFolders.of(config)
+        if not config.get("resume") and path != "last":
+            check_no_other_run(folders, path)
+            return
+        if path not in (None, "last"):
+            remedy = "Leave one of them out."
+            raise InvalidArgumentError("--ckpt_path", path, "stands beside --resume, which finds its own", remedy)
+        found = newest_checkpoint(folders)
+        if found is None and path == "last":
+            problem = f"there is no whole checkpoint below {folders.dirpath or folders.root}"
+            raise InvalidArgumentError("--ckpt_path", path, problem, "Give a path.")
+        config["ckpt_path"] = None if found is None else str(found)
+        if found is not None:
+            self._go_on_in_folder(config, found)
+
+    def _go_on_in_folder(self, config: Any, found: Path) -> None:
+        """Log into the folder that a checkpoint lies in, from its step on."""
+        self._purge_step = int(read_checkpoint(found, "--ckpt_path")["global_step"])
+        logger.info("going on from %s, step %d", found, self._purge_step)
+        loggers = config.get("trainer.logger")
+        version = version_of(found)
+        for node in loggers if isinstance(loggers, list) else [loggers]:
+            if version is not None and hasattr(node, "get") and node.get("init_args") is not None:
+                node["init_args"]["version"] = version
+        if loggers in (None, True) and version is not None:
+            root = str(found.parents[3])
+            arguments = {"save_dir": root, "name": found.parents[2].name, "version": version}
+            node = {"class_path": "lightning.pytorch.loggers.TensorBoardLogger", "init_args": arguments}
+            config["trainer"]["logger"] = Namespace(**{**node, "init_args": Namespace(**arguments)})
+
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         if self.subcommand != "fit":
             self.save_config_callback = None
@@ -128,6 +203,9 @@ class PvdmCLI(LightningCLI):
             kwargs["accelerator"] = "cpu"
         trainer = super().instantiate_trainer(**kwargs)
         if self.subcommand == "fit":
+            for run_logger in trainer.loggers:
+                if isinstance(run_logger, TensorBoardLogger) and self._purge_step is not None:
+                    run_logger._kwargs["purge_step"] = self._purge_step  # steps after it are made once more
             data = self.config_dump.get("data")
             trainer.callbacks.append(Throughput())  # type: ignore[attr-defined]
             if data:
@@ -145,9 +223,6 @@ class PvdmCLI(LightningCLI):
         on_cpu = self.trainer.strategy.root_device.type == "cpu"
         if on_cpu:
             keep_freed_memory()
-        if self.subcommand in ("validate", "test", "predict") and current_thread() is main_thread():
-            # Lightning only takes note of it, for the end of a step of training; here a step may be a long video.
-            signal.signal(signal.SIGTERM, _end)
         self._attach_what_the_model_lacks()
         if isinstance(self.datamodule, ClipDataModule):
             self.datamodule.default_to(self.model.clip_shape, self.model.clips_per_sample)
@@ -166,14 +241,25 @@ class PvdmCLI(LightningCLI):
             if isinstance(self.model, LatentDiffusionModule):
                 self.model.load_autoencoder()
             return
-        if path in KEYWORDS:
-            return
         if isinstance(self.model, LatentEncoder):
             self.model.load_weights(read_checkpoint(path, "--ckpt_path"))
             return
         checkpoint = read_checkpoint(path, "--ckpt_path", expected=type(self.model).__name__)
+        if self.subcommand == "fit":
+            check_resumable(checkpoint, path)
         if isinstance(self.model, LatentDiffusionModule):
             self.model.attach_carried_autoencoder(checkpoint)
+
+    def fit(self, **kwargs: Any) -> None:
+        """Train; a signal ends it with a checkpoint."""
+        try:
+            self.trainer.fit(**kwargs)
+        except SIGTERMException:
+            last = last_checkpoint(self.trainer)
+            if self.trainer.is_global_zero:
+                goes_on = f"{last} holds its state, --resume goes on" if last else "no checkpoint was kept"
+                logger.warning("training ends at step %d: %s", self.trainer.global_step, goes_on)
+            raise end_of_training(self.trainer) from None
 
     def test(self, **kwargs: Any) -> None:
         """Measure reconstructions (stage one) or generated videos (stage two) against real ones."""
@@ -222,7 +308,3 @@ class PvdmCLI(LightningCLI):
             raise InvalidArgumentError("--data", value, "encoding needs videos", "Give their data set, as to fit.")
         options = self._get(self.config_init, "output")
         commands.encode(self.trainer, self.model, self.datamodule, self.config_dump["data"], options)
-
-
-def _end(signum: int, _: object) -> None:
-    raise SystemExit(128 + signum)

@@ -3,7 +3,41 @@
 from importlib import resources
 from pathlib import Path
 
+import yaml  # type: ignore[import-untyped]
+
 from pvdm_lightning.errors import InvalidArgumentError
+
+MOST_NODES = 100_000
+
+
+def _check_expansion(path: str) -> None:
+    """Raise `InvalidArgumentError` if a file is too large, or its aliases expand to more than any configuration has.
+
+    What is wrong with its YAML otherwise is said by the parser of the options.
+    """
+    problem, remedy = "is larger than any configuration", "Give a YAML file of options."
+    if Path(path).stat().st_size > 2**20:
+        raise InvalidArgumentError("--config", path, problem, remedy)
+    try:
+        root = yaml.compose(Path(path).read_text(encoding="utf-8"), yaml.SafeLoader)
+        sizes: dict[int, int] = {}
+        nodes = 0 if root is None else _expanded(root, sizes)
+    except RecursionError:
+        nodes = MOST_NODES + 1
+    except (yaml.YAMLError, UnicodeDecodeError):
+        return
+    if nodes > MOST_NODES:
+        raise InvalidArgumentError("--config", path, f"{problem} once its aliases are expanded", remedy)
+
+
+def _expanded(node: yaml.Node, sizes: dict[int, int]) -> int:
+    """Nodes below a node, those behind an alias counted each time; `sizes` holds what is counted already."""
+    if id(node) not in sizes:
+        sizes[id(node)] = MOST_NODES + 1  # as long as it is open: an alias of its own parent never ends
+        children = [part for pair in node.value for part in pair] if isinstance(node, yaml.MappingNode) else node.value
+        below = children if isinstance(children, list) else []
+        sizes[id(node)] = 1 + sum(_expanded(child, sizes) for child in below)
+    return sizes[id(node)]
 
 
 def config_folder() -> Path:
@@ -19,6 +53,7 @@ def find_config(name: str) -> str:
         InvalidArgumentError: There is neither.
     """
     if Path(name).is_file():
+        _check_expansion(name)
         return name
     folder = config_folder()
     for candidate in (folder / name, folder / f"{name}.yaml"):

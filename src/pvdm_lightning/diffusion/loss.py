@@ -1,23 +1,23 @@
 """The training objective: squared error of the prediction, with and without a condition (PVDM, equation 6)."""
 
-import torch
 from torch import Tensor
 
 from pvdm_lightning.diffusion.denoise import Denoise
 from pvdm_lightning.diffusion.noise_schedule import NoiseSchedule
 from pvdm_lightning.diffusion.prediction_type import PredictionType
+from pvdm_lightning.random import Generators, rand
 
 
-def draw_conditional(has_previous: Tensor, probability: float, generator: torch.Generator | None = None) -> Tensor:
+def draw_conditional(has_previous: Tensor, probability: float, generator: Generators = None) -> Tensor:
     """Which samples train p(x^2 | x^1): each with probability lambda, never one without a clip before it.
 
     Args:
         has_previous: bool [B].
         probability: lambda.
-        generator: Of the draw, on the device of `has_previous`.
+        generator: Of the draw, one or one for each sample, on the device of `has_previous`.
     """
-    draw = torch.rand(has_previous.shape, generator=generator, device=has_previous.device)
-    return (draw < probability) & has_previous
+    draw = rand(tuple(has_previous.shape), generator)
+    return (draw.to(has_previous.device) < probability) & has_previous
 
 
 def denoising_loss(

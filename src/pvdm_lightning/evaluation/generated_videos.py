@@ -12,7 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pvdm_lightning.atomic_write import atomic_write
+from pvdm_lightning.atomic_write import atomic_write, clear_partial_files
+from pvdm_lightning.data.videos.array_videos import open_array
+from pvdm_lightning.data.videos.video_info import DecodeError
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.evaluation.protocol import protocol_hash
 from pvdm_lightning.evaluation.report import write_json
@@ -51,6 +53,7 @@ class GeneratedVideos:
         argument, frames, height, width = "Evaluation.dir", *shape
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            clear_partial_files(self.folder)  # no other command is here: see `OutputLock`
             write_json(self.protocol, self.folder / "protocol.json")
         except OSError as error:
             raise InvalidArgumentError(
@@ -79,13 +82,12 @@ class GeneratedVideos:
         """
         path = self._path(number)
         try:
-            video = np.load(path, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            reason = str(error).splitlines()[0][:120]
+            video = open_array(path)
+        except DecodeError as error:
             raise InvalidArgumentError(
-                "Evaluation.dir", path, f"cannot be read ({reason})", "Remove the file and start again."
+                "Evaluation.dir", path, f"cannot be read ({error})", "Remove the file and start again."
             ) from None
-        return torch.from_numpy(video).permute(3, 0, 1, 2)
+        return torch.from_numpy(np.array(video)).permute(3, 0, 1, 2)
 
     def _path(self, number: int) -> Path:
         return self.folder / f"video_{number:05d}.npy"

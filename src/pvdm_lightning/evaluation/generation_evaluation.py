@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from pvdm_lightning.errors import InvalidArgumentError, check_writable
+from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.evaluation.distances import AT_ONCE, VideoDistances
 from pvdm_lightning.evaluation.feature_networks import FoundNetworks, SkippedMetric
 from pvdm_lightning.evaluation.generated_videos import GeneratedVideos
@@ -28,6 +28,7 @@ from pvdm_lightning.evaluation.trained_model import (
     data_record,
     publish,
 )
+from pvdm_lightning.output_lock import OutputLock
 from pvdm_lightning.pipeline import Sampling
 from pvdm_lightning.training import LatentDiffusionModule
 
@@ -58,7 +59,18 @@ class GenerationEvaluation(Callback):
         self.videos: GeneratedVideos | None = None
         self._clips: dict[int, dict[str, Any]] = {}
         self._notes: list[str] = []
+        self.lock: OutputLock | None = None
         self._progress = True
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self._release()
+
+    def _release(self) -> None:
+        if self.lock is not None:
+            self.lock.release()
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self._release()
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         assert isinstance(pl_module, LatentDiffusionModule)
@@ -66,7 +78,8 @@ class GenerationEvaluation(Callback):
         data = trainer.datamodule  # type: ignore[attr-defined]
         check_world_size(trainer, len(data.test_dataset()))
         self._choose_lengths(data, pl_module.clip_shape[0])
-        check_writable("Evaluation.dir", self.evaluation.dir, Path(self.evaluation.dir))
+        if trainer.is_global_zero:
+            self.lock = OutputLock(Path(self.evaluation.dir), "Evaluation.dir")
         if not self.lengths.used:
             return
         self.sampling = replace(self.sampling, num_videos=self.count, num_frames=self.lengths.used[-1])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.evaluation.report import Report
 from pvdm_lightning.metrics.published_network import file_sha256
 from pvdm_lightning.pipeline.checkpoint import read_checkpoint
+from pvdm_lightning.printing import print_result
 
 logger = logging.getLogger(__name__)
 
@@ -71,11 +71,8 @@ def publish(report: Report, trainer: Trainer, folder: Path, model: TrainedModel)
     """Put the report on the screen, into a JSON file and into the run's loggers; the first process does."""
     if not trainer.is_global_zero:
         return
-    sys.stdout.write(f"\n{report.table()}")
-    sys.stdout.flush()
     path = report.write(folder, model.path.stem)
     for run_logger in trainer.loggers:
         run_logger.log_metrics(dict(report.scalars()), step=model.global_step)
         run_logger.save()
-    sys.stdout.write(f"report: {path}\n")
-    sys.stdout.flush()
+    print_result(f"\n{report.table()}report: {path}\n")

@@ -82,7 +82,10 @@ def load_statistics(path: Path, protocol: Mapping[str, object]) -> FeatureStatis
         content = torch.load(path, map_location="cpu", weights_only=True)
         if content["protocol"] != _canonical(protocol):
             return None
-        return FeatureStatistics(content["total"], content["outer"], content["count"])
+        total, outer, count = content["total"], content["outer"], content["count"]
+        if outer.shape != (*total.shape, *total.shape) or not (total.isfinite().all() and outer.isfinite().all()):
+            raise ValueError("sums and products are not those of features")
+        return FeatureStatistics(total, outer, int(count))
     except Exception as error:  # a cache: whatever is wrong with it, the statistics can be computed again
         logger.warning("%s cannot be read and is computed again (%s)", path, error)
         return None

@@ -15,8 +15,16 @@ from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
 from pvdm_lightning.models.triplane import Triplane
 from pvdm_lightning.models.unet import TriplaneUNet
-from pvdm_lightning.pipeline.checkpoint import autoencoder_config, part_of, read_checkpoint, stage_of
+from pvdm_lightning.pipeline.checkpoint import (
+    autoencoder_node,
+    build_network,
+    check_finite,
+    part_of,
+    read_checkpoint,
+    stage_of,
+)
 from pvdm_lightning.pipeline.pixels import to_signed_float, to_uint8
+from pvdm_lightning.pipeline.public_classes import find_class
 
 PATCHES_AT_ONCE = 2**17
 """Patches encoded together: 8 clips of 16 x 256 x 256, which take 2.5 GiB in bfloat16."""
@@ -41,14 +49,17 @@ class FrozenAutoencoder(nn.Module):
     @classmethod
     def of(cls, checkpoint: Mapping[str, Any]) -> FrozenAutoencoder:
         """The autoencoder of a checkpoint of either stage, as `read_checkpoint` returns it."""
-        frozen = cls(VideoAutoencoder(**autoencoder_config(checkpoint)))
+        node = autoencoder_node(checkpoint)
+        frozen = cls(build_network(find_class(node["class_path"]), node["init_args"]))
         frozen.load_weights(checkpoint)
         return frozen
 
     def load_weights(self, checkpoint: Mapping[str, Any]) -> None:
         """Take the weights from a checkpoint of either stage."""
         prefix = "autoencoder." if stage_of(checkpoint) == "AutoencoderModule" else "autoencoder.autoencoder."
-        self.autoencoder.load_state_dict(part_of(checkpoint["state_dict"], prefix))
+        weights = part_of(checkpoint["state_dict"], prefix)
+        check_finite(weights, "ckpt_path", "of this autoencoder")
+        self.autoencoder.load_state_dict(weights)
 
     def train(self, mode: bool = True) -> FrozenAutoencoder:
         """Stays in evaluation mode."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -13,14 +13,16 @@ from torch import Tensor, nn
 
 from pvdm_lightning.atomic_write import atomic_write
 from pvdm_lightning.config import plain
-from pvdm_lightning.diffusion import NoiseSchedule
+from pvdm_lightning.diffusion import NoiseSchedule, PredictionType
 from pvdm_lightning.errors import InvalidArgumentError
+from pvdm_lightning.foreign_config import check_arguments
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
 from pvdm_lightning.models.triplane import TriplaneShape
 from pvdm_lightning.models.unet import TriplaneUNet
-from pvdm_lightning.pipeline.checkpoint import part_of, read_checkpoint, stage_of
+from pvdm_lightning.pipeline.checkpoint import check_finite, check_weights_fit, part_of, read_checkpoint, stage_of
 from pvdm_lightning.pipeline.first_stage import FrozenAutoencoder
 from pvdm_lightning.pipeline.latent_normalization import CLIP_RANGE, LatentNormalization
+from pvdm_lightning.pipeline.public_classes import NETWORKS
 
 FORMAT = 1
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
@@ -58,6 +60,7 @@ def parts_of_checkpoint(path: str | Path) -> dict[str, Any]:
         "normalization": normalized,
     }
     weights = {"denoiser": part_of(state_dict, "ema.network."), "normalization": part_of(state_dict, "normalization.")}
+    check_finite(weights["denoiser"], "VideoPipeline.path", path)
     return {**parts, **_second_stage(config, weights, parts["first_stage"])}
 
 
@@ -70,21 +73,46 @@ def parts_of_folder(folder: Path) -> dict[str, Any]:
     folder = find_folder(folder) or folder
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        if config["format"] != FORMAT:
-            raise ValueError(f"format {config['format']}, and this version reads {FORMAT}")
+        if not isinstance(config, dict) or config.get("format") != FORMAT:
+            raise ValueError(f"its {CONFIG} is of another format, and this version reads {FORMAT}")
         tensors = load_file(folder / WEIGHTS)
         weights = {name: part_of(tensors, f"{name}.") for name in ("autoencoder", "denoiser", "normalization")}
+        _check_config(config, weights)
         autoencoder = VideoAutoencoder(**config["autoencoder"])
         autoencoder.load_state_dict(weights["autoencoder"])
-        parts: dict[str, Any] = {"first_stage": FrozenAutoencoder(autoencoder), "about": config.get("about", {})}
+        parts: dict[str, Any] = {"first_stage": FrozenAutoencoder(autoencoder), "about": config["about"]}
         if config["denoiser"] is None:
             return parts
         return {**parts, **_second_stage(config, weights, parts["first_stage"])}
     except Exception as error:
-        reason = str(error).splitlines()[0][:160] if str(error) else type(error).__name__
+        reason = " ".join(str(error).split())[:160] or type(error).__name__
         problem = f"holds no pipeline that can be read ({reason})"
         remedy = "Give a folder that VideoPipeline.save_pretrained wrote."
         raise InvalidArgumentError("VideoPipeline.folder", folder, problem, remedy) from error
+
+
+def _check_config(config: dict[str, Any], weights: Mapping[str, Mapping[str, Tensor]]) -> None:
+    """Raise `ValueError` unless a configuration is whole, and its networks are those of the weights."""
+    config["about"] = checked_about(config.get("about", {}))
+    for name, path in zip(("autoencoder", "denoiser"), NETWORKS):
+        if name == "autoencoder" or config["denoiser"] is not None:
+            check_weights_fit({"class_path": path, "init_args": config[name]}, weights[name])
+            check_finite(weights[name], "VideoPipeline.folder", name)
+    if config["denoiser"] is not None:
+        check_arguments(NoiseSchedule, config["schedule"])
+        if config["prediction_type"] not in get_args(PredictionType) or not isinstance(config["normalization"], bool):
+            raise ValueError("prediction_type or normalization is none that this version knows")
+
+
+def checked_about(about: object) -> dict[str, Any]:
+    """What a file says of its training, each part of the type that it has to be; raises `ValueError` if not."""
+    types_of = {"steps": int, "data": dict, "metrics": dict}
+    if not isinstance(about, dict) or any(not isinstance(about.get(key, of()), of) for key, of in types_of.items()):
+        raise ValueError("what it says of its training is no table of steps, data and metrics")
+    metrics = about.get("metrics", {})
+    if not all(isinstance(name, str) and isinstance(value, int | float) for name, value in metrics.items()):
+        raise ValueError("its metrics are no numbers")
+    return about
 
 
 def _second_stage(

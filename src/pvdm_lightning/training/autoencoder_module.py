@@ -13,10 +13,11 @@ from pvdm_lightning.errors import check_at_least
 from pvdm_lightning.losses import AutoencoderLoss
 from pvdm_lightning.metrics.reconstruction import mean_psnr
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
-from pvdm_lightning.pipeline.checkpoint import check_same, check_shapes
+from pvdm_lightning.pipeline.checkpoint import check_finite, check_same, check_same_value, check_shapes
 from pvdm_lightning.pipeline.pixels import to_signed_float
-from pvdm_lightning.random import make_generator, run_seed
+from pvdm_lightning.random import Generators, randint, sample_generators
 from pvdm_lightning.training import hyper_parameters
+from pvdm_lightning.training.batch_norm import use_global_batch_norm
 from pvdm_lightning.training.clip_size import check_clip_shape
 from pvdm_lightning.training.latent_noise import LatentNoise
 from pvdm_lightning.training.latent_source import check_pixels
@@ -105,6 +106,8 @@ class AutoencoderModule(ReconstructionModule):
             self.rate.check_end(self.trainer.max_steps)
             self.loss.load_perceptual(self.lpips_weights, quiet=not self.trainer.is_global_zero)
             strategy = self.trainer.strategy
+            if self.trainer.world_size > 1:
+                use_global_batch_norm(self.loss.discriminators)
             if self.adversarial_start is None:
                 self.loss.discriminators.requires_grad_(False)
             elif isinstance(strategy, DDPStrategy):
@@ -126,16 +129,16 @@ class AutoencoderModule(ReconstructionModule):
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         clip = to_signed_float(batch["clip"])
-        generator = make_generator(run_seed(), self.global_rank, self.global_step, batch_idx)
-        frame = torch.randint(clip.shape[2], (len(clip),), generator=generator).to(clip.device)
+        generators = sample_generators(batch_idx, self.global_step, batch["index"])
+        frame = randint(clip.shape[2], len(clip), generators).to(clip.device)
         of_autoencoder, of_discriminators = self.optimizers()  # type: ignore[attr-defined]
         # `global_step` counts the steps of both optimizers, and every batch is a step of one of them.
         adversarial = self.adversarial_start is not None and self.global_step >= self.adversarial_start
         train_discriminators = adversarial and (self.global_step - (self.adversarial_start or 0)) % 2 == 1
         if train_discriminators:
-            loss, optimizer = self._discriminator_loss(clip, frame, generator), of_discriminators
+            loss, optimizer = self._discriminator_loss(clip, frame, generators), of_discriminators
         else:
-            loss, optimizer = self._autoencoder_loss(clip, frame, adversarial, generator), of_autoencoder
+            loss, optimizer = self._autoencoder_loss(clip, frame, adversarial, generators), of_autoencoder
             self._set_learning_rate(of_autoencoder)
         if batch_idx % self.accumulate_grad_batches == 0:
             optimizer.zero_grad()
@@ -153,10 +156,10 @@ class AutoencoderModule(ReconstructionModule):
             group["lr"] = rate
         self.log("train/learning_rate", torch.tensor(rate))
 
-    def _reconstruct(self, clip: Tensor, generator: torch.Generator) -> Tensor:
+    def _reconstruct(self, clip: Tensor, generator: Generators) -> Tensor:
         return self.autoencoder.decode(self.add_noise(self.autoencoder.encode(clip), generator))
 
-    def _autoencoder_loss(self, clip: Tensor, frame: Tensor, adversarial: bool, generator: torch.Generator) -> Tensor:
+    def _autoencoder_loss(self, clip: Tensor, frame: Tensor, adversarial: bool, generator: Generators) -> Tensor:
         reconstruction = self._reconstruct(clip, generator)
         loss, terms = self.loss.generator(clip, reconstruction, frame, adversarial)
         logs = {"loss": loss, **terms, "psnr": mean_psnr(reconstruction, clip)}
@@ -164,7 +167,7 @@ class AutoencoderModule(ReconstructionModule):
         self.log("psnr", logs["psnr"].detach(), prog_bar=True, logger=False)
         return loss
 
-    def _discriminator_loss(self, clip: Tensor, frame: Tensor, generator: torch.Generator) -> Tensor:
+    def _discriminator_loss(self, clip: Tensor, frame: Tensor, generator: Generators) -> Tensor:
         with torch.no_grad():
             reconstruction = self._reconstruct(clip, generator)
         loss = self.loss.discriminator(clip, reconstruction, frame)
@@ -172,5 +175,9 @@ class AutoencoderModule(ReconstructionModule):
         return self.loss.adversarial_weight * loss
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        check_shapes(self.state_dict(), checkpoint["state_dict"], getattr(self._trainer, "ckpt_path", "it"))
+        path = getattr(self._trainer, "ckpt_path", "it")
+        check_shapes(self.state_dict(), checkpoint["state_dict"], path)
+        check_finite(checkpoint["state_dict"], "ckpt_path", path)
+        zero_mean_motion = checkpoint["hyper_parameters"]["autoencoder"]["init_args"].get("zero_mean_motion", False)
+        check_same_value("VideoAutoencoder.zero_mean_motion", self.autoencoder.zero_mean_motion, zero_mean_motion)
         check_same("AutoencoderModule.optimizer", self.optimizer, checkpoint)

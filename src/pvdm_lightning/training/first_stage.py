@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import torch
-from lightning import LightningModule
-
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.models.unet import TriplaneUNet
 from pvdm_lightning.pipeline.first_stage import FrozenAutoencoder, check_denoiser
 from pvdm_lightning.training.ema import EMA
+from pvdm_lightning.training.hyper_parameters import described
+from pvdm_lightning.training.restored import RestoredModule
 
 _NAME = "LatentDiffusionModule.autoencoder_checkpoint"
 
 
-class FirstStageModule(LightningModule):
+class FirstStageModule(RestoredModule):
     """A LightningModule that trains on latents of a frozen autoencoder.
 
     The constructor of a subclass opens no file: the autoencoder is loaded at the start of a fresh run only.
@@ -71,11 +70,4 @@ class FirstStageModule(LightningModule):
             self.attach_autoencoder(FrozenAutoencoder.of(checkpoint))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["autoencoder"] = self.load_autoencoder().autoencoder.config
-
-    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        """Keep on the CPU what the host reads in each step: fetching it from the GPU would wait for it."""
-        moved = super().transfer_batch_to_device(batch, device, dataloader_idx)
-        if not isinstance(batch, Mapping):  # numbers of videos to sample
-            return moved
-        return {**moved, **{name: batch[name] for name in ("has_previous", "index") if name in batch}}
+        checkpoint["autoencoder"] = described(self.load_autoencoder().autoencoder)

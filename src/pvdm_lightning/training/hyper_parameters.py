@@ -1,4 +1,4 @@
-"""The hyper-parameters in a checkpoint: plain values, from which Lightning rebuilds the module."""
+"""The hyper-parameters in a checkpoint: plain values, from which the module is rebuilt."""
 
 import copy
 from typing import Any
@@ -6,8 +6,6 @@ from typing import Any
 from torch import nn
 
 from pvdm_lightning.pipeline.public_classes import class_path
-
-_INSTANTIATOR = "lightning.pytorch.cli.instantiate_module"
 
 
 def described(network: nn.Module) -> dict[str, Any]:
@@ -19,9 +17,9 @@ def described(network: nn.Module) -> dict[str, Any]:
 def of_module(module: nn.Module) -> dict[str, Any]:
     """Hyper-parameters for `save_hyperparameters`: the recorded arguments of the constructor, networks as YAML nodes.
 
-    LightningCLI would store the same tree, but only for a module built by it. Stored here, a module built in Python
-    writes the same checkpoints; `load_from_checkpoint` rebuilds both.
+    LightningCLI would store the same tree, but only for a module built by it, and with the name of a function that
+    Lightning would import.
     """
     recorded: Any = module.config
     nodes = {key: described(value) if isinstance(value, nn.Module) else value for key, value in recorded.items()}
-    return {"_class_path": class_path(type(module)), "_instantiator": _INSTANTIATOR, **nodes}
+    return {"_class_path": class_path(type(module)), **nodes}

@@ -16,10 +16,10 @@ from pvdm_lightning.diffusion import (
 )
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.models.unet import TriplaneUNet
-from pvdm_lightning.pipeline.checkpoint import check_same, check_shapes
+from pvdm_lightning.pipeline.checkpoint import check_finite, check_same, check_shapes
 from pvdm_lightning.pipeline.latent_normalization import CLIP_RANGE, LatentNormalization
 from pvdm_lightning.pipeline.sampling import Sampling
-from pvdm_lightning.random import make_generator, randn, run_seed
+from pvdm_lightning.random import Generators, randint, randn, sample_generators
 from pvdm_lightning.training import hyper_parameters
 from pvdm_lightning.training.clip_size import check_clip_shape
 from pvdm_lightning.training.ema import EMA
@@ -106,13 +106,23 @@ class LatentDiffusionModule(EvaluatedModule):
     def setup(self, stage: str) -> None:
         check_precision(self.trainer)
         check_latents_match(self.trainer, self.load_autoencoder())
+        if self.normalization is None and self.load_autoencoder().autoencoder.zero_mean_motion:
+            # Subtracting a mean takes latents out of [-1, 1], to which samplers clip those that are not normalized.
+            raise InvalidArgumentError(
+                "LatentDiffusionModule.normalize_latents",
+                False,
+                "does not go with an autoencoder of zero_mean_motion, whose latents leave [-1, 1]",
+                "Give true.",
+            )
         check_clip_shape(self.trainer, self.clip_shape, "the autoencoder")
         if stage == "fit":
             self.rate.check_end(self.trainer.max_steps)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.attach_carried_autoencoder(checkpoint)
-        check_shapes(self.state_dict(), checkpoint["state_dict"], getattr(self._trainer, "ckpt_path", "it"))
+        path = getattr(self._trainer, "ckpt_path", "it")
+        check_shapes(self.state_dict(), checkpoint["state_dict"], path)
+        check_finite(checkpoint["state_dict"], "ckpt_path", path)
         if self._trainer is not None:
             for state in checkpoint.get("optimizer_states", []):
                 for group in (group for group in state["param_groups"] if "fused" in group):
@@ -147,7 +157,7 @@ class LatentDiffusionModule(EvaluatedModule):
             self.normalization.measure(latents, frozen.autoencoder.latent_shape, all_reduce)
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
-        generator = make_generator(run_seed(), self.global_rank, self.global_step, batch_idx)
+        generator = sample_generators(batch_idx, self.global_step, batch["index"])
         z_0, condition = pairs_of(batch, self.conditional_probability, self.pipeline.to_latent, generator)
         t, noise = self._draw_noise(z_0, generator)
         loss = self._loss(self.denoiser, z_0, condition, t, noise).mean()
@@ -156,8 +166,8 @@ class LatentDiffusionModule(EvaluatedModule):
         self.log("train/learning_rate", torch.tensor(optimizer.param_groups[0]["lr"]))
         return loss
 
-    def _draw_noise(self, z_0: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        t = torch.randint(self.schedule.num_train_timesteps, (len(z_0),), generator=generator)
+    def _draw_noise(self, z_0: Tensor, generator: Generators) -> tuple[Tensor, Tensor]:
+        t = randint(self.schedule.num_train_timesteps, len(z_0), generator)
         return t.to(z_0.device), randn(z_0.shape, generator, z_0.device)
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:

@@ -10,7 +10,7 @@ from lightning import LightningModule, Trainer
 from torch import Tensor
 
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
-from pvdm_lightning.pipeline.checkpoint import autoencoder_config
+from pvdm_lightning.pipeline.checkpoint import autoencoder_node
 from pvdm_lightning.pipeline.first_stage import FrozenAutoencoder
 from pvdm_lightning.pipeline.public_classes import class_path
 from pvdm_lightning.training.precision import check_precision
@@ -33,8 +33,7 @@ class LatentEncoder(LightningModule):
     @classmethod
     def node_of(cls, checkpoint: Mapping[str, Any]) -> dict[str, Any]:
         """The configuration of the encoder of a checkpoint of either stage."""
-        autoencoder = {"class_path": class_path(VideoAutoencoder), "init_args": autoencoder_config(checkpoint)}
-        return {"class_path": class_path(cls), "init_args": {"autoencoder": autoencoder}}
+        return {"class_path": class_path(cls), "init_args": {"autoencoder": autoencoder_node(checkpoint)}}
 
     def load_weights(self, checkpoint: Mapping[str, Any]) -> None:
         """Take the autoencoder's weights from a checkpoint of either stage."""

@@ -8,13 +8,14 @@ import torch
 from torch import Tensor
 
 from pvdm_lightning.diffusion import draw_conditional
+from pvdm_lightning.random import Generators, rand
 
 
 def pairs_of(
     batch: dict[str, Tensor],
     conditional_probability: float,
     to_latent: Callable[[Tensor], Tensor],
-    generator: torch.Generator,
+    generator: Generators,
 ) -> tuple[Tensor, Tensor]:
     """Latents to denoise [B C L], and their conditions, which are zero where a sample trains p(x).
 
@@ -22,12 +23,12 @@ def pairs_of(
         batch: clip and previous, of pixels or latents, and has_previous, bool [B] on the CPU.
         conditional_probability: lambda, the share of pairs that train p(x^{l+1} | x^l).
         to_latent: Clips -> latents [B C L].
-        generator: On the CPU.
+        generator: On the CPU, one or one for each sample.
     """
     clip, has_previous = batch["clip"], batch["has_previous"]
     conditional = draw_conditional(has_previous, conditional_probability, generator)
     # Any clip is a first clip: without a condition, either clip of a pair is taken.
-    swap = (torch.rand(has_previous.shape, generator=generator) < 0.5) & has_previous & ~conditional
+    swap = (rand(tuple(has_previous.shape), generator) < 0.5) & has_previous & ~conditional
     target = torch.where(swap.to(clip.device).view(-1, *[1] * (clip.dim() - 1)), batch["previous"], clip)
     z_0 = to_latent(target)
     condition = torch.zeros_like(z_0)

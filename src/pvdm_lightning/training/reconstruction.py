@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import torch
-from lightning import LightningModule
 from torch import Tensor
 
 from pvdm_lightning.metrics.reconstruction import psnr_per_video
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
 from pvdm_lightning.pipeline.pixels import to_signed_float, to_uint8
 from pvdm_lightning.training.means import Means
+from pvdm_lightning.training.restored import RestoredModule
 
 
-class ReconstructionModule(LightningModule):
+class ReconstructionModule(RestoredModule):
     """Validates, tests and predicts with an autoencoder: reconstructions of held-out clips."""
 
     autoencoder: VideoAutoencoder

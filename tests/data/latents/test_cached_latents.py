@@ -48,6 +48,7 @@ def write_cache(root: Path, dtype: torch.dtype = torch.float32) -> Path:
             }
             write_shard(shard_path(root, split, number), tensors, {"gone.avi": "is empty"} if number == 1 else {})
     about = {"format": 1, "autoencoder": {"fingerprint": "f"}, "clip_shape": [4, 8, 8], "splits": splits}
+    about = {"clip_shape": [4, 16, 16], "autoencoder": {"fingerprint": "x"}, "data": {}, **about}
     write_description(root, about)
     return root
 

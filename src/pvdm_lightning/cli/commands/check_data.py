@@ -6,6 +6,7 @@ from pathlib import Path
 from pvdm_lightning.data import ClipDataModule
 from pvdm_lightning.data.videos.check import summarise, write_report
 from pvdm_lightning.errors import InvalidArgumentError, check_writable
+from pvdm_lightning.printing import print_result
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +27,7 @@ def check_data(data: ClipDataModule, report: str | None = None) -> None:
     if not checked:
         logger.info("%s: a generated set, there are no files to check", type(data).__name__)
         return
-    logger.info(summarise(checked))
     if report is not None:
         write_report(checked, report)
         logger.info("wrote %s", report)
+    print_result(f"{summarise(checked)}\n")

@@ -37,8 +37,11 @@ def encode(
     windows = WindowsToEncode(data, options, {**encoder.describe(), "data": data_config})
     root = Path(options.dir)
     trainer.callbacks.append(LatentCacheWriter(root, options.dtype))  # type: ignore[attr-defined]
-    trainer.predict(encoder, datamodule=windows, return_predictions=False)
-    trainer.strategy.barrier("all shards are written")
+    try:
+        trainer.predict(encoder, datamodule=windows, return_predictions=False)
+        trainer.strategy.barrier("all shards are written")
+    finally:
+        windows.release()
     if trainer.is_global_zero:
         splits = windows.description["splits"]
         paths = [shard_path(root, split, n) for split, about in splits.items() for n in range(about["shards"])]

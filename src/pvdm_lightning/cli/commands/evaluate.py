@@ -1,15 +1,16 @@
 """`pvdm evaluate`: measure a folder of generated videos, of any model, against a folder of real ones."""
 
-import sys
 from pathlib import Path
 from typing import Literal
 
 import torch
 
 from pvdm_lightning.cli.messages import said_in_options
-from pvdm_lightning.errors import InvalidArgumentError, check_at_least, check_writable
+from pvdm_lightning.errors import InvalidArgumentError, check_at_least
 from pvdm_lightning.evaluation import FeatureNetworks, FolderProtocol, measure_folders
 from pvdm_lightning.evaluation.options import check_counts
+from pvdm_lightning.output_lock import OutputLock
+from pvdm_lightning.printing import print_result
 
 _FROM_CACHE = FeatureNetworks()
 
@@ -74,10 +75,13 @@ def evaluate(
     )
     chosen = _device(device)
     networks = said_in_options(metrics.find("FVD", inception_score=inception_splits > 0))
-    check_writable("--out", out, Path(out))
-    report = measure_folders(real, generated, protocol, networks, chosen)
-    sys.stdout.write(f"\n{report.table()}")
-    sys.stdout.write(f"report: {report.write(Path(out), 'folders')}\n")
+    lock = OutputLock(Path(out), "--out")
+    try:
+        report = measure_folders(real, generated, protocol, networks, chosen)
+        path = report.write(Path(out), "folders")
+    finally:
+        lock.release()
+    print_result(f"\n{report.table()}report: {path}\n")
 
 
 def _device(name: str) -> torch.device:

@@ -23,9 +23,11 @@ class Samples(Protocol):
 
     Attributes:
         seed: Seed of the draws.
+        videos: int [N], the "index" of each sample.
     """
 
     seed: int
+    videos: np.ndarray
 
     def __len__(self) -> int: ...
 

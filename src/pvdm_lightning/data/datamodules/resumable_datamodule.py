@@ -1,7 +1,7 @@
 """The base of all data modules: loaders that resume in the middle of an epoch."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -88,6 +88,12 @@ class ResumableDataModule(LightningDataModule):
         for loader in self._loaders:
             loader.close()
         self._loaders.clear()
+
+    def names(self, indices: Sequence[int]) -> list[str]:
+        """What messages call training videos, by the "index" of a batch."""
+        dataset = self._datasets["train"]
+        videos = {int(video): position for position, video in enumerate(dataset.videos)}
+        return [dataset.name(videos[index]) for index in indices if index in videos]
 
     def state_dict(self) -> dict[str, int]:
         """The position in training: epoch, batches of it the trainer is done with, and what their order depends on."""

@@ -15,6 +15,7 @@ from pvdm_lightning.data.latents import latent_cache
 from pvdm_lightning.data.latents.shard_loader import ShardLoader
 from pvdm_lightning.data.latents.stored_windows import StoredWindows
 from pvdm_lightning.errors import InvalidArgumentError
+from pvdm_lightning.output_lock import OutputLock
 
 logger = logging.getLogger(__name__)
 
@@ -60,12 +61,17 @@ class WindowsToEncode(LightningDataModule):
         self.trainer.strategy.barrier("latent cache looked at")
         if self.trainer.is_global_zero:
             every = sum(about["shards"] for about in self.description["splits"].values())
-            latent_cache.clear_partial_files(self.root)
+            self.lock = OutputLock(self.root, "CacheOptions.dir")
             if begun:
                 logger.info("%s: %d of %d shards are there already", self.root, every - len(self.missing), every)
             else:
                 latent_cache.write_description(self.root, self.description)
         self.trainer.strategy.barrier("latent cache begun")
+
+    def release(self) -> None:
+        """Give the folder of the cache to other commands."""
+        if self.lock is not None:
+            self.lock.release()
 
     def predict_dataloader(self) -> ShardLoader:
         assert self.trainer is not None
@@ -77,6 +83,7 @@ class WindowsToEncode(LightningDataModule):
             self.windows,
             self.missing[self.trainer.global_rank :: self.trainer.world_size],
             self.options.shard_size,
+        self.lock: OutputLock | None = None
             self.data.batch_size,
             failures,
             num_workers=self.data.workers_per_process(),

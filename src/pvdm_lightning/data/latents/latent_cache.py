@@ -7,6 +7,7 @@ which the sample's first window begins) and ``flipped`` bool [N]. Its metadata n
 """
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +18,15 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from pvdm_lightning.atomic_write import PARTIAL, atomic_write
+from pvdm_lightning.atomic_write import atomic_write
 from pvdm_lightning.errors import InvalidArgumentError, check_at_least
 
 FORMAT = 1
+MOST = 10**7
+"""Windows and shards that a description may claim."""
 DESCRIPTION = "cache.json"
+COLUMNS = {"has_previous": "BOOL", "label": "I64", "index": "I64", "start": "I64", "flipped": "BOOL"}
+"""Columns of a shard and their types in a safetensors file."""
 DTYPES = {"float32": torch.float32, "float16": torch.float16}
 # Options of a data set that change how it is read, not what is read.
 _READING = ("batch_size", "val_batch_size", "num_workers", "drop_last", "max_bad_fraction", "horizontal_flip")
@@ -97,12 +102,6 @@ def _write(path: Path, write: Callable[[Path], object]) -> None:
         ) from None
 
 
-def clear_partial_files(root: Path) -> None:
-    """Delete the partial files of a killed run; no other process may be writing."""
-    for partial in root.glob(PARTIAL):
-        partial.unlink()
-
-
 def read_description(root: Path, argument: str) -> dict[str, Any]:
     """What a cache holds.
 
@@ -119,21 +118,47 @@ def read_description(root: Path, argument: str) -> dict[str, Any]:
     try:
         description = json.loads((root / DESCRIPTION).read_text(encoding="utf-8"))
         version = description["format"]
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         raise InvalidArgumentError(
             argument, root, f"is no cache of latents: it has no readable {DESCRIPTION}", remedy
         ) from None
     if version != FORMAT:
         raise InvalidArgumentError(
-            argument, root, f"has format {version}, and this version reads {FORMAT}", "Write it anew."
+            argument, root, f"has format {str(version)[:20]}, and this version reads {FORMAT}", "Write it anew."
         )
+    if not _is_whole(description):
+        raise InvalidArgumentError(argument, root, f"its {DESCRIPTION} is not one of `pvdm encode`", remedy)
     return description
+
+
+def _is_whole(description: dict[str, Any]) -> bool:
+    """Whether a description has what readers use of it, each of its type and possible."""
+    splits, shape, autoencoder = (description.get(key) for key in ("splits", "clip_shape", "autoencoder"))
+    return (
+        isinstance(splits, dict)
+        and set(splits) == {"train", "val"}
+        and all(
+            isinstance(about, dict) and all(_is_count(about.get(key)) for key in ("shards", "broken_videos"))
+            for about in splits.values()
+        )
+        and isinstance(shape, list)
+        and len(shape) == 3
+        and all(_is_count(side) and side > 0 for side in shape)
+        and isinstance(autoencoder, dict)
+        and isinstance(autoencoder.get("fingerprint"), str)
+        and isinstance(description.get("data"), dict)
+    )
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST
 
 
 def missing_shards(root: Path, description: Mapping[str, Any]) -> list[tuple[str, int]]:
     """Split and number of each missing shard."""
+    there = {entry.name for entry in os.scandir(root)} if root.is_dir() else set()
     every = ((split, number) for split, about in description["splits"].items() for number in range(about["shards"]))
-    return [(split, number) for split, number in every if not shard_path(root, split, number).is_file()]
+    return [(split, number) for split, number in every if shard_path(root, split, number).name not in there]
 
 
 def read_table(path: Path, argument: str) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -144,8 +169,9 @@ def read_table(path: Path, argument: str) -> tuple[dict[str, Tensor], dict[str, 
     """
     try:
         with safe_open(path, "pt") as shard:
-            names = [name for name in shard.keys() if name not in ("clip", "previous")]  # noqa: SIM118
-            return {name: shard.get_tensor(name) for name in names}, json.loads(shard.metadata()["failures"])
+            failures = json.loads(shard.metadata()["failures"])
+            _check_table(shard, failures)
+            return {name: shard.get_tensor(name) for name in COLUMNS}, failures
     except Exception as error:
         raise InvalidArgumentError(
             argument,
@@ -153,6 +179,21 @@ def read_table(path: Path, argument: str) -> tuple[dict[str, Tensor], dict[str, 
             f"{path.name} is damaged ({str(error)[:80]})",
             "Delete it and run `pvdm encode` again.",
         ) from None
+
+
+def _check_table(shard: Any, failures: object) -> None:
+    """Raise `ValueError` unless a shard has all columns, of their types and lengths."""
+    shapes = {name: shard.get_slice(name).get_shape() for name in (*COLUMNS, "clip", "previous")}
+    types_of = {name: shard.get_slice(name).get_dtype() for name in shapes}
+    if (
+        len(shapes["clip"]) != 3
+        or any(shapes[name] != shapes["clip"][:1] or types_of[name] != kind for name, kind in COLUMNS.items())
+        or shapes["previous"] != [int(shard.get_tensor("has_previous").sum()), *shapes["clip"][1:]]
+        or any(types_of[name] not in ("F32", "F16") for name in ("clip", "previous"))
+    ):
+        raise ValueError("its columns are not those of a shard")
+    if not isinstance(failures, dict) or not all(isinstance(text, str) for text in failures.values()):
+        raise ValueError("its list of broken videos is none")
 
 
 def check_same_cache(root: Path, there: Mapping[str, Any], now: Mapping[str, Any]) -> None:

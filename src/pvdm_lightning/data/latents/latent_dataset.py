@@ -14,6 +14,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 
 from pvdm_lightning.data.clips.clip_dataset import DRAW, Key, Sample, spread_over
 from pvdm_lightning.data.latents.latent_cache import read_table, shard_path
+from pvdm_lightning.errors import InvalidArgumentError
 
 _OPEN = 256  # shards kept open: a process may have some thousand files open at most
 
@@ -107,7 +108,11 @@ class LatentDataset(Dataset[Sample]):
             self._shards[shard] = safe_open(self.paths[shard], "pt")
             if len(self._shards) > _OPEN:
                 self._shards.popitem(last=False)
-        return self._shards[shard].get_slice(name)[row].float()
+        latent: Tensor = self._shards[shard].get_slice(name)[row].float()
+        if not latent.isfinite().all():
+            problem, remedy = f"row {row} of {name} is not finite", "Delete it and run `pvdm encode` again."
+            raise InvalidArgumentError("DataModule.root", self.paths[shard], problem, remedy)
+        return latent
 
     def __getstate__(self) -> dict[str, Any]:
         # Open files do not travel to worker processes, which open their own.

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pvdm_lightning.data.clips.transforms import crop_and_resize
-from pvdm_lightning.data.videos.video_info import DecodeError, one_line, stamp_of
+from pvdm_lightning.data.videos.video_info import DecodeError, check_pixels, one_line, stamp_of
 
 
 class ArrayVideos:
@@ -48,10 +48,20 @@ class ArrayVideos:
         return torch.stack([crop_and_resize(np.array(video[frame]), resolution) for frame in frames], dim=1)
 
     def _open(self, index: int) -> np.ndarray:
-        try:
-            video: np.ndarray = np.load(self.root / self.names[index], mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise DecodeError(one_line(error)) from error
+        return open_array(self.root / self.names[index])
+
+
+def open_array(path: Path) -> np.ndarray:
+    """A video in a .npy file, uint8 [T H W 3], memory-mapped.
+
+    Raises:
+        DecodeError: It is none.
+    """
+    try:
+        video: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
         if video.dtype != np.uint8 or video.ndim != 4 or video.shape[3] != 3 or 0 in video.shape:
-            raise DecodeError(f"is {video.dtype} {list(video.shape)}, not uint8 [T H W 3]")
-        return video
+            raise ValueError(f"is {video.dtype} {list(video.shape)}, not uint8 [T H W 3]")
+        check_pixels(video.shape[1], video.shape[2])
+    except (OSError, ValueError, EOFError, SyntaxError, TypeError, OverflowError, MemoryError) as error:
+        raise DecodeError(one_line(error)) from error
+    return video

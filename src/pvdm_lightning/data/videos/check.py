@@ -116,7 +116,7 @@ def _describe(path: Path, info: VideoInfo, bad_picture: str) -> CheckedVideo:
 
 def summarise(checked: Sequence[CheckedVideo]) -> str:
     """The result of a check in readable lines: one for each video that is not good, then the totals."""
-    lines = [f"{video.status}: {video.path}: {video.reason}" for video in checked if video.status != "good"]
+    lines = [f"{video.status}: {shown(video.path)}: {video.reason}" for video in checked if video.status != "good"]
     counts = Counter(video.status for video in checked)
     routes = Counter(video.route for video in checked if video.status != "broken")
     frames = sum(video.frames for video in checked if video.status != "broken")
@@ -125,6 +125,11 @@ def summarise(checked: Sequence[CheckedVideo]) -> str:
     if routes:
         lines.append("read by " + ", ".join(f"{route} {number}" for route, number in sorted(routes.items())))
     return "\n".join(lines)
+
+
+def shown(name: str) -> str:
+    """A name in one line: names of files are bytes, and may hold line breaks and what is no text."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in name)
 
 
 def write_report(checked: Sequence[CheckedVideo], path: str | Path) -> None:
@@ -136,4 +141,5 @@ def write_report(checked: Sequence[CheckedVideo], path: str | Path) -> None:
     counts = Counter(video.status for video in checked)
     report = {"counts": dict(counts), "videos": [asdict(video) for video in checked]}
     with atomic_write(Path(path)) as partial:
-        partial.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        # Names that are no text come back by os.fsencode from what json.loads gives.
+        partial.write_text(json.dumps(report, indent=1) + "\n", encoding="ascii")

@@ -11,13 +11,13 @@ from typing import TypeVar
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
-from pvdm_lightning.data.videos.video_info import DecodeError, Route, VideoInfo, one_line, stamp_of
+from pvdm_lightning.data.videos.video_info import DecodeError, Route, VideoInfo, check_pixels, one_line, stamp_of
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
 
 # What Pillow's readers raise on damaged files, and on pictures too large to be one.
 IMAGE_ERRORS: tuple[type[Exception], ...] = (OSError, ValueError, LookupError, ArithmeticError, SyntaxError, EOFError)
-IMAGE_ERRORS += (struct.error, Image.DecompressionBombError)
+IMAGE_ERRORS += (struct.error, Image.DecompressionBombError, MemoryError)
 
 Picture = TypeVar("Picture")
 
@@ -57,6 +57,7 @@ def probe(folder: Path) -> VideoInfo:
             return VideoInfo(problem="has no pictures")
         with Image.open(folder / names[0]) as image:
             width, height = _size_as_shown(image)
+            check_pixels(height, width)
             codec = (image.format or "").lower()
     except IMAGE_ERRORS as error:
         return VideoInfo(problem=one_line(error))
@@ -110,6 +111,7 @@ def read_image(path: Path) -> np.ndarray:
     Transparency is left out, 16 bits are scaled to 8.
     """
     with Image.open(path) as image:
+        check_pixels(image.height, image.width)
         image.load()
         # Damage to the EXIF alone spoils no picture.
         with contextlib.suppress(*IMAGE_ERRORS):

@@ -5,16 +5,20 @@ them rather than copy them, and loading is one read.
 """
 
 import hashlib
+import io
 import logging
+import math
 import os
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
 
 from pvdm_lightning.atomic_write import atomic_write
 from pvdm_lightning.data.videos.names import Names
-from pvdm_lightning.data.videos.video_info import Route, VideoInfo, stamp_of
+from pvdm_lightning.data.videos.video_info import MOST_PIXELS, Route, VideoInfo, stamp_of
+from pvdm_lightning.pretrained import cache_folder
 
 logger = logging.getLogger(__name__)
 
@@ -82,11 +86,18 @@ class VideoIndex:
         )
 
 
+_APART: set[Path] = set()
+
+
+def keep_index_apart(root: Path) -> None:
+    """Write nothing into a folder that the user did not name: keep its index below the cache folder alone."""
+    _APART.add(root.resolve())
+
+
 def _places(root: Path) -> list[Path]:
     """Where the index of a folder may lie, best first."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pvdm_lightning"
     key = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:16]
-    return [root / FILE_NAME, cache / f"{key}.npz"]
+    return [root / FILE_NAME, cache_folder() / f"{key}.npz"]
 
 
 def load_index(root: Path) -> VideoIndex | None:
@@ -94,23 +105,75 @@ def load_index(root: Path) -> VideoIndex | None:
     # The newest: beside an older one in a read-only folder, the one in the cache has what was found out since.
     for place in sorted(_places(root), key=lambda place: stamp_of(place)[1], reverse=True):
         try:
-            with np.load(place, allow_pickle=False) as stored:
-                if int(stored["format"]) != FORMAT or stored["lines"].dtype != LINE:
-                    continue
-                names = Names([])
-                names.block, names.ends = stored["names"], stored["name_ends"]
-                problems = stored["problems"].tobytes().decode().split("\n")
-                return VideoIndex(root, names, stored["lines"], problems)
+            arrays = _read_arrays(place)
+            if arrays is None:
+                continue
+            names = Names([])
+            names.block, names.ends = arrays["names"], arrays["name_ends"]
+            problems = arrays["problems"].tobytes().decode("utf-8", "surrogateescape").split("\n")
+            _check(names, arrays["lines"], problems)
+            return VideoIndex(root, names, arrays["lines"], problems)
         except FileNotFoundError:
             continue
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
             logger.warning("%s cannot be read (%s), the index is built anew", place, error)
     return None
 
 
+def _read_arrays(place: Path) -> dict[str, np.ndarray] | None:
+    """The arrays of an index; None if its format is another. An array takes no more memory than the file has bytes.
+
+    Raises:
+        ValueError: An array claims another size than it has.
+    """
+    arrays = {}
+    with zipfile.ZipFile(place) as archive:
+        for name in ("format", "lines", "names", "name_ends", "problems"):
+            member = archive.getinfo(f"{name}.npy")
+            if member.compress_type != zipfile.ZIP_STORED or member.file_size > place.stat().st_size:
+                raise ValueError(f"{name} claims more than the file holds")
+            stream = io.BytesIO(archive.read(member))
+            if np.lib.format.read_magic(stream) != (1, 0):
+                raise ValueError(f"{name} is of another version")
+            shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+            data = stream.read()
+            if dtype.hasobject or math.prod(shape) * dtype.itemsize != len(data):
+                raise ValueError(f"{name} claims another size than it has")
+            arrays[name] = np.frombuffer(data, dtype).reshape(shape).copy()
+            if name == "format" and (shape or dtype.kind not in "iu" or int(arrays[name]) != FORMAT):
+                return None
+    return arrays if arrays["lines"].dtype == LINE else None
+
+
+def _check(names: Names, lines: np.ndarray, problems: list[str]) -> None:
+    """Raise `ValueError` if lines or names are impossible."""
+    block, ends = names.block, names.ends
+    if block.dtype != np.uint8 or ends.dtype != np.int64 or not block.ndim == ends.ndim == lines.ndim == 1:
+        raise ValueError("its names are no text")
+    rising = len(ends) == 0 or (ends[0] >= 0 and bool((np.diff(ends) >= 0).all()) and ends[-1] == len(block))
+    if len(ends) != len(lines) or not rising:
+        raise ValueError("it has not one name a line")
+    possible = (
+        (lines["route"] <= max(Route))
+        & (lines["problem"] >= 0)
+        & (lines["problem"] < len(problems))
+        & (lines["frames"] >= 0)
+        & (lines["height"] >= 0)
+        & (lines["width"] >= 0)
+        & (lines["height"].astype(np.int64) * lines["width"] <= MOST_PIXELS)
+        & np.isin(lines["rotation"], (0, 90, 180, 270))
+        & np.isfinite(lines["fps"])
+        & np.isfinite(lines["pts_step"])
+    )
+    if not possible.all():
+        raise ValueError(f"line {int(np.argmin(possible))} is impossible")
+
+
 def save_index(index: VideoIndex) -> None:
     """Write an index so that readers see the old one or the new one, never half of it."""
-    for place in _places(index.root):
+    places = _places(index.root)
+    problems = "\n".join(index.problems).encode("utf-8", "surrogateescape")
+    for place in places[1:] if index.root.resolve() in _APART else places:
         try:
             with atomic_write(place) as partial, partial.open("wb") as file:
                 np.savez(
@@ -119,7 +182,7 @@ def save_index(index: VideoIndex) -> None:
                     names=index.names.block,
                     name_ends=index.names.ends,
                     lines=index.lines,
-                    problems=np.frombuffer("\n".join(index.problems).encode(), dtype=np.uint8),
+                    problems=np.frombuffer(problems, dtype=np.uint8),
                 )
             return
         except OSError as error:

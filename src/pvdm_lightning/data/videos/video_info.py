@@ -4,6 +4,15 @@ from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
+MOST_PIXELS = 2**26
+"""Of a picture: one of 8192 x 8192 takes 200 MB. Headers can claim more than any memory holds."""
+
+
+def check_pixels(height: int, width: int) -> None:
+    """Raise `ValueError` if a picture is too large to be read."""
+    if height * width > MOST_PIXELS:
+        raise ValueError(f"is {width} x {height} pixels, and at most {MOST_PIXELS:,} are read")
+
 
 class Route(IntEnum):
     """How the frames of a video are reached; the numbers are stored in the index."""

@@ -1,0 +1,23 @@
+"""Results on stdout, which may be closed or full: what matters is in a file by then."""
+
+import logging
+import os
+import sys
+from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+
+def print_result(text: str) -> None:
+    """Write a text to stdout at once; if nobody reads it, or a disk is full, go on without."""
+    try:
+        # Names of files are bytes: those that are no text are shown escaped.
+        sys.stdout.write(text.encode("utf-8", "backslashreplace").decode())
+        sys.stdout.flush()
+    except UnicodeEncodeError:  # a locale without these letters
+        sys.stdout.write(text.encode("ascii", "backslashreplace").decode())
+    except (OSError, ValueError) as error:
+        if not isinstance(error, BrokenPipeError):
+            logger.warning("the result cannot be printed (%s)", error)
+        # What is still in the buffer would fail once more at the end of the process.
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115

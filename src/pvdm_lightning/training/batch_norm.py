@@ -1,0 +1,39 @@
+"""Batch norm over the clips of all processes."""
+
+from __future__ import annotations
+
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.nn.functional import all_reduce
+from torch.nn import functional as F
+from torch.nn.modules.batchnorm import _BatchNorm
+
+
+class GlobalBatchNorm(_BatchNorm):
+    """Mean and variance of a whole batch, whatever the number of processes it is split over.
+
+    nn.SyncBatchNorm does it on GPUs alone. Running statistics are not kept.
+    """
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        """Any number of dimensions."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        if not dist.is_initialized() or dist.get_world_size() == 1:
+            return F.batch_norm(input, None, None, self.weight, self.bias, training=True, eps=self.eps)
+        x = input.float()
+        axes = [0, *range(2, x.dim())]
+        shape = (1, -1, *[1] * (x.dim() - 2))
+        count = all_reduce(x.new_tensor(x.numel() / x.shape[1]))
+        mean = all_reduce(x.sum(axes)) / count
+        centred = x - mean.view(shape)
+        variance = all_reduce(centred.square().sum(axes)) / count
+        scaled = centred * (variance + self.eps).rsqrt().view(shape)
+        return (scaled * self.weight.view(shape) + self.bias.view(shape)).to(input.dtype)
+
+
+def use_global_batch_norm(network: nn.Module) -> None:
+    """Turn each batch norm of a network into a global one; parameters and their names stay."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d | nn.BatchNorm3d):
+            module.__class__ = GlobalBatchNorm  # type: ignore[assignment]
