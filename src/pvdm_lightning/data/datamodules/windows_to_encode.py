@@ -31,6 +31,7 @@ class WindowsToEncode(LightningDataModule):
 
     def __init__(self, data: ClipDataModule, options: latent_cache.CacheOptions, about: Mapping[str, Any]) -> None:
         super().__init__()
+        self.lock: OutputLock | None = None
         self.allow_zero_length_dataloader_with_multiple_devices = True
         self.data, self.options, self.about = data, options, about
         self.root = Path(options.dir)
@@ -83,7 +84,6 @@ class WindowsToEncode(LightningDataModule):
             self.windows,
             self.missing[self.trainer.global_rank :: self.trainer.world_size],
             self.options.shard_size,
-        self.lock: OutputLock | None = None
             self.data.batch_size,
             failures,
             num_workers=self.data.workers_per_process(),
