@@ -49,7 +49,7 @@ class RunFolders(NamedTuple):
 
 def newest_checkpoint(folders: RunFolders) -> Path | None:
     """The newest checkpoint of a run that is whole; None if there is none."""
-    if os.environ.get(_CHILDREN):
+    if _is_child() and os.environ.get(_CHILDREN):
         return Path(os.environ[_CHILDREN])
     found = next((path for path in folders.checkpoints() if _is_whole(path)), None)
     if found is not None:
@@ -67,10 +67,14 @@ def check_no_other_run(folders: RunFolders, ckpt_path: str | None) -> None:
     """Raise `InvalidArgumentError` if a new run would replace the checkpoints of another one."""
     if folders.dirpath is None or (ckpt_path and Path(ckpt_path).resolve().parent == folders.dirpath.resolve()):
         return
-    if folders.checkpoints() and not os.environ.get("LOCAL_RANK"):
+    if folders.checkpoints() and not _is_child():
         remedy = "Go on with that run by --resume, or name another folder."
         problem = "holds the checkpoints of another run"
         raise InvalidArgumentError("--checkpoint.dirpath", folders.dirpath, problem, remedy)
+
+
+def _is_child() -> bool:
+    return os.environ.get("LOCAL_RANK", "0") != "0"
 
 
 def _is_whole(path: Path) -> bool:
