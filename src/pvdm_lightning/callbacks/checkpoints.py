@@ -86,7 +86,10 @@ class Checkpoints(ModelCheckpoint):
         # Saving takes all processes: where one alone has failed, it would wait for the others, and they for it.
         if trainer.world_size == 1 or isinstance(exception, KeyboardInterrupt | SIGTERMException):
             if self._should_save_on_exception(trainer):
-                self._bring_last_up_to_date(trainer)
+                try:
+                    self._bring_last_up_to_date(trainer)
+                except OSError as error:  # the run has failed already, of this perhaps
+                    logger.warning("last.ckpt stays as it was: %s", error)
         elif self._should_save_on_exception(trainer):
             logger.warning("%s in one of several processes: last.ckpt stays as it was", type(exception).__name__)
 

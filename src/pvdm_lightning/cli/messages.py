@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import re
 import traceback
+from collections.abc import Iterator
 from dataclasses import replace
 
 from jsonargparse import ArgumentError
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
+from pvdm_lightning.cli.option_errors import OptionError, said_shortly
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.evaluation.feature_networks import FoundNetworks
 
@@ -73,18 +77,22 @@ def _while_restoring(error: BaseException) -> bool:
 
 def users_mistake(error: BaseException) -> str | None:
     """One line for an error that the user can correct; None for a fault of ours, which keeps its stack trace."""
-    cause: BaseException | None = error
-    while cause is not None:  # jsonargparse wraps what a constructor raises
+    chain = list(_chain(error))  # jsonargparse wraps what a constructor raises
+    for cause in chain:
         if isinstance(cause, InvalidArgumentError):
             return with_options(cause)
-        cause = cause.__cause__ or cause.__context__
+        if isinstance(cause, ModuleNotFoundError) and not _is_ours(cause):
+            return _missing_package(cause)
+    if isinstance(error, OptionError):
+        return str(error)
     if _while_restoring(error):
-        reason = " ".join(str(error).split())[:160] or type(error).__name__
+        reason = _in_a_line(error)
         return f"--ckpt_path: its state cannot be restored ({type(error).__name__}: {reason}). Give another checkpoint."
     if isinstance(error, ArgumentError):
-        return " ".join(str(error).split()) + " (see --help)"
-    if isinstance(error, MisconfigurationException):
-        return " ".join(str(error).split())
+        return said_shortly(str(error), ())
+    for cause in chain:
+        if isinstance(cause, OSError) and (cause.errno is not None or cause.filename is not None):
+            return _of_system(cause)
     if isinstance(error, MemoryError | RuntimeError) and any(
         sign in str(error) for sign in ("allocate memory", "out of memory")
     ):
@@ -92,4 +100,56 @@ def users_mistake(error: BaseException) -> str | None:
             f"out of memory: {str(error).splitlines()[0][:160]}. Lower --data.batch_size, frames or resolution, or set "
             "--model.autoencoder.gradient_checkpointing (--model.denoiser.gradient_checkpointing) true."
         )
+    cause = chain[-1]
+    if isinstance(cause, MisconfigurationException) or (
+        isinstance(cause, ValueError | RuntimeError | TypeError | NotImplementedError) and _said_by_lightning(cause)
+    ):
+        return f"--trainer: {_in_a_line(cause)}"
     return None
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
+
+
+def _in_a_line(error: BaseException) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 300 else text[:297] + "..."
+
+
+def _innermost(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    return frames[-1].filename if frames else ""
+
+
+def _said_by_lightning(error: BaseException) -> bool:
+    """Whether Lightning itself raised an error: it checks what it is given."""
+    return f"{os.sep}lightning{os.sep}" in _innermost(error)
+
+
+def _is_ours(error: ModuleNotFoundError) -> bool:
+    return (error.name or "").split(".")[0] == "pvdm_lightning"
+
+
+def _missing_package(error: ModuleNotFoundError) -> str:
+    text = str(error)
+    package = error.name or next(iter(re.findall(r"pip install (?:-U )?[\"'`]?([\w-]+)", text)), None)
+    package = package or next(iter(re.findall(r"[Rr]equirement '([\w-]+)", text)), "it")
+    return f"the package {package} is needed and not installed. Install it with `pip install {package}`."
+
+
+_REMEDIES = {
+    errno.ENOSPC: "Free some space; `pvdm fit --resume` goes on from the last checkpoint.",
+    errno.EDQUOT: "Free some space; `pvdm fit --resume` goes on from the last checkpoint.",
+    errno.EMFILE: "Raise the limit of open files (ulimit -n), or use fewer --data.num_workers.",
+}
+
+
+def _of_system(error: OSError) -> str:
+    """What the system refused, and where."""
+    where = f"{os.fsdecode(error.filename)}: " if error.filename is not None else ""
+    remedy = _REMEDIES.get(error.errno or 0, "Name another file or folder.")
+    return f"{where}{error.strerror or _in_a_line(error)}. {remedy}".encode("utf-8", "backslashreplace").decode()

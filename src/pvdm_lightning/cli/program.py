@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import signal
 import sys
@@ -44,6 +45,10 @@ def main(arguments: list[str]) -> None:
     except Exception as error:
         message = users_mistake(error)
         if message is None:
+            # After the stack trace, which the interpreter prints at its end.
+            atexit.register(
+                sys.stderr.write, "pvdm: this is a fault of pvdm itself; please report it with these lines.\n"
+            )
             raise
         _fail(message)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jsonargparse import Namespace
+from jsonargparse import ArgumentError, Namespace
 from lightning import Callback, LightningModule, Trainer
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.fabric.plugins.environments import SLURMEnvironment
@@ -32,6 +32,7 @@ from pvdm_lightning.callbacks.checkpoints import last_checkpoint
 from pvdm_lightning.cli import commands
 from pvdm_lightning.cli.checkpoint_config import FROM_CHECKPOINT, KEYWORDS
 from pvdm_lightning.cli.messages import said_in_options
+from pvdm_lightning.cli.option_errors import OptionError, said_shortly
 from pvdm_lightning.cli.resume import RunFolders, check_no_other_run, newest_checkpoint, version_of
 from pvdm_lightning.cli.signals import TrainerSignals, end_of_training
 from pvdm_lightning.cpu.accelerate import accelerate
@@ -98,7 +99,7 @@ class PvdmCLI(LightningCLI):
         return {**LightningCLI.subcommands(), "encode": set()}
 
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
-        return super().init_parser(exit_on_error=False, **kwargs)
+        return super().init_parser(exit_on_error=False, allow_abbrev=False, **kwargs)
 
     def _add_subcommands(self, parser: LightningArgumentParser, **kwargs: Any) -> None:
         super()._add_subcommands(parser, **kwargs)
@@ -110,6 +111,18 @@ class PvdmCLI(LightningCLI):
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
         self._adding = subcommand
         return super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """As Lightning's, with mistakes said in one line."""
+        try:
+            super().parse_arguments(parser, args)
+        except ArgumentError as error:
+            known = self._subcommand_parsers.get(args[0] if args else "")
+            options = [] if known is None else list(known._option_string_actions)
+            raise OptionError(said_shortly(str(error), options)) from None
+        seed = self.config[self.config.subcommand].get("seed_everything")
+        if isinstance(seed, int) and not isinstance(seed, bool) and not 0 <= seed < 2**32:
+            raise InvalidArgumentError("--seed_everything", seed, "is no seed", "Give a number from 0 to 4294967295.")
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         # For every command, so that one configuration serves them all.

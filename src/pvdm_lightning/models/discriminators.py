@@ -23,8 +23,8 @@ class PatchDiscriminator(nn.Module):
 
         def layer(in_channels: int, out_channels: int, stride: int, normed: bool) -> nn.Sequential:
             # The norm would take a bias away again: its gradient is rounding noise, which Adam would make steps of.
-            options = {"kernel_size": 4, "stride": stride, "padding": 2, "bias": not normed}
-            parts: list[nn.Module] = [conv(in_channels, out_channels, **options)]
+            convolution = conv(in_channels, out_channels, kernel_size=4, stride=stride, padding=2, bias=not normed)
+            parts: list[nn.Module] = [convolution]
             if normed:
                 parts.append(norm(out_channels, track_running_stats=False))
             return nn.Sequential(*parts, nn.LeakyReLU(0.2))
