@@ -202,10 +202,11 @@ def test_a_saved_pipeline_that_lies(trained, workdir, error_of, content, line):
 
 
 def test_arrays_of_an_index_that_claim_more_than_they_hold(tmp_path, caplog):
-    from pvdm_lightning.data.videos.video_index import FILE_NAME, LINE, load_index
+    from pvdm_lightning.data.videos.video_index import FILE_NAME, FORMAT, LINE, load_index
 
     lines = np.zeros(1, LINE)
-    good = {"format": 2, "names": np.frombuffer(b"a", np.uint8), "name_ends": np.array([1]), "lines": lines}
+    lines["aspect"] = 1
+    good = {"format": FORMAT, "names": np.frombuffer(b"a", np.uint8), "name_ends": np.array([1]), "lines": lines}
     good["problems"] = np.zeros(0, np.uint8)
 
     def load(**changes):
@@ -213,7 +214,6 @@ def test_arrays_of_an_index_that_claim_more_than_they_hold(tmp_path, caplog):
             np.savez(file, **{**good, **changes})
         return load_index(tmp_path)
 
-    good["format"] = __import__("pvdm_lightning.data.videos.video_index", fromlist=["FORMAT"]).FORMAT
     assert load() is not None
     for name, value in (("route", 200), ("problem", 7), ("frames", -1), ("height", 2**31 - 1), ("rotation", 45)):
         wrong = lines.copy()

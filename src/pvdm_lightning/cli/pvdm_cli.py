@@ -33,7 +33,7 @@ from pvdm_lightning.cli import commands
 from pvdm_lightning.cli.checkpoint_config import FROM_CHECKPOINT, KEYWORDS
 from pvdm_lightning.cli.messages import said_in_options
 from pvdm_lightning.cli.option_errors import OptionError, said_shortly
-from pvdm_lightning.cli.resume import RunFolders, check_no_other_run, newest_checkpoint, version_of
+from pvdm_lightning.cli.resume import RunFolders, check_no_other_run, expand_paths, newest_checkpoint, version_of
 from pvdm_lightning.cli.signals import TrainerSignals, end_of_training
 from pvdm_lightning.cpu.accelerate import accelerate
 from pvdm_lightning.cpu.memory import keep_freed_memory
@@ -169,6 +169,7 @@ class PvdmCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Find the checkpoint that a run goes on from; other commands take theirs by its path."""
         config = self.config[self.subcommand]
+        expand_paths(config)
         path = config.get("ckpt_path")
         if path in KEYWORDS and not (self.subcommand == "fit" and path == "last"):
             raise InvalidArgumentError("--ckpt_path", path, "is no file", "Give the path of a .ckpt file.")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from jsonargparse import Namespace
 
 from pvdm_lightning.errors import InvalidArgumentError
 
@@ -45,6 +46,18 @@ class RunFolders(NamedTuple):
         folders: Iterable[Path] = [self.dirpath] if self.dirpath else self.root.glob("**/checkpoints")
         found = [path for folder in folders for path in folder.glob("*.ckpt") if path.is_file()]
         return sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True)
+
+
+def expand_paths(node: Any) -> None:
+    """Replace ``~`` and variables such as ``$HOME`` at the start of values: a YAML file has no shell that would."""
+    items = vars(node).items() if isinstance(node, Namespace) else node.items() if isinstance(node, dict) else ()
+    for key, value in list(items):
+        if isinstance(value, str) and re.match(r"(~|\$\w+|\$\{\w+\})(/|$)", value):
+            node[key] = os.path.expanduser(os.path.expandvars(value))  # noqa: PTH111
+        else:
+            expand_paths(value)
+    for value in node if isinstance(node, list) else ():
+        expand_paths(value)
 
 
 def newest_checkpoint(folders: RunFolders) -> Path | None:

@@ -2,15 +2,18 @@
 
 import logging
 from abc import abstractmethod
+from itertools import islice
 
 from pvdm_lightning.data.clips.clip_dataset import ClipDataset
 from pvdm_lightning.data.clips.split_summary import summarise_split
 from pvdm_lightning.data.clips.windows import Windows
 from pvdm_lightning.data.datamodules.evaluation_clips import EvaluationClips
-from pvdm_lightning.data.videos.check import CheckedVideo, check_index
+from pvdm_lightning.data.videos.check import CheckedVideo, check_index, shown
 from pvdm_lightning.data.videos.source import IndexedVideos, VideoSource
 from pvdm_lightning.errors import InvalidArgumentError, check_at_least
 
+NAMED = 10
+"""Broken videos of a split that are named; the others are counted."""
 logger = logging.getLogger(__name__)
 
 
@@ -149,7 +152,8 @@ class ClipDataModule(EvaluationClips):
             progress: Whether a bar shows how far it is.
         """
         indices = (source.index for source in self._open() if isinstance(source, IndexedVideos))
-        return [video for index in indices for video in check_index(index, progress)]
+        checked = [video for index in indices for video in check_index(index, progress)]
+        return list({video.path: video for video in checked}.values())  # a lone video is on both sides
 
     def _open(self) -> tuple[VideoSource, VideoSource]:
         if self._sources is None:
@@ -174,8 +178,12 @@ class ClipDataModule(EvaluationClips):
         source, windows = dataset.source, dataset.windows
         if self._rank_and_world_size()[0] == 0:
             logger.info(summarise_split(split, source, windows))
-            for index, problem in source.problems.items():
-                logger.warning("%s cannot be read and is skipped: %s", source.name(index), problem)
+            for index, problem in islice(source.problems.items(), NAMED):
+                logger.warning("%s cannot be read and is skipped: %s", shown(source.name(index)), problem)
+            if len(source.problems) > NAMED:
+                logger.warning(
+                    "and %d more: `pvdm check-data --report FILE` lists them all", len(source.problems) - NAMED
+                )
         self._failures[split] = self._new_failures(source)
         self._failures[split].check()
         self._check_not_empty(split, dataset)

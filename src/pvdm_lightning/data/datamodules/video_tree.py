@@ -55,6 +55,10 @@ class VideoTree(ClipDataModule):
         if self.train_list is not None and self.val_list is not None:
             train = video_tree.read_list("train_list", self.train_list)
             val = video_tree.read_list("val_list", self.val_list)
+            both = sorted({*train} & {*val})
+            if both:
+                problem = f"shares {len(both)} videos with DataModule.train_list, {both[0]} for one"
+                raise InvalidArgumentError("DataModule.val_list", self.val_list, problem, "Validate on others.")
         else:
             found = find(root)
             if not found:

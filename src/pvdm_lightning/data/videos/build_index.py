@@ -117,9 +117,20 @@ class _Builder:
 
     def _fill_in(self, row: int, info: VideoInfo) -> None:
         line = self.lines[row]
-        for field in ("frames", "height", "width", "fps", "rotation", "route", "first_pts", "pts_step"):
+        for field in (
+            "frames",
+            "height",
+            "width",
+            "fps",
+            "rotation",
+            "mirrored",
+            "aspect",
+            "route",
+            "first_pts",
+            "pts_step",
+        ):
             line[field] = getattr(info, field)
-        line["codec"] = info.codec.encode()
+        line["codec"] = info.codec.encode()[:13]
         line["problem"] = self._number(info.problem)
 
     def _save(self) -> None:

@@ -6,14 +6,17 @@ reader is opened and closed within each call: decord readers that live through a
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from pvdm_lightning.data.videos import video_libraries
-from pvdm_lightning.data.videos.video_info import DecodeError, Route, VideoInfo, one_line
+from pvdm_lightning.data.videos.display import to_rgb, video_stream
+from pvdm_lightning.data.videos.video_info import MOST_PIXELS, DecodeError, Route, VideoInfo, check_pixels, one_line
 
 if TYPE_CHECKING:
     import av
@@ -65,17 +68,32 @@ def _read_frames(
     return [transform(to_rgb(frame, info)) for frame in pick(scan(path), indices)]
 
 
-def to_rgb(frame: av.VideoFrame, info: VideoInfo) -> np.ndarray:
-    """A decoded picture as uint8 RGB [H, W, 3], turned the way it is to be shown."""
-    picture = frame.to_ndarray(format="rgb24")
-    return np.ascontiguousarray(np.rot90(picture, info.rotation // 90)) if info.rotation else picture
+@contextlib.contextmanager
+def open_video(path: Path) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
+    """A video file and the stream of it that is shown.
+
+    Raises:
+        DecodeError: It has none.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            # Not the bare name, of which FFmpeg takes what is before a colon for a protocol.
+            source: Any = f"file:{os.fsencode(path).decode()}"
+        except UnicodeDecodeError:  # names are bytes, and PyAV takes text alone
+            source = stack.enter_context(path.open("rb"))
+        container = stack.enter_context(video_libraries.pyav().open(source, metadata_errors="replace"))
+        stream = video_stream(container)
+        if stream is None:
+            raise DecodeError("has no video stream")
+        check_pixels(stream.codec_context.height, stream.codec_context.width)
+        stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
+        stream.codec_context.thread_count = 1  # files are read side by side; threads inside each would only compete
+        yield container, stream
 
 
 def scan(path: Path) -> Iterator[tuple[int, av.VideoFrame]]:
     """Every frame with its number, decoded from the start."""
-    with video_libraries.pyav().open(str(path)) as container:
-        stream = container.streams.video[0]
-        stream.codec_context.thread_count = 1  # workers decode side by side; threads inside each would only compete
+    with open_video(path) as (container, stream):
         yield from enumerate(container.decode(stream))
 
 
@@ -85,9 +103,7 @@ def seek(path: Path, info: VideoInfo, start: int) -> Iterator[tuple[int, av.Vide
     Raises:
         DecodeError: If a frame's number is not the one that has to follow.
     """
-    with video_libraries.pyav().open(str(path)) as container:
-        stream = container.streams.video[0]
-        stream.codec_context.thread_count = 1
+    with open_video(path) as (container, stream):
         container.seek(round(info.first_pts + start * info.pts_step), stream=stream)
         previous: int | None = None
         for frame in container.decode(stream):
@@ -123,7 +139,7 @@ def pick(numbered: Iterable[tuple[int, av.VideoFrame]], indices: Sequence[int]) 
 def _decord_frames(path: Path, info: VideoInfo, indices: Sequence[int]) -> Iterator[np.ndarray]:
     decord = video_libraries.decord()
     assert decord is not None
-    reader = decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=1)
+    reader = decord.VideoReader(str(path.absolute()), ctx=decord.cpu(0), num_threads=1)
     if len(reader) != info.frames:
         raise DecodeError(f"has {len(reader)} frames, {info.frames} when it was indexed")
     for first in range(0, len(indices), DECORD_BATCH):

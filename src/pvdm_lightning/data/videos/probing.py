@@ -6,6 +6,7 @@ frames that do not decode, edit lists hide frames, packed B-frames lose some at 
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pvdm_lightning.data.videos import decoding, video_libraries
+from pvdm_lightning.data.videos import decoding, display, video_libraries
 from pvdm_lightning.data.videos.video_info import Route, VideoInfo, one_line
 
 if TYPE_CHECKING:
@@ -51,29 +52,30 @@ def probe(path: Path) -> VideoInfo:
     """
     try:
         if path.is_dir():
+            os.scandir(path).close()  # one that cannot be read is named among the videos; see `video_tree`
             return VideoInfo(problem="is a folder")
         if path.stat().st_size == 0:
             return VideoInfo(problem="is empty (0 bytes)")
         info, seen = _decode_all(path)
         return _with_short_cut(path, info, seen) if info.pts_step and not info.problem else info
+    except decoding.DecodeError as error:
+        return VideoInfo(problem=str(error))
     except video_libraries.file_errors() as error:
         return VideoInfo(problem=one_line(error))
 
 
 def _decode_all(path: Path) -> tuple[VideoInfo, _Pass]:
     seen = _Pass()
-    problem, height, width, rotation = "", 0, 0, 0
-    with video_libraries.pyav().open(str(path)) as container:
-        if not container.streams.video:
-            return VideoInfo(problem="has no video stream"), seen
-        stream = container.streams.video[0]
-        stream.codec_context.thread_count = 1  # files are probed side by side; threads inside each would only compete
+    problem, height, width, aspect = "", 0, 0, 1.0
+    turned: tuple[int, bool] | None = (0, False)
+    with decoding.open_video(path) as (container, stream):
         codec, announced, fps = stream.codec_context.name, stream.frames, float(stream.average_rate or 0)
         try:
             for frame in container.decode(stream):
                 number = len(seen.stamps)
                 if number == 0:
-                    height, width, rotation = frame.height, frame.width, int(frame.rotation) % 360
+                    height, width, turned = frame.height, frame.width, display.orientation(frame)
+                    aspect = display.pixel_aspect(stream, frame)
                     seen.pixel_format = frame.format.name
                 elif (frame.height, frame.width) != (height, width):
                     problem = f"changes size at frame {number}, is used up to there"
@@ -90,14 +92,15 @@ def _decode_all(path: Path) -> tuple[VideoInfo, _Pass]:
     frames = len(seen.stamps)
     if frames == 0:
         return VideoInfo(codec=codec, problem=problem or "has no frame that decodes"), seen
-    if rotation % 90:
-        return VideoInfo(codec=codec, problem=f"is turned by {rotation} degrees"), seen
+    if turned is None:
+        return VideoInfo(codec=codec, problem="is turned by no multiple of 90 degrees"), seen
+    rotation, mirrored = turned
     if not problem and announced > frames + MISSING_ALLOWED:
         problem = f"announces {announced} frames, {frames} decode"
     first_pts, pts_step = _regular_steps(seen.stamps)
-    if rotation % 180:
-        height, width = width, height
-    return VideoInfo(frames, height, width, fps, codec, rotation, Route.SCAN, first_pts, pts_step, problem), seen
+    height, width = display.shown_size(height, width, aspect, rotation)
+    info = VideoInfo(frames, height, width, fps, codec, rotation, Route.SCAN, first_pts, pts_step, problem)
+    return replace(info, mirrored=mirrored, aspect=aspect), seen
 
 
 def _checksum(frame: av.VideoFrame) -> int:
@@ -132,6 +135,7 @@ def _with_short_cut(path: Path, info: VideoInfo, seen: _Pass) -> VideoInfo:
         and not (seen.has_b_frames and info.codec in NOT_WITH_B_FRAMES)
         and seen.pixel_format in FORMATS_FOR_DECORD
         and info.height % 2 == info.width % 2 == 0
+        and info.aspect == 1  # decord knows nothing of pixels that are not square
         and min(info.height, info.width) >= SMALLEST_FOR_DECORD
         and (path.stat().st_size <= MOST_BYTES_FOR_DECORD or len(seen.keys) <= 1)
     )
@@ -158,7 +162,7 @@ def _sought_pictures(
             frames = list(decoding.pick(decoding.seek(path, info, indices[0]), indices))
             if [_checksum(frame) for frame in frames] != [checksums[index] for index in indices]:
                 return None
-            pictures.append([decoding.to_rgb(frame, info) for frame in frames])
+            pictures.append([display.to_rgb(frame, info) for frame in frames])
     except decoding.DecodeError:
         return None
     except video_libraries.file_errors():  # such a file is decoded from its start instead

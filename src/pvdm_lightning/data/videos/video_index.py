@@ -22,7 +22,7 @@ from pvdm_lightning.pretrained import cache_folder
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 2  # raise it whenever a line's meaning or the probe changes: older indices are then built anew
+FORMAT = 3  # raise it whenever a line's meaning or the probe changes: older indices are then built anew
 FILE_NAME = ".pvdm_index.npz"
 
 LINE = np.dtype(
@@ -36,7 +36,9 @@ LINE = np.dtype(
         ("width", "<i4"),
         ("fps", "<f4"),
         ("problem", "<i4"),
+        ("aspect", "<f4"),
         ("rotation", "<i2"),
+        ("mirrored", "?"),
         ("route", "u1"),
         ("codec", "S13"),
     ]
@@ -79,6 +81,8 @@ class VideoIndex:
             fps=float(line["fps"]),
             codec=line["codec"].decode(),
             rotation=int(line["rotation"]),
+            mirrored=bool(line["mirrored"]),
+            aspect=float(line["aspect"]),
             route=Route(int(line["route"])),
             first_pts=int(line["first_pts"]),
             pts_step=float(line["pts_step"]),
@@ -162,6 +166,8 @@ def _check(names: Names, lines: np.ndarray, problems: list[str]) -> None:
         & (lines["width"] >= 0)
         & (lines["height"].astype(np.int64) * lines["width"] <= MOST_PIXELS)
         & np.isin(lines["rotation"], (0, 90, 180, 270))
+        & np.isfinite(lines["aspect"])
+        & (lines["aspect"] > 0)
         & np.isfinite(lines["fps"])
         & np.isfinite(lines["pts_step"])
     )

@@ -41,6 +41,8 @@ class VideoInfo:
         pts_step: Mean difference of two frames' time stamps: frame i lies within half a step of
             ``first_pts + i * pts_step``. 0 where the time stamps are irregular, repeated or missing.
         problem: Why the video is broken, or what is wrong with one that can still be used; "" if nothing is.
+        mirrored: Whether decoded pictures are to be mirrored left to right after they are turned.
+        aspect: Width of a pixel by its height: decoded pictures are to be widened by it first.
     """
 
     frames: int = 0
@@ -53,6 +55,8 @@ class VideoInfo:
     first_pts: int = 0
     pts_step: float = 0.0
     problem: str = ""
+    mirrored: bool = False
+    aspect: float = 1.0
 
 
 class DecodeError(Exception):

@@ -20,13 +20,17 @@ def is_video(name: str) -> bool:
 
 
 def find_videos(root: Path) -> list[str]:
-    """Paths of the video files below a folder, relative to it, sorted."""
-    return _sorted(f"{folder}/{name}" for folder, names in _walk(root) for name in names if is_video(name))
+    """Paths of the video files below a folder, relative to it, sorted; folders that cannot be read are among them."""
+    closed: list[str] = []
+    found = [f"{folder}/{name}" for folder, names in _walk(root, closed) for name in names if is_video(name)]
+    return _sorted([*found, *closed])
 
 
 def find_frame_folders(root: Path) -> list[str]:
-    """Paths of the folders below a folder that hold pictures, relative to it, sorted."""
-    return _sorted(folder for folder, names in _walk(root) if any(is_image(name) for name in names))
+    """Paths of the folders below a folder that hold pictures, relative to it, sorted; or cannot be read."""
+    closed: list[str] = []
+    found = [folder for folder, names in _walk(root, closed) if any(is_image(name) for name in names)]
+    return _sorted([*found, *closed])
 
 
 def find_arrays(root: Path) -> list[str]:
@@ -42,10 +46,18 @@ def _sorted(names: Iterable[str]) -> list[str]:
     return sorted(name.removeprefix("./") for name in names)
 
 
-def _walk(root: Path) -> Iterator[tuple[str, list[str]]]:
-    """Each folder, relative to `root`, and its files; goes through links to folders, but into no folder twice."""
+def _walk(root: Path, closed: list[str] | None = None) -> Iterator[tuple[str, list[str]]]:
+    """Each folder, relative to `root`, and its files; goes through links to folders, but into no folder twice.
+
+    Folders that cannot be read are added to `closed`.
+    """
+
+    def note(error: OSError) -> None:
+        if closed is not None and error.filename is not None:
+            closed.append(Path(error.filename).relative_to(root).as_posix())
+
     seen: set[tuple[int, int]] = set()
-    for folder, folders, files in os.walk(root, followlinks=True):
+    for folder, folders, files in os.walk(root, onerror=note, followlinks=True):
         status = Path(folder).stat()
         if (status.st_dev, status.st_ino) in seen:
             folders.clear()
