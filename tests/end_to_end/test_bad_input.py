@@ -133,3 +133,70 @@ def test_a_file_that_would_run_code_is_refused(workdir, error_of):
         "predict", "--ckpt_path", "evil.ckpt"
     )
     assert not (workdir / "attacked").exists()
+
+
+@pytest.mark.parametrize(
+    ("args", "line"),
+    [
+        (
+            ["--model.lerning_rate", "1"],
+            "--model.lerning_rate: there is no such option. Did you mean --model.learning_rate?",
+        ),
+        (["--model.optimizer", "sgd"], "--model.optimizer sgd: is not one of adamw, muon."),
+        (
+            ["--model.autoencoder.dept", "3"],
+            "--model.autoencoder.dept: there is no such option. Did you mean --model.auto",
+        ),
+        (["--data.bathc_size", "3"], "--data.bathc_size: there is no such option. Did you mean --data.batch_size?"),
+        (["--data", "Nope"], "--data Nope: is no class that is known here."),
+        (["--trainer.max_step", "3"], "--trainer.max_step: there is no such option. Did you mean --trainer.max_steps?"),
+        (["--trainer.max_steps", "x"], "--trainer.max_steps x: is not a whole number."),
+        (["--trainer.precision", "8"], "--trainer.precision 8: is not one of 64, 32, 16"),
+        (["--trainer.strategy", "nope"], "--trainer: You selected an invalid strategy name: `strategy='nope'`."),
+        (["--trainer.strategy", "fsdp"], "--trainer: The strategy `fsdp` requires a GPU accelerator"),
+        (["--trainer.devices", "0"], "--trainer: `Trainer(devices='0')` value is not a valid input"),
+        (
+            ["--trainer.val_check_interval", "100", "--trainer.check_val_every_n_epoch", "1"],
+            "--trainer: `val_check_interval`",
+        ),
+        (["--seed_everything", "-1"], "--seed_everything -1: is no seed. Give a number from 0 to 4294967295."),
+        (
+            ["--checkpoint.monitor", "val/nope"],
+            "--checkpoint.monitor: `ModelCheckpoint(monitor='val/nope')` could not find",
+        ),
+        (
+            ["--trainer.logger", "lightning.pytorch.loggers.NeptuneLogger"],
+            "the package neptune is needed and not installed.",
+        ),
+        (
+            ["--trainer.callbacks+=EarlyStopping", "--trainer.callbacks.monitor", "val/nope"],
+            "--trainer: Early stopping",
+        ),
+        (["--trainer.logger.save_dir", "/dev/null/x"], "/dev/null/x: Not a directory. Name another file or folder."),
+    ],
+)
+def test_what_lightning_and_the_parser_say(workdir, error_of, args, line):
+    assert error_of("fit", "--config", "tiny_ae.yaml", *args).removeprefix("pvdm: error: ").startswith(line)
+
+
+def test_an_unknown_command(workdir, error_of):
+    assert error_of("fot").startswith("pvdm: error: fot: there is no such command. Did you mean fit? Commands: fit, ")
+
+
+def test_a_fault_of_ours_keeps_its_trace(workdir, monkeypatch, pvdm):
+    from pvdm_lightning.cli.pvdm_cli import PvdmCLI
+
+    def fail(self):
+        raise KeyError("ours")
+
+    monkeypatch.setattr(PvdmCLI, "after_instantiate_classes", fail)
+    with pytest.raises(KeyError):
+        pvdm.run("fit", "--config", "tiny_ae.yaml")
+
+
+def test_paths_of_a_configuration_need_no_shell(workdir, pvdm, monkeypatch):
+    monkeypatch.setenv("PLACE", str(workdir / "there"))
+    text = (workdir / "tiny_ae.yaml").read_text().replace("save_dir: runs", "save_dir: $PLACE/runs")
+    (workdir / "tiny_ae.yaml").write_text(text)
+    pvdm.run("fit", "--config", "tiny_ae.yaml", "--trainer.max_steps", 1)
+    assert (workdir / "there/runs/run/version_0").is_dir()

@@ -185,10 +185,11 @@ def test_one_line_sums_a_split_up(
     tmp_path: Path, playable: Path, broken: Path, video_writer: Callable[..., Path], caplog: pytest.LogCaptureFixture
 ) -> None:
     video_writer(tmp_path / "long.avi", frames=20)
+    video_writer(tmp_path / "other.avi", frames=20)
     video_writer(tmp_path / "short.avi", frames=5)
     video_writer(tmp_path / "shorter.avi", frames=2)
     (tmp_path / "empty.avi").touch()
-    for split, names in (("train", ["long.avi", "short.avi", "shorter.avi", "empty.avi"]), ("val", ["long.avi"])):
+    for split, names in (("train", ["long.avi", "short.avi", "shorter.avi", "empty.avi"]), ("val", ["other.avi"])):
         (tmp_path / f"{split}.txt").write_text("\n".join(names))
     module = VideoFolder(
         str(tmp_path),
@@ -205,6 +206,32 @@ def test_one_line_sums_a_split_up(
         " 1 too short for a pair (single clips), 1 broken (skipped)"
     ) in lines
     assert f"{tmp_path / 'empty.avi'} cannot be read and is skipped: is empty (0 bytes)" in lines
+
+
+def test_a_video_does_not_validate_what_it_trains(tmp_path: Path, video_writer: Callable[..., Path]) -> None:
+    for name in ("one.avi", "two.avi"):
+        video_writer(tmp_path / name, frames=20)
+    (tmp_path / "train.txt").write_text("one.avi\n./two.avi\n")
+    (tmp_path / "val.txt").write_text("two.avi\n")
+    lists = {"train_list": str(tmp_path / "train.txt"), "val_list": str(tmp_path / "val.txt")}
+    with pytest.raises(InvalidArgumentError, match="shares 1 videos with DataModule.train_list, two.avi for one"):
+        VideoFolder(str(tmp_path), **lists, **HERE).setup()
+
+
+def test_of_many_broken_videos_ten_are_named(
+    tmp_path: Path, video_writer: Callable[..., Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    video_writer(tmp_path / "good.avi", frames=20)
+    video_writer(tmp_path / "val.avi", frames=20)
+    names = [f"{number}.avi" for number in range(25)]
+    for name in names:
+        (tmp_path / name).touch()
+    (tmp_path / "train.txt").write_text("\n".join(["good.avi", *names]))
+    (tmp_path / "val.txt").write_text("val.avi")
+    lists = {"train_list": str(tmp_path / "train.txt"), "val_list": str(tmp_path / "val.txt")}
+    VideoFolder(str(tmp_path), **lists, max_bad_fraction=1.0, **HERE).setup()
+    assert caplog.text.count("cannot be read and is skipped") == 10
+    assert "and 15 more: `pvdm check-data --report FILE` lists them all" in caplog.text
 
 
 def test_a_set_smaller_than_a_batch_trains() -> None:

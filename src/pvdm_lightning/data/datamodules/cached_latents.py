@@ -83,6 +83,9 @@ class CachedLatents(ResumableDataModule):
                 f"is unfinished: {len(missing)} of {every} shards are missing",
                 f"Run the same `pvdm encode` with CacheOptions.dir {self.root} again: it writes only those.",
             )
+        for split, about in description["splits"].items():
+            if about["shards"] == 0:
+                raise self._no_latents(split)
         datasets = {
             split: LatentDataset(
                 root,
@@ -96,12 +99,14 @@ class CachedLatents(ResumableDataModule):
         }
         for split, dataset in datasets.items():
             if len(dataset) == 0:
-                raise InvalidArgumentError(
-                    "DataModule.root", self.root, f"has no {split} latents", "Run `pvdm encode` on more videos."
-                )
+                raise self._no_latents(split)
             self._failures[split] = BrokenVideos(0, len(dataset), 1.0)
             if self._rank_and_world_size()[0] == 0:
                 line = f"{split}: latents of {len(dataset)} videos, {dataset.rows.shape[1]} windows"
                 broken = description["splits"][split]["broken_videos"] + len(dataset.failures)
                 logger.info(line + (f", {broken} videos broken" if broken else ""))
         self._datasets, self._description = datasets, description
+
+    def _no_latents(self, split: str) -> InvalidArgumentError:
+        problem = f"has no {split} latents"
+        return InvalidArgumentError("DataModule.root", self.root, problem, "Run `pvdm encode` on more videos.")

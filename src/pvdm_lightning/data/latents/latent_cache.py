@@ -147,6 +147,7 @@ def _is_whole(description: dict[str, Any]) -> bool:
         and isinstance(autoencoder, dict)
         and isinstance(autoencoder.get("fingerprint"), str)
         and isinstance(description.get("data"), dict)
+        and isinstance(description["data"].get("init_args") or {}, dict)
     )
 
 
