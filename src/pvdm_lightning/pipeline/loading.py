@@ -167,13 +167,14 @@ def write_folder(
 def _about(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     """What a checkpoint says of its training: data, steps, the monitored metric."""
     about: dict[str, Any] = {"steps": int(checkpoint.get("global_step", 0))}
-    data = checkpoint.get("encoded_data_config") or checkpoint.get("data_config")
-    if data:
-        about["data"] = plain(data)
+    for key in ("data_config", "encoded_data_config"):
+        if isinstance(checkpoint.get(key), Mapping):
+            about["data"] = plain(checkpoint[key])
     for state in checkpoint.get("callbacks", {}).values():
-        score = state.get("current_score") if isinstance(state, Mapping) else None
-        if isinstance(score, torch.Tensor) and state.get("monitor"):
-            about["metrics"] = {state["monitor"]: float(score)}
+        table = state if isinstance(state, Mapping) else {}
+        score, monitor = table.get("current_score"), table.get("monitor")
+        if isinstance(score, torch.Tensor) and score.numel() == 1 and isinstance(monitor, str):
+            about["metrics"] = {monitor: float(score)}
     return about
 
 
