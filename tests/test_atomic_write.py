@@ -1,5 +1,8 @@
 """A file under its name is whole, whatever happened while it was written."""
 
+import os
+import subprocess
+
 import pytest
 
 from pvdm_lightning.atomic_write import PARTIAL, atomic_write
@@ -19,6 +22,26 @@ def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path):
         partial.write_text("second")
     assert path.read_text() == "second"
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_pipe_is_written_to_and_stays(tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with subprocess.Popen(["cat", path], stdout=subprocess.PIPE) as reader:
+        with atomic_write(path) as partial:
+            partial.write_text("whole")
+        assert reader.stdout.read() == b"whole"
+    assert list(tmp_path.iterdir()) == [path] and path.is_fifo()
+
+
+def test_two_containers_with_one_process_number_do_not_meet(tmp_path):
+    path = tmp_path / "file.txt"
+    with atomic_write(path) as first, atomic_write(path) as second:
+        assert first != second
+        first.write_text("first")
+        second.write_text("second")
+    assert path.read_text() == "first"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_folders_too(tmp_path):

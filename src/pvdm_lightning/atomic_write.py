@@ -20,6 +20,9 @@ def atomic_write(path: Path) -> Iterator[Path]:
     Raises:
         OSError: The folder cannot be made, or the file not be written or renamed.
     """
+    if path.exists() and not (path.is_file() or path.is_dir()):  # a device or a pipe is written to, not replaced
+        yield path
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     # Not the process number: containers repeat it, and a leftover of the same name would be in the way.
     partial = path.with_name(f".{path.name}.partial-{uuid.uuid4().hex[:12]}")

@@ -91,7 +91,11 @@ def users_mistake(error: BaseException) -> str | None:
     if isinstance(error, ArgumentError):
         return said_shortly(str(error), ())
     for cause in chain:
-        if isinstance(cause, OSError) and (cause.errno is not None or cause.filename is not None):
+        if (
+            isinstance(cause, OSError)
+            and not isinstance(cause, BrokenPipeError)
+            and (cause.errno is not None or cause.filename is not None)
+        ):
             return _of_system(cause)
     if isinstance(error, MemoryError | RuntimeError) and any(
         sign in str(error) for sign in ("allocate memory", "out of memory")
