@@ -10,6 +10,8 @@ logger = logging.getLogger(__name__)
 
 def print_result(text: str) -> None:
     """Write a text to stdout at once; if nobody reads it, or a disk is full, go on without."""
+    if sys.stdout is None:  # closed before the start
+        return
     try:
         # Names of files are bytes: those that are no text are shown escaped.
         sys.stdout.write(text.encode("utf-8", "backslashreplace").decode())

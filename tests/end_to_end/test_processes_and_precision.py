@@ -117,3 +117,21 @@ def test_the_same_global_batch_gives_the_same_weights(pvdm, workdir, trained, lo
     one, two = (load(f"{name}/last.ckpt")["state_dict"] for name in ("one", "two"))
     assert one.keys() == two.keys()
     assert max(float((value - two[key]).abs().max()) for key, value in one.items()) < 1e-5
+
+
+def test_a_sharded_denoiser_trains_alike_and_its_checkpoint_is_whole(pvdm, workdir, trained, load):
+    fit = ["fit", "--config", "tiny_ldm.yaml", "--trainer.max_steps", 5, "--model.denoiser.norm_groups", 4]
+    fit += ["--model.autoencoder_checkpoint", trained["ae"]]
+    pvdm.run(*fit, "--data.batch_size", 4, "--checkpoint.dirpath", "one")
+    sharded = [*fit, "--config", "trainer/fsdp.yaml", "--trainer.devices", 2, "--checkpoint.dirpath", "two"]
+    pvdm.fork(workdir, *sharded, ranks=2)
+    one, two = (load(f"{name}/last.ckpt") for name in ("one", "two"))
+    assert {key: value.shape for key, value in one["state_dict"].items()} == {
+        key: value.shape for key, value in two["state_dict"].items()
+    }
+    assert max(float((v - two["state_dict"][key]).abs().max()) for key, v in one["state_dict"].items()) < 1e-5
+    # It goes on with shards and on one device, and samples.
+    pvdm.fork(workdir, *sharded, "--trainer.max_steps", 6, "--resume", ranks=2)
+    pvdm.run(*fit, "--checkpoint.dirpath", "two", "--trainer.max_steps", 7, "--resume")
+    assert load("two/last.ckpt")["global_step"] == 7
+    pvdm.run("predict", "--ckpt_path", "two/last.ckpt", "--sampling.num_videos", 1, "--sampling.num_inference_steps", 1)

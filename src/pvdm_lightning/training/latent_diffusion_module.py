@@ -29,6 +29,7 @@ from pvdm_lightning.training.learning_rate import WarmupDecay
 from pvdm_lightning.training.optimizer import OptimizerName, make_optimizer
 from pvdm_lightning.training.pairs import pairs_of
 from pvdm_lightning.training.precision import check_precision
+from pvdm_lightning.training.sharding import shard
 
 
 class LatentDiffusionModule(EvaluatedModule):
@@ -103,6 +104,9 @@ class LatentDiffusionModule(EvaluatedModule):
         if self.autoencoder is not None:
             self.autoencoder.autoencoder.compile_parts(**options)
 
+    def configure_model(self) -> None:
+        shard(self.trainer, [self.denoiser, self.ema.network])
+
     def setup(self, stage: str) -> None:
         check_precision(self.trainer)
         check_latents_match(self.trainer, self.load_autoencoder())
@@ -119,10 +123,12 @@ class LatentDiffusionModule(EvaluatedModule):
             self.rate.check_end(self.trainer.max_steps)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.attach_carried_autoencoder(checkpoint)
-        path = getattr(self._trainer, "ckpt_path", "it")
-        check_shapes(self.state_dict(), checkpoint["state_dict"], path)
-        check_finite(checkpoint["state_dict"], "ckpt_path", path)
+        # A strategy that shards weights reads them itself, after this; the command line has attached the autoencoder.
+        if "state_dict" in checkpoint:
+            self.attach_carried_autoencoder(checkpoint)
+            path = getattr(self._trainer, "ckpt_path", "it")
+            check_shapes(self.state_dict(), checkpoint["state_dict"], path)
+            check_finite(checkpoint["state_dict"], "ckpt_path", path)
         if self._trainer is not None:
             for state in checkpoint.get("optimizer_states", []):
                 for group in (group for group in state["param_groups"] if "fused" in group):
