@@ -66,6 +66,17 @@ def test_a_video_in_several_formats_counts_once(workdir, evaluate):
     assert value(report) == pytest.approx(value(evaluate(generated="single")))
 
 
+def test_pictures_beside_videos_count_for_nothing(workdir, evaluate):
+    write(workdir / "real", videos(4, seed=1), "npy")
+    write(workdir / "generated", videos(4), "npy")
+    before = evaluate()
+    for number in range(20):
+        Image.new("RGB", (24, 16), (255, 0, 0)).save(workdir / f"generated/thumbnail{number}.png")
+    report = evaluate()
+    assert value(report) == value(before) and report["metrics"][0]["generated_videos"] == 4
+    assert "generated: pictures beside videos, such as thumbnails, are no videos." in report["notes"]
+
+
 def test_a_folder_against_itself(workdir, evaluate):
     write(workdir / "real", videos(4), "npy")
     report = evaluate(generated="real")

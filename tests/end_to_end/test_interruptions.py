@@ -1,5 +1,6 @@
 """Runs that are stopped, killed, resumed and started twice."""
 
+import functools
 import os
 import signal
 import subprocess
@@ -197,3 +198,29 @@ def test_the_adversarial_phase_ends_when_it_destroys_pictures(workdir, pvdm, cap
     pvdm.run(*fit, "--trainer.max_steps", 40, "--model.learning_rate", 3.0, "--resume")
     assert "the adversarial phase diverges: val/psnr is" in caplog.text
     assert step_of(Path("runs/run/version_0/checkpoints/last.ckpt")) < 40
+
+
+@pytest.mark.parametrize("command", ["check-data", "evaluate", "predict"])
+def test_ctrl_c_ends_any_command_in_one_line(workdir, pvdm, trained, monkeypatch, capsys, command):
+    from pvdm_lightning.cli import commands, program
+
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    if command == "predict":
+        args = ["--ckpt_path", trained["ldm"]]
+        monkeypatch.setattr(program, "PvdmCLI", interrupted)
+    else:
+        args = ["--data", "Synthetic"] if command == "check-data" else ["--real", "a", "--generated", "b"]
+        function = commands.FUNCTIONS[command]
+        monkeypatch.setitem(commands.FUNCTIONS, command, functools.wraps(function)(interrupted))
+    with pytest.raises(SystemExit) as ended:
+        pvdm.run(command, *args)
+    assert ended.value.code == 130 and capsys.readouterr().err.splitlines()[-1] == "pvdm: interrupted"
+
+
+def test_sigterm_ends_a_command_without_a_trainer(tmp_path):
+    code = "import os, signal; from pvdm_lightning.cli.signals import end_on_sigterm; end_on_sigterm(); "
+    code += "os.kill(os.getpid(), signal.SIGTERM)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 143 and "Traceback" not in done.stderr

@@ -43,7 +43,8 @@ class VideoFolder:
         """Find and look at the videos below a folder.
 
         A video that is there in several formats, as `pvdm predict` writes them, counts once: as .npy before frames
-        before a file. Broken videos are named in the log.
+        before a file. Pictures in a folder of videos are thumbnails or contact sheets, and count for nothing. Broken
+        videos are named in the log.
 
         Raises:
             InvalidArgumentError: There is no such folder, or no video in it that can be read.
@@ -52,10 +53,14 @@ class VideoFolder:
         if not path.is_dir():
             raise InvalidArgumentError(argument, root, "there is no such folder", "Give a folder of videos.")
         arrays, folders, files = find_arrays(path), find_frame_folders(path), find_videos(path)
+        beside = {Path(name).parent.as_posix() for name in (*arrays, *files)}
+        stray = [folder for folder in folders if folder in beside]
+        folders = [folder for folder in folders if folder not in beside]
         kept: dict[str, tuple[int, str]] = {}
         for kind, names in enumerate((arrays, folders, files)):
             for name in names:
-                kept.setdefault(name if kind == 1 else name.rpartition(".")[0], (kind, name))
+                # A folder that cannot be read is among the files as well.
+                kept.setdefault(name if kind == 1 else Path(name).with_suffix("").as_posix(), (kind, name))
         found = len(arrays) + len(folders) + len(files)
         if not found:
             problem = "there are no video files, folders of pictures or .npy videos in it"
@@ -76,6 +81,8 @@ class VideoFolder:
             problem = f"none of its {len(source.lengths)} videos can be read ({source.problems[first]})"
             raise InvalidArgumentError(argument, root, problem, "Give a folder of videos.")
         notes, side = [], argument.rpartition(".")[2]
+        if stray:
+            notes.append(f"{side}: pictures beside videos, such as thumbnails, are no videos.")
         if source.problems:
             broken = some(source.name(index) for index in source.problems)
             notes.append(f"{side}: {len(source.problems)} broken videos are skipped: {broken}.")

@@ -61,7 +61,8 @@ def check_videos(root: str | Path, progress: bool = True) -> list[CheckedVideo]:
     root = Path(root)
     if not root.is_dir():
         raise InvalidArgumentError("DataModule.root", root, "there is no such folder", "Give the folder of a data set.")
-    files, folders = find_videos(root), find_frame_folders(root)
+    files = find_videos(root)
+    folders = [name for name in find_frame_folders(root) if name not in files]  # those that cannot be read are in both
     if not files and not folders:
         raise InvalidArgumentError(
             "DataModule.root", root, "there are no videos and no pictures in it", "See data/README.md."
