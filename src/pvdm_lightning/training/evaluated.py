@@ -14,6 +14,7 @@ from pvdm_lightning.pipeline.video_pipeline import VideoPipeline
 from pvdm_lightning.random import make_generator, randn
 from pvdm_lightning.training.first_stage import FirstStageModule
 from pvdm_lightning.training.means import Means
+from pvdm_lightning.training.sharding import gather, release
 
 
 class EvaluatedModule(FirstStageModule):
@@ -53,6 +54,7 @@ class EvaluatedModule(FirstStageModule):
 
     def on_validation_epoch_start(self) -> None:
         self._means = Means(("loss", "loss_next_clip"), self.device)
+        gather(self.ema.network)
 
     def on_test_epoch_start(self) -> None:
         self.on_validation_epoch_start()
@@ -60,6 +62,7 @@ class EvaluatedModule(FirstStageModule):
     def on_validation_epoch_end(self, prefix: str = "val") -> None:
         means = self._means.reduce(self.trainer.strategy)
         self.num_evaluated = {name: count for name, (_, count) in means.items()}
+        release(self.ema.network)  # callbacks, which sample for the dashboard, came before
         for name, (mean, _) in means.items():
             self.log(f"{prefix}/{name}", mean, prog_bar=name == "loss", sync_dist=True)
 

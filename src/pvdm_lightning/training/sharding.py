@@ -5,7 +5,7 @@ from __future__ import annotations
 from lightning import Trainer
 from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import nn
-from torch.distributed.fsdp import fully_shard
+from torch.distributed.fsdp import FSDPModule, fully_shard
 
 from pvdm_lightning.models.unet import TriplaneUNet
 
@@ -22,3 +22,21 @@ def shard(trainer: Trainer, networks: list[TriplaneUNet]) -> None:
         for block in blocks:
             fully_shard(block, mesh=mesh)
         fully_shard(network, mesh=mesh)
+
+
+def gather(network: nn.Module) -> None:
+    """Bring the whole weights to each process until `release`: its forward passes then wait for no other process.
+
+    Processes evaluate different numbers of clips, and one alone samples for the dashboard.
+    """
+    for part in network.modules():
+        if isinstance(part, FSDPModule):
+            part.set_reshard_after_forward(False, recurse=False)
+            part.unshard()
+
+
+def release(network: nn.Module) -> None:
+    """Keep each process's part alone again."""
+    for part in network.modules():
+        if isinstance(part, FSDPModule):
+            part.reshard()
