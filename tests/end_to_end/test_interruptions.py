@@ -176,6 +176,22 @@ def test_two_commands_do_not_write_into_one_folder(workdir, error_of, trained):
     lock.release()
 
 
+def test_two_runs_do_not_train_in_one_folder(workdir, error_of, pvdm):
+    from pvdm_lightning.output_lock import OutputLock
+
+    fit = ("fit", "--config", "tiny_ae.yaml", "--trainer.max_steps", 2, "--resume")
+    pvdm.run(*fit)
+    left = pvdm.last.with_name(".last.ckpt.partial-0")
+    left.touch()
+    lock = OutputLock(pvdm.last.parent, "folder")
+    assert not left.exists()
+    said = error_of(*fit, "--trainer.max_steps", 3)
+    assert "version_0/checkpoints: is being written to by process" in said and "--checkpoint.dirpath" in said
+    lock.release()
+    pvdm.run(*fit, "--trainer.max_steps", 3)
+    assert step_of(pvdm.last) == 3
+
+
 def test_a_gradient_that_is_not_finite_stops_the_run(workdir, pvdm, error_of):
     fit = ("fit", "--config", "tiny_ae.yaml", "--trainer.max_steps", 6, "--model.adversarial_start", "null")
     said = error_of(*fit, "--model.learning_rate", 1e30)

@@ -10,6 +10,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from pvdm_lightning.errors import check_at_least
+from pvdm_lightning.output_lock import OutputLock
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +56,20 @@ class Checkpoints(ModelCheckpoint):
         )
         check_at_least("Checkpoints.every_n_train_steps", every_n_train_steps, 1)
         self.save_every = every_n_train_steps
+        self.lock: OutputLock | None = None
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        super().setup(trainer, pl_module, stage)
+        if stage == "fit" and trainer.is_global_zero and self.dirpath and "://" not in str(self.dirpath):
+            self.lock = OutputLock(Path(self.dirpath), "Checkpoints.dirpath")
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        super().teardown(trainer, pl_module, stage)
+        self._release()
+
+    def _release(self) -> None:
+        if self.lock is not None:
+            self.lock.release()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -92,6 +107,7 @@ class Checkpoints(ModelCheckpoint):
                     logger.warning("last.ckpt stays as it was: %s", error)
         elif self._should_save_on_exception(trainer):
             logger.warning("%s in one of several processes: last.ckpt stays as it was", type(exception).__name__)
+        self._release()
 
     def _bring_last_up_to_date(self, trainer: Trainer) -> None:
         if self.save_last and not self._should_skip_saving_checkpoint(trainer):
