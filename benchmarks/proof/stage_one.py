@@ -43,7 +43,8 @@ def module_of(proof: Proof, gradient_checkpointing: bool, adversarial: bool = Fa
 
 def batch_of(module: AutoencoderModule, size: int) -> dict[str, Tensor]:
     """Random pixels."""
-    return {"clip": torch.randint(0, 256, (size, 3, *module.clip_shape), dtype=torch.uint8)}
+    clip = torch.randint(0, 256, (size, 3, *module.clip_shape), dtype=torch.uint8)
+    return {"clip": clip, "index": torch.arange(size)}
 
 
 def tflop(proof: Proof) -> float:

@@ -51,7 +51,12 @@ def batch_of(module: LatentDiffusionModule, size: int) -> Batch:
     network = module.load_autoencoder().autoencoder
     shape = (size, network.latent_channels, network.latent_shape.num_tokens)
     clip, previous = torch.rand(2, *shape) * 2 - 1
-    return {"clip": clip, "previous": previous, "has_previous": torch.ones(size, dtype=torch.bool)}
+    return {
+        "clip": clip,
+        "previous": previous,
+        "has_previous": torch.ones(size, dtype=torch.bool),
+        "index": torch.arange(size),
+    }
 
 
 def tflop(proof: Proof, base_channels: int) -> float:

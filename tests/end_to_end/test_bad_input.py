@@ -165,8 +165,8 @@ def test_a_file_that_would_run_code_is_refused(workdir, error_of):
             "--checkpoint.monitor: `ModelCheckpoint(monitor='val/nope')` could not find",
         ),
         (
-            ["--trainer.logger", "lightning.pytorch.loggers.NeptuneLogger"],
-            "the package neptune is needed and not installed.",
+            ["--trainer.logger", "lightning.pytorch.loggers.WandbLogger"],
+            "the package wandb is needed and not installed.",
         ),
         (
             ["--trainer.callbacks+=EarlyStopping", "--trainer.callbacks.monitor", "val/nope"],
