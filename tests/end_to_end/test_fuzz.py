@@ -34,7 +34,7 @@ TENSORS = [
     torch.zeros(3, dtype=torch.int64),
 ]
 LIMITED = settings(
-    max_examples=40,
+    max_examples=20,
     deadline=None,
     derandomize=True,  # the same files in each run: a test that fails now and then is no help
     suppress_health_check=[HealthCheck.function_scoped_fixture],
