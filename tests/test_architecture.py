@@ -26,12 +26,12 @@ ALLOWED = {
     "data": {"errors", "atomic_write", "output_lock", "pretrained"},
     "convert": {"models", "metrics"},
     "pipeline": {"errors", "config", "foreign_config", "atomic_write", "random", "models", "diffusion"},
-    "training": {"errors", "config", "random", "models", "losses", "diffusion", "metrics", "pipeline"},
+    "training": {"errors", "config", "output_lock", "random", "models", "losses", "diffusion", "metrics", "pipeline"},
     "evaluation": {
-        *{"errors", "atomic_write", "output_lock", "printing", "pretrained", "data", "metrics", "convert", "pipeline"},
+        *{"errors", "atomic_write", "printing", "pretrained", "data", "metrics", "convert", "pipeline"},
         "training",
     },
-    "callbacks": {"atomic_write", "errors", "output_lock", "data", "training"},
+    "callbacks": {"atomic_write", "errors", "data", "training"},
     "cli": {
         *{"errors", "foreign_config", "atomic_write", "output_lock", "printing", "cpu", "data", "convert", "pipeline"},
         *{"training", "evaluation", "callbacks"},

@@ -10,12 +10,12 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from pvdm_lightning.errors import check_at_least
-from pvdm_lightning.output_lock import OutputLock
+from pvdm_lightning.training.locked_output import LockedOutput
 
 logger = logging.getLogger(__name__)
 
 
-class Checkpoints(ModelCheckpoint):
+class Checkpoints(LockedOutput, ModelCheckpoint):
     """ModelCheckpoint that also writes last.ckpt after each validation, every so many steps, and at the end.
 
     Lightning's own writes last.ckpt beside a new best checkpoint only. Weights that are NaN or infinite are not saved.
@@ -56,20 +56,11 @@ class Checkpoints(ModelCheckpoint):
         )
         check_at_least("Checkpoints.every_n_train_steps", every_n_train_steps, 1)
         self.save_every = every_n_train_steps
-        self.lock: OutputLock | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         super().setup(trainer, pl_module, stage)
-        if stage == "fit" and trainer.is_global_zero and self.dirpath and "://" not in str(self.dirpath):
-            self.lock = OutputLock(Path(self.dirpath), "Checkpoints.dirpath")
-
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        super().teardown(trainer, pl_module, stage)
-        self._release()
-
-    def _release(self) -> None:
-        if self.lock is not None:
-            self.lock.release()
+        if stage == "fit" and self.dirpath and "://" not in str(self.dirpath):
+            self.lock_output(trainer, Path(self.dirpath), "Checkpoints.dirpath")
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int

@@ -12,12 +12,12 @@ from pvdm_lightning.atomic_write import atomic_write
 from pvdm_lightning.data.videos.contact_sheet import contact_sheet, enlarge
 from pvdm_lightning.data.videos.writing import WRITERS, write_video
 from pvdm_lightning.errors import InvalidArgumentError, check_at_least
-from pvdm_lightning.output_lock import OutputLock
+from pvdm_lightning.training.locked_output import LockedOutput
 
 logger = logging.getLogger(__name__)
 
 
-class PredictionWriter(BasePredictionWriter):
+class PredictionWriter(LockedOutput, BasePredictionWriter):
     """Writes each predicted video under its index, which does not depend on processes or batches.
 
     Args:
@@ -50,7 +50,6 @@ class PredictionWriter(BasePredictionWriter):
             )
         check_at_least("PredictionWriter.least_side", least_side, 1)
         self.dir, self.formats, self.fps, self.overwrite = Path(dir), tuple(formats), fps, overwrite
-        self.lock: OutputLock | None = None
         self.least_side, self.contact_sheets = least_side, contact_sheets
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -59,7 +58,7 @@ class PredictionWriter(BasePredictionWriter):
             return
         if self.dir.exists() and not self.dir.is_dir():
             raise InvalidArgumentError("PredictionWriter.dir", self.dir, "is a file", "Name a folder.")
-        self.lock = OutputLock(self.dir, "PredictionWriter.dir")
+        self.lock_output(trainer, self.dir, "PredictionWriter.dir")
         if not self.overwrite and any(self.dir.glob("video_*")):
             raise InvalidArgumentError(
                 "PredictionWriter.dir",
@@ -85,16 +84,6 @@ class PredictionWriter(BasePredictionWriter):
         for video, index in zip(enlarge(videos, self.least_side), indices, strict=True):
             for file_format in self.formats:
                 write_video(video, self.dir / f"video_{index:05d}{WRITERS[file_format][0]}", self.fps)
-
-    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        self._release()
-
-    def _release(self) -> None:
-        if self.lock is not None:
-            self.lock.release()
-
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        self._release()
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.is_global_zero:

@@ -62,9 +62,11 @@ def expand_paths(node: Any) -> None:
 
 def newest_checkpoint(folders: RunFolders) -> Path | None:
     """The newest checkpoint of a run that is whole; None if there is none."""
-    if _is_child() and os.environ.get(_CHILDREN):
-        return Path(os.environ[_CHILDREN])
-    found = next((path for path in folders.checkpoints() if _is_whole(path)), None)
+    checkpoints = folders.checkpoints()
+    told = Path(os.environ.get(_CHILDREN, ""))
+    if _is_child() and told in checkpoints:  # of this run: a variable may come from another one
+        return told
+    found = next((path for path in checkpoints if _is_whole(path)), None)
     if found is not None:
         os.environ[_CHILDREN] = str(found)
     return found

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from lightning import LightningModule, Trainer
-from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 from tqdm import tqdm  # type: ignore[import-untyped]
 
@@ -28,14 +27,14 @@ from pvdm_lightning.evaluation.trained_model import (
     data_record,
     publish,
 )
-from pvdm_lightning.output_lock import OutputLock
 from pvdm_lightning.pipeline import Sampling
 from pvdm_lightning.training import LatentDiffusionModule
+from pvdm_lightning.training.locked_output import LockedOutput
 
 CLIPS_OF_A_LONG_VIDEO = 8  # 128 frames in the paper, whose clips have 16
 
 
-class GenerationEvaluation(Callback):
+class GenerationEvaluation(LockedOutput):
     """Adds FVD and the Inception Score to `trainer.test` of a LatentDiffusionModule, and reports them.
 
     Videos are generated once, at the longest length; their first frames are the shorter videos, which are the same
@@ -59,18 +58,7 @@ class GenerationEvaluation(Callback):
         self.videos: GeneratedVideos | None = None
         self._clips: dict[int, dict[str, Any]] = {}
         self._notes: list[str] = []
-        self.lock: OutputLock | None = None
         self._progress = True
-
-    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        self._release()
-
-    def _release(self) -> None:
-        if self.lock is not None:
-            self.lock.release()
-
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        self._release()
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         assert isinstance(pl_module, LatentDiffusionModule)
@@ -78,8 +66,7 @@ class GenerationEvaluation(Callback):
         data = trainer.datamodule  # type: ignore[attr-defined]
         check_world_size(trainer, len(data.test_dataset()))
         self._choose_lengths(data, pl_module.clip_shape[0])
-        if trainer.is_global_zero:
-            self.lock = OutputLock(Path(self.evaluation.dir), "Evaluation.dir")
+        self.lock_output(trainer, Path(self.evaluation.dir), "Evaluation.dir")
         if not self.lengths.used:
             return
         self.sampling = replace(self.sampling, num_videos=self.count, num_frames=self.lengths.used[-1])

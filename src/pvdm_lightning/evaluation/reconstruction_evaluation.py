@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from lightning import LightningModule, Trainer
-from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
 from pvdm_lightning.errors import InvalidArgumentError
@@ -26,10 +25,10 @@ from pvdm_lightning.evaluation.trained_model import (
     publish,
 )
 from pvdm_lightning.metrics import FrechetVideoDistance, MeanOverVideos, VideoLPIPS, VideoPSNR, VideoSSIM
-from pvdm_lightning.output_lock import OutputLock
+from pvdm_lightning.training.locked_output import LockedOutput
 
 
-class ReconstructionEvaluation(Callback):
+class ReconstructionEvaluation(LockedOutput):
     """Adds R-FVD, PSNR, SSIM and LPIPS to `trainer.test` of an AutoencoderModule, and reports them.
 
     The module's test step gives the reconstructions; one clip per video, from its middle.
@@ -44,19 +43,8 @@ class ReconstructionEvaluation(Callback):
         self.evaluation, self.networks, self.model = evaluation, networks, model
         self.skipped = list(networks.skipped)
         self.clips: dict[str, Any] = {}
-        self.lock: OutputLock | None = None
         self.means: list[tuple[str, str, MeanOverVideos]] = []
         self.distances: list[tuple[RealStatistics, bool, FrechetVideoDistance]] = []
-
-    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        self._release()
-
-    def _release(self) -> None:
-        if self.lock is not None:
-            self.lock.release()
-
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        self._release()
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         wanted, data = self.evaluation.num_videos, trainer.datamodule  # type: ignore[attr-defined]
@@ -70,8 +58,7 @@ class ReconstructionEvaluation(Callback):
             )
         data.select_test_clips(split, wanted)
         check_world_size(trainer, wanted or usable)
-        if trainer.is_global_zero:
-            self.lock = OutputLock(Path(self.evaluation.dir), "Evaluation.dir")
+        self.lock_output(trainer, Path(self.evaluation.dir), "Evaluation.dir")
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         device, processes = pl_module.device, Processes.of(trainer)
