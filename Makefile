@@ -6,8 +6,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 RUN := runs/demo-$(shell date +%Y%m%d-%H%M%S)
-AUTOENCODER := $(RUN)/autoencoder/version_0/checkpoints/last.ckpt
-DENOISER := $(RUN)/latent_diffusion/version_0/checkpoints/last.ckpt
+AUTOENCODER := $(RUN)/autoencoder/latest
+DENOISER := $(RUN)/latent_diffusion/latest
 
 .PHONY: install demo test benchmark gpu gpu-wheels format clean
 
@@ -27,9 +27,9 @@ WRITE := --output.fps 8 --output.least_side 128 --output.contact_sheets true
 FAST := --sampling.sampler dpm_solver --sampling.num_inference_steps 20
 
 demo: install
-	$(BIN)/pvdm fit $(TWO) --config demo_ae.yaml $(call HALF_OF,2) --trainer.logger.save_dir $(RUN)
+	$(BIN)/pvdm fit $(TWO) --config demo_ae.yaml $(call HALF_OF,2) --trainer.default_root_dir $(RUN) --run_name autoencoder
 	$(BIN)/pvdm encode $(TWO) --ckpt_path $(AUTOENCODER) --output.dir $(RUN)/latents
-	$(BIN)/pvdm fit $(TWO) --config demo_ldm.yaml --config data/cached_latents.yaml --data.root $(RUN)/latents $(call HALF_OF,16) --trainer.logger.save_dir $(RUN) --model.autoencoder_checkpoint $(AUTOENCODER)
+	$(BIN)/pvdm fit $(TWO) --config demo_ldm.yaml --config data/cached_latents.yaml --data.root $(RUN)/latents $(call HALF_OF,16) --trainer.default_root_dir $(RUN) --run_name latent_diffusion --model.autoencoder_checkpoint $(AUTOENCODER)
 	$(BIN)/pvdm predict --ckpt_path $(AUTOENCODER) --sampling.num_videos 4 --output.dir $(RUN)/reconstructions --output.formats [gif,png] $(WRITE)
 	$(BIN)/pvdm predict --ckpt_path $(DENOISER) --sampling.num_videos 8 --sampling.batch_size 8 $(FAST) --output.dir $(RUN)/samples --output.formats [mp4,gif] $(WRITE)
 	$(BIN)/pvdm predict --ckpt_path $(DENOISER) --sampling.num_videos 1 --sampling.num_frames 64 $(FAST) --output.dir $(RUN)/long --output.formats [mp4,gif] $(WRITE)

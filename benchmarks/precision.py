@@ -28,13 +28,13 @@ STAGES = {
 }
 
 
-def fit(folder: Path, config: str, precision: str, steps: int, more: Sequence[str]) -> float:
+def fit(folder: Path, config: str, name: str, precision: str, steps: int, more: Sequence[str]) -> float:
     """One training run; returns its seconds."""
     started = time.perf_counter()
     lengths = {"max_steps": steps, "val_check_interval": steps, "log_every_n_steps": 1, "enable_progress_bar": "false"}
     options = [part for name, value in lengths.items() for part in (f"--trainer.{name}", str(value))]
     schedule = ["--model.warmup_steps", str(steps // 10), "--model.decay_steps", str(steps // 2)]
-    saved = ["--trainer.logger.save_dir", str(folder), "--trainer.precision", precision]
+    saved = ["--trainer.default_root_dir", str(folder), "--run_name", name, "--trainer.precision", precision]
     pvdm(["fit", "--config", config, *options, *schedule, *saved, *more])
     return time.perf_counter() - started
 
@@ -60,11 +60,11 @@ def main() -> None:
             for precision in ("32-true", "bf16-mixed"):
                 runs[precision] = Path(folder) / precision
                 # Both precisions of stage two stand on the same autoencoder.
-                ae = Path(folder) / "32-true" / "autoencoder" / "version_0" / "checkpoints" / "last.ckpt"
+                ae = Path(folder) / "32-true" / "autoencoder" / "latest"
                 one = ["--model.adversarial_start", str(steps * 9 // 10)]
                 given = ["--model.autoencoder_checkpoint", str(ae)] if stage == "stage two" else one
-                seconds[precision] = fit(runs[precision], config, precision, steps, [*machine, *given])
-                logged = runs[precision] / name / "version_0"
+                seconds[precision] = fit(runs[precision], config, name, precision, steps, [*machine, *given])
+                logged = runs[precision] / name / "latest"
                 losses[precision], figures[precision] = scalars(logged, loss), scalars(logged, validated)[-1][1]
             report(stage, loss, losses["32-true"], losses["bf16-mixed"])
             say(f"  {validated:24s}{figures['32-true']:12.4f}{figures['bf16-mixed']:12.4f}\n")

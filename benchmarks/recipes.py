@@ -20,7 +20,7 @@ from pathlib import Path
 from threading import Lock
 
 HERE = Path(__file__).parent
-CHECKPOINT = "version_0/checkpoints/last.ckpt"
+CHECKPOINT = "latest"
 PLAIN = ["--model.autoencoder.zero_mean_motion", "false", "--model.latent_noise", "0"]
 ZERO_MEAN = ["--model.autoencoder.zero_mean_motion", "true", "--model.latent_noise", "0"]
 NOISE = ["--model.autoencoder.zero_mean_motion", "true", "--model.latent_noise", "0.5"]
@@ -89,7 +89,7 @@ class Runs:
                       "--data.root", first / "latents", "--data.batch_size", 8, "--seed_everything", seed,
                       "--model.autoencoder_checkpoint", first / "autoencoder" / CHECKPOINT,
                       "--trainer.max_steps", steps, "--model.decay_steps", 6 * steps // 10, *recipe.second,
-                      "--trainer.logger.save_dir", folder)  # fmt: skip
+                      "--trainer.default_root_dir", folder, "--run_name", "latent_diffusion")  # fmt: skip
             checkpoint = folder / "latent_diffusion" / CHECKPOINT
             self._command(sys.executable, HERE / "quality.py", checkpoint, "--out", quality)
         return json.loads(quality.read_text())["rows"]["samples"]
@@ -105,7 +105,7 @@ class Runs:
                 steps = self.steps[0]
                 self._run("fit", "--config", "demo_ae.yaml", "--seed_everything", seed, "--trainer.max_steps", steps,
                           "--model.decay_steps", 6 * steps // 10, *options,
-                          "--trainer.logger.save_dir", folder)  # fmt: skip
+                          "--trainer.default_root_dir", folder, "--run_name", "autoencoder")  # fmt: skip
                 self._run("encode", "--ckpt_path", checkpoint, "--output.dir", folder / "latents")
         return folder
 

@@ -70,7 +70,7 @@ def main() -> None:
     sys.stdout.write(f"{'stage':8}{'':10}{'mean':>10}{'slope per 1,000 steps':>24}{'ratio':>10}" + "\n")
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        first = folder / "runs/autoencoder/version_0/checkpoints/last.ckpt"
+        first = folder / "runs/ae-synthetic-64/latest"
         for stage, args in (
             ("one", ("--config", "demo_ae.yaml", *TINY)),
             ("two", ("--config", "demo_ldm.yaml", "--model.autoencoder_checkpoint", str(first))),

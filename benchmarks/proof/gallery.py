@@ -104,13 +104,13 @@ class _Studio:
         ready = folder / "latents"
         # Stage one, then stage two; the rest is for the cache, for sampling and for drawing.
         first = self.fit("demo_ae.yaml", "autoencoder", self.size.autoencoder, batch=16, share=0.38)
-        checkpoint = folder / "autoencoder" / "version_0" / "checkpoints" / "last.ckpt"
+        checkpoint = folder / "autoencoder" / "latest"
         self.predict(checkpoint, "reconstructions", videos=4)
         self.pvdm("encode", "--ckpt_path", checkpoint, "--output.dir", ready, "--output.windows_per_video", 1)
         options = {**self.size.denoiser, "autoencoder_checkpoint": checkpoint}
         cached = ["--config", "data/cached_latents.yaml", "--data.root", ready]
         second = self.fit("demo_ldm.yaml", "latent_diffusion", options, batch=64, share=0.72, data=cached)
-        checkpoint = folder / "latent_diffusion" / "version_0" / "checkpoints" / "last.ckpt"
+        checkpoint = folder / "latent_diffusion" / "latest"
         first_clip, later = self.size.steps
         steps = ["--sampling.num_inference_steps", first_clip, "--sampling.num_inference_steps_later", later]
         self.predict(checkpoint, "samples", self.size.sampled, *steps)
@@ -134,7 +134,7 @@ class _Studio:
         started = time.monotonic()
         # The first run says how fast a step is here, waiting for data included.
         probe = 2 if proof.tiny else PROBE_STEPS
-        self.pvdm(*common, *self.steps(probe), "--trainer.logger.save_dir", self.folder / "probe")
+        self.pvdm(*common, *self.steps(probe), "--trainer.default_root_dir", self.folder / "probe", "--run_name", name)
         rate = scalars(self.folder / "probe" / name)["train/clips_per_second"][-1][1] / batch
         seconds -= 1.3 * (time.monotonic() - started)
         steps = 4 if proof.tiny else max(probe, round(rate * seconds))
@@ -143,7 +143,7 @@ class _Studio:
         if not data:
             command += ["--model.adversarial_start", round(0.75 * steps)]
         started = time.monotonic()
-        self.pvdm(*command, "--trainer.logger.save_dir", self.folder)
+        self.pvdm(*command, "--trainer.default_root_dir", self.folder, "--run_name", name)
         curves = scalars(self.folder / name)
         done = curves["train/clips_per_second"][-1][0] + 1
         proof.row(
@@ -210,7 +210,7 @@ def _clock(seconds: float) -> str:
 
 def scalars(folder: Path) -> Scalars:
     """What a run has logged to TensorBoard, by tag: step and value."""
-    events = EventAccumulator(str(folder / "version_0"), size_guidance={"scalars": 0})
+    events = EventAccumulator(str(folder / "latest"), size_guidance={"scalars": 0})
     events.Reload()
     return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
 

@@ -11,13 +11,15 @@ from torch import Tensor
 from pvdm_lightning import VideoPipeline
 from pvdm_lightning.cpu.accelerate import accelerate
 from pvdm_lightning.data.videos.synthetic import SyntheticVideos
+from pvdm_lightning.pipeline.run_checkpoint import checkpoint_in
 
 FRAMES = 64
 
 
 def load_pipeline(path: str) -> VideoPipeline:
-    """The pipeline of a checkpoint, or of a folder that `save_pretrained` wrote."""
-    pipeline = (VideoPipeline.from_checkpoint if Path(path).is_file() else VideoPipeline.from_pretrained)(path)
+    """The pipeline of a checkpoint or run, or of a folder that `save_pretrained` wrote."""
+    file = checkpoint_in(path, "checkpoint")
+    pipeline = VideoPipeline.from_checkpoint(file) if file.is_file() else VideoPipeline.from_pretrained(path)
     for part in (pipeline.first_stage, pipeline.unet):
         if part is not None:
             accelerate(part)

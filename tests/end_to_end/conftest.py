@@ -27,10 +27,6 @@ TRAINER = {
     "log_every_n_steps": 1,
     "enable_progress_bar": False,
     "enable_model_summary": False,
-    "logger": {
-        "class_path": "lightning.pytorch.loggers.TensorBoardLogger",
-        "init_args": {"save_dir": "runs", "name": "run", "default_hp_metric": False},
-    },
 }
 DATA = {
     "class_path": "pvdm_lightning.Synthetic",
@@ -72,7 +68,7 @@ DIFFUSION = {
         "ema_decay": 0.9,
     },
 }
-LAST = Path("runs/run/version_0/checkpoints/last.ckpt")
+LAST = Path("runs/run/latest/checkpoints/last.ckpt")
 
 
 def run(*args):
@@ -115,6 +111,7 @@ class Pvdm:
             monitor = {"monitor": "val/psnr", "mode": "max"} if name == "tiny_ae" else {"monitor": "val/loss"}
             config = {
                 "seed_everything": 0,
+                "run_name": "run",
                 "video_logger": {"num_videos": 1},
                 "model": model,
                 "data": DATA,
@@ -150,7 +147,7 @@ def trained(tmp_path_factory):
             os.chdir(folder)
             first_stage = ["--model.autoencoder_checkpoint", checkpoints["ae"]] if stage == "ldm" else []
             run("fit", "--config", f"tiny_{stage}.yaml", *first_stage)
-            checkpoints[stage] = folder / LAST
+            checkpoints[stage] = (folder / LAST).resolve()
     finally:
         os.chdir(here)
     return checkpoints

@@ -172,7 +172,7 @@ def test_a_file_that_would_run_code_is_refused(workdir, error_of):
             ["--trainer.callbacks+=EarlyStopping", "--trainer.callbacks.monitor", "val/nope"],
             "--trainer: Early stopping",
         ),
-        (["--trainer.logger.save_dir", "/dev/null/x"], "/dev/null/x: Not a directory. Name another file or folder."),
+        (["--trainer.default_root_dir", "/dev/null/x"], "/dev/null/x/run/"),
     ],
 )
 def test_what_lightning_and_the_parser_say(workdir, error_of, args, line):
@@ -196,7 +196,7 @@ def test_a_fault_of_ours_keeps_its_trace(workdir, monkeypatch, pvdm):
 
 def test_paths_of_a_configuration_need_no_shell(workdir, pvdm, monkeypatch):
     monkeypatch.setenv("PLACE", str(workdir / "there"))
-    text = (workdir / "tiny_ae.yaml").read_text().replace("save_dir: runs", "save_dir: $PLACE/runs")
-    (workdir / "tiny_ae.yaml").write_text(text)
+    text = (workdir / "tiny_ae.yaml").read_text()
+    (workdir / "tiny_ae.yaml").write_text(text.replace("trainer:\n", "trainer:\n  default_root_dir: $PLACE/runs\n"))
     pvdm.run("fit", "--config", "tiny_ae.yaml", "--trainer.max_steps", 1)
-    assert (workdir / "there/runs/run/version_0").is_dir()
+    assert (workdir / "there/runs/run/latest").is_dir()

@@ -7,6 +7,7 @@ from pvdm_lightning.callbacks.divergence import DivergenceGuard
 from pvdm_lightning.callbacks.finite_training import FiniteTraining
 from pvdm_lightning.callbacks.latent_cache_writer import LatentCacheWriter
 from pvdm_lightning.callbacks.prediction_writer import PredictionWriter
+from pvdm_lightning.callbacks.run_progress import RunProgress
 from pvdm_lightning.callbacks.sampling_progress import SamplingProgress
 from pvdm_lightning.callbacks.throughput import Throughput
 from pvdm_lightning.callbacks.video_logger import VideoLogger
@@ -18,6 +19,7 @@ __all__ = [
     "FiniteTraining",
     "LatentCacheWriter",
     "PredictionWriter",
+    "RunProgress",
     "SamplingProgress",
     "SaveDataConfig",
     "Throughput",

@@ -6,6 +6,7 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from tqdm import tqdm  # type: ignore[import-untyped]
 
+from pvdm_lightning.callbacks.progress_stream import stream
 from pvdm_lightning.training import LatentDiffusionModule
 
 
@@ -29,7 +30,8 @@ class SamplingProgress(Callback):
         first, later = sampling.steps(pl_module.schedule)
         clips = sampling.num_clips(pl_module.clip_shape[0])
         batches = sum(int(count) for count in trainer.num_predict_batches)
-        self._bar = tqdm(total=batches * (first + (clips - 1) * later), desc="sampling", unit="step")
+        steps = batches * (first + (clips - 1) * later)
+        self._bar = tqdm(total=steps, desc="sampling", unit="step", **stream())
         pl_module.on_denoise = self._bar.update
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
+from pvdm_lightning.cli.run_checkpoint import checkpoint_of
 from pvdm_lightning.cli.shipped_configs import find_config
 from pvdm_lightning.data.videos.video_index import keep_index_apart
 from pvdm_lightning.errors import InvalidArgumentError
@@ -29,6 +30,21 @@ KEYWORDS = ("best", "last", "hpc", "registry")
 def with_found_configs(args: list[str]) -> list[str]:
     """Replace the name of a shipped configuration by its path."""
     return with_values(with_values(args, "--config", find_config), "-c", find_config)
+
+
+def with_found_checkpoint(args: list[str]) -> list[str]:
+    """For commands that take a trained model: replace a run's folder, or `latest`, by the run's checkpoint."""
+    if not args or args[0] not in FROM_CHECKPOINT:
+        return args
+    root = value_of(args, "--trainer.default_root_dir") or "runs"
+    return with_values(args, "--ckpt_path", lambda path: checkpoint_of(path, "--ckpt_path", root))
+
+
+def value_of(args: Sequence[str], option: str) -> str | None:
+    """The last value of an option; None if it is not given."""
+    values = [b for a, b in pairwise(args) if a == option]
+    values += [arg.removeprefix(f"{option}=") for arg in args if arg.startswith(f"{option}=")]
+    return values[-1] if values else None
 
 
 def without_trusted_classes(args: list[str]) -> tuple[list[str], list[str]]:
@@ -65,8 +81,7 @@ def with_checkpoint_config(args: list[str], folder: Path) -> list[str]:
     if not args or args[0] not in FROM_CHECKPOINT:
         return args
     encodes = args[0] == "encode"
-    path = next((b for a, b in pairwise(args) if a == "--ckpt_path"), None)
-    path = next((a.removeprefix("--ckpt_path=") for a in args if a.startswith("--ckpt_path=")), path)
+    path = value_of(args, "--ckpt_path")
     # A configuration may hold the path, and help needs none; what is missing in the end is said once all is read.
     may_do_without = any(
         arg in ("-h", "--help", "-c") or arg.startswith(("--config", "--print_config")) or ".help" in arg

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from jsonargparse import ArgumentError, Namespace
+from jsonargparse import ArgumentError
 from lightning import Callback, LightningModule, Trainer
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.fabric.plugins.environments import SLURMEnvironment
+from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
@@ -23,6 +25,7 @@ from pvdm_lightning.callbacks import (
     DivergenceGuard,
     FiniteTraining,
     PredictionWriter,
+    RunProgress,
     SamplingProgress,
     SaveDataConfig,
     Throughput,
@@ -33,7 +36,12 @@ from pvdm_lightning.cli import commands
 from pvdm_lightning.cli.checkpoint_config import FROM_CHECKPOINT, KEYWORDS
 from pvdm_lightning.cli.messages import said_in_options
 from pvdm_lightning.cli.option_errors import OptionError, said_shortly
-from pvdm_lightning.cli.resume import RunFolders, check_no_other_run, expand_paths, newest_checkpoint, version_of
+from pvdm_lightning.cli.resume import RunFolders, check_no_other_run, expand_paths, newest_checkpoint
+from pvdm_lightning.cli.run_checkpoint import checkpoint_of
+from pvdm_lightning.cli.run_folder import RunFolder, name_of_run
+from pvdm_lightning.cli.run_loggers import place_loggers, tensorboard
+from pvdm_lightning.cli.run_summary import conclude, introduce
+from pvdm_lightning.cli.save_config import SaveConfig
 from pvdm_lightning.cli.signals import TrainerSignals, end_of_training
 from pvdm_lightning.cpu.accelerate import accelerate
 from pvdm_lightning.cpu.memory import keep_freed_memory
@@ -50,6 +58,7 @@ from pvdm_lightning.evaluation import (
 from pvdm_lightning.pipeline import Sampling
 from pvdm_lightning.pipeline.checkpoint import check_resumable, read_checkpoint
 from pvdm_lightning.pipeline.public_classes import class_path
+from pvdm_lightning.pipeline.run_checkpoint import CHECKPOINTS
 from pvdm_lightning.training import LatentDiffusionModule, LatentEncoder
 
 logger = logging.getLogger(__name__)
@@ -80,18 +89,23 @@ class PvdmCLI(LightningCLI):
     """LightningCLI for both stages; the configuration names model and data."""
 
     def __init__(self, args: Sequence[str]) -> None:
-        super().__init__(
-            LightningModule,
-            trainer_class=PvdmTrainer,
-            subclass_mode_model=True,
-            save_config_kwargs={"overwrite": True},
-            seed_everything_default=0,
-            auto_configure_optimizers=False,
-            # Batch sizes are per process, and the paper's: more GPUs only if they are asked for.
-            trainer_defaults={"default_root_dir": "runs", "devices": 1},
-            parser_kwargs={"description": "Projected latent video diffusion: train, validate, test and sample."},
-            args=list(args),
-        )
+        self.run_folder: RunFolder | None = None
+        try:
+            super().__init__(
+                LightningModule,
+                trainer_class=PvdmTrainer,
+                subclass_mode_model=True,
+                save_config_callback=None,
+                seed_everything_default=0,
+                auto_configure_optimizers=False,
+                # Batch sizes are per process, and the paper's: more GPUs only if they are asked for.
+                trainer_defaults={"default_root_dir": "runs", "devices": 1, "enable_model_summary": False},
+                parser_kwargs={"description": "Projected latent video diffusion: train, validate, test and sample."},
+                args=list(args),
+            )
+        finally:
+            if self.run_folder is not None:
+                self.run_folder.discard()  # if nothing was written into it
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
@@ -146,6 +160,12 @@ class PvdmCLI(LightningCLI):
             default=True,
             help="On a CPU, use faster kernels that agree with PyTorch's own up to rounding; false uses PyTorch's own.",
         )
+        parser.add_argument(
+            "--run_name",
+            type=str | None,
+            help="Of fit: name of the folder of runs like this one, below --trainer.default_root_dir. Default: stage, "
+            "data and resolution, such as ae-ucf101-256.",
+        )
         if self._adding == "fit":
             parser.add_lightning_class_args(FiniteTraining, "finite")
             parser.add_lightning_class_args(DivergenceGuard, "divergence")
@@ -173,13 +193,36 @@ class PvdmCLI(LightningCLI):
         path = config.get("ckpt_path")
         if path in KEYWORDS and not (self.subcommand == "fit" and path == "last"):
             raise InvalidArgumentError("--ckpt_path", path, "is no file", "Give the path of a .ckpt file.")
-        if self.subcommand != "fit":
-            return
+        if self.subcommand == "fit":
+            self._find_run(config)
+
+    def _find_run(self, config: Any) -> None:
+        """The checkpoint that a run goes on from, if it does, and its folder."""
+        root = Path(config.get("trainer.default_root_dir") or ".")
+        first_stage = config.get("model.init_args.autoencoder_checkpoint")
+        if first_stage is not None:
+            option = "--model.autoencoder_checkpoint"
+            found = checkpoint_of(first_stage, option, root, stage="AutoencoderModule")
+            config["model"]["init_args"]["autoencoder_checkpoint"] = found
         self._purge_step: int | None = None
-        folders = RunFolders.of(config)
+        dirpath = config.get("checkpoint.dirpath")
+        folders = RunFolders(Path(dirpath) if dirpath else None, root / name_of_run(config))
+        going_on = self._find_checkpoint(config, folders)
+        lies_in_a_run = going_on is not None and going_on.parent.name == CHECKPOINTS
+        self._given = config.clone()
+        self.run_folder = RunFolder(folders.root, going_on.parents[1] if going_on and lies_in_a_run else None)
+        if dirpath is None:
+            config["checkpoint"]["dirpath"] = str(self.run_folder.checkpoints)
+        place_loggers(config.get("trainer.logger"), self.run_folder.path, root)
+
+    def _find_checkpoint(self, config: Any, folders: RunFolders) -> Path | None:
+        """Put the checkpoint to start from into the configuration; returns it if its run goes on in its folder."""
+        path = config.get("ckpt_path")
         if not config.get("resume") and path != "last":
+            if path is not None:
+                config["ckpt_path"] = path = checkpoint_of(path, "--ckpt_path", folders.root.parent)
             check_no_other_run(folders, path)
-            return
+            return None
         if path not in (None, "last"):
             remedy = "Leave one of them out."
             raise InvalidArgumentError("--ckpt_path", path, "stands beside --resume, which finds its own", remedy)
@@ -189,46 +232,46 @@ class PvdmCLI(LightningCLI):
             raise InvalidArgumentError("--ckpt_path", path, problem, "Give a path.")
         config["ckpt_path"] = None if found is None else str(found)
         if found is not None:
-            self._go_on_in_folder(config, found)
-
-    def _go_on_in_folder(self, config: Any, found: Path) -> None:
-        """Log into the folder that a checkpoint lies in, from its step on."""
-        self._purge_step = int(read_checkpoint(found, "--ckpt_path")["global_step"])
-        logger.info("going on from %s, step %d", found, self._purge_step)
-        loggers = config.get("trainer.logger")
-        version = version_of(found)
-        for node in loggers if isinstance(loggers, list) else [loggers]:
-            if version is not None and hasattr(node, "get") and node.get("init_args") is not None:
-                node["init_args"]["version"] = version
-        if loggers in (None, True) and version is not None:
-            root = str(found.parents[3])
-            arguments = {"save_dir": root, "name": found.parents[2].name, "version": version}
-            node = {"class_path": "lightning.pytorch.loggers.TensorBoardLogger", "init_args": arguments}
-            config["trainer"]["logger"] = Namespace(**{**node, "init_args": Namespace(**arguments)})
+            self._purge_step = int(read_checkpoint(found, "--ckpt_path")["global_step"])
+            logger.info("going on from %s, step %d", found, self._purge_step)
+        return found
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        if self.subcommand != "fit":
-            self.save_config_callback = None
         accelerator = self._get(self.config_init, "trainer.accelerator", default="auto")
         if accelerator == "mps" or (accelerator == "gpu" and torch.backends.mps.is_available()):
             problem = "Apple's GPU has no float64, which the metrics are computed in"
             raise InvalidArgumentError("--trainer.accelerator", accelerator, problem, "Give cpu, or leave it out.")
         if accelerator == "auto" and torch.backends.mps.is_available():
             kwargs["accelerator"] = "cpu"
+        if self._get(self.config_init, "trainer.logger") in (None, True):
+            kwargs["logger"] = self._default_logger()
+        given = self._get(self.config_init, "trainer.callbacks") or []
+        given = given if isinstance(given, list) else [given]
+        wants_progress = self._get(self.config_init, "trainer.enable_progress_bar") is not False
+        if wants_progress and not any(isinstance(callback, ProgressBar) for callback in given):
+            kwargs["callbacks"] = [*given, RunProgress()]
         trainer = super().instantiate_trainer(**kwargs)
+        callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
         if self.subcommand == "fit":
             for run_logger in trainer.loggers:
                 if isinstance(run_logger, TensorBoardLogger) and self._purge_step is not None:
                     run_logger._kwargs["purge_step"] = self._purge_step  # steps after it are made once more
+            assert self.run_folder is not None
+            callbacks += [Throughput(), SaveConfig(self._parser("fit"), self._given, self.run_folder)]
             data = self.config_dump.get("data")
-            trainer.callbacks.append(Throughput())  # type: ignore[attr-defined]
             if data:
                 # By its public path, by which alone later commands load it.
-                data = {**data, "class_path": class_path(type(self.datamodule))}
-                trainer.callbacks.append(SaveDataConfig(data))  # type: ignore[attr-defined]
+                callbacks.append(SaveDataConfig({**data, "class_path": class_path(type(self.datamodule))}))
         elif self.subcommand == "predict":
-            trainer.callbacks.append(SamplingProgress())  # type: ignore[attr-defined]
+            callbacks.append(SamplingProgress())
         return trainer
+
+    def _default_logger(self) -> TensorBoardLogger | bool:
+        """TensorBoard in the folder of the run; of commands other than fit, of the run that the checkpoint is of."""
+        if self.run_folder is not None:
+            return tensorboard(self.run_folder.path)
+        path = Path(self._get(self.config_init, "ckpt_path") or "")
+        return tensorboard(path.parents[1]) if path.parent.name == CHECKPOINTS else False
 
     def _parse_ckpt_path(self) -> None:
         """Nothing: Lightning's own lets the checkpoint's hyper-parameters override the command line's."""
@@ -266,6 +309,8 @@ class PvdmCLI(LightningCLI):
 
     def fit(self, **kwargs: Any) -> None:
         """Train; a signal ends it with a checkpoint."""
+        begin, first_step = time.monotonic(), self._purge_step or 0
+        introduce(self.trainer, self.model, self.datamodule, self.run_folder)
         try:
             self.trainer.fit(**kwargs)
         except SIGTERMException:
@@ -274,6 +319,7 @@ class PvdmCLI(LightningCLI):
                 goes_on = f"{last} holds its state, --resume goes on" if last else "no checkpoint was kept"
                 logger.warning("training ends at step %d: %s", self.trainer.global_step, goes_on)
             raise end_of_training(self.trainer) from None
+        conclude(self.trainer, self.model, self.run_folder, first_step, time.monotonic() - begin)
 
     def test(self, **kwargs: Any) -> None:
         """Measure reconstructions (stage one) or generated videos (stage two) against real ones."""

@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 import torch
 from jsonargparse import Namespace
 
+from pvdm_lightning.cli.run_folder import is_child
 from pvdm_lightning.errors import InvalidArgumentError
+from pvdm_lightning.pipeline.run_checkpoint import CHECKPOINTS, LATEST
 
 _CHILDREN = "PVDM_RESUMED_FROM"  # processes that a run starts go on from the checkpoint that it found
 
@@ -21,30 +23,17 @@ class RunFolders(NamedTuple):
 
     Attributes:
         dirpath: --checkpoint.dirpath, if it is given.
-        root: Folder of the run's versions.
+        root: Folder of all runs of the run's name.
     """
 
     dirpath: Path | None
     root: Path
 
-    @classmethod
-    def of(cls, config: Any) -> RunFolders:
-        """The folders that the configuration of `fit` names."""
-        dirpath = config.get("checkpoint.dirpath")
-        root = Path(config.get("trainer.default_root_dir") or ".")
-        logger = config.get("trainer.logger")
-        first = logger[0] if isinstance(logger, list) and logger else logger
-        arguments = first.get("init_args") if hasattr(first, "get") else None
-        if arguments is not None and arguments.get("save_dir"):
-            root = Path(arguments["save_dir"]) / (arguments.get("name") or "")
-        elif logger is not False:
-            root = root / "lightning_logs"
-        return cls(Path(dirpath) if dirpath else None, root)
-
     def checkpoints(self) -> list[Path]:
         """All checkpoints of the run, the newest first."""
-        folders: Iterable[Path] = [self.dirpath] if self.dirpath else self.root.glob("**/checkpoints")
+        folders: Iterable[Path] = [self.dirpath] if self.dirpath else self.root.glob(f"*/{CHECKPOINTS}")
         found = [path for folder in folders for path in folder.glob("*.ckpt") if path.is_file()]
+        found = [path for path in found if path.parents[1].name != LATEST]  # each once, by its own folder
         return sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True)
 
 
@@ -64,7 +53,7 @@ def newest_checkpoint(folders: RunFolders) -> Path | None:
     """The newest checkpoint of a run that is whole; None if there is none."""
     checkpoints = folders.checkpoints()
     told = Path(os.environ.get(_CHILDREN, ""))
-    if _is_child() and told in checkpoints:  # of this run: a variable may come from another one
+    if is_child() and told in checkpoints:  # of this run: a variable may come from another one
         return told
     found = next((path for path in checkpoints if _is_whole(path)), None)
     if found is not None:
@@ -72,24 +61,14 @@ def newest_checkpoint(folders: RunFolders) -> Path | None:
     return found
 
 
-def version_of(path: Path) -> int | None:
-    """The version folder that a checkpoint lies in."""
-    match = re.fullmatch(r"version_(\d+)", path.parent.parent.name)
-    return int(match[1]) if match else None
-
-
 def check_no_other_run(folders: RunFolders, ckpt_path: str | None) -> None:
     """Raise `InvalidArgumentError` if a new run would replace the checkpoints of another one."""
     if folders.dirpath is None or (ckpt_path and Path(ckpt_path).resolve().parent == folders.dirpath.resolve()):
         return
-    if folders.checkpoints() and not _is_child():
+    if folders.checkpoints() and not is_child():
         remedy = "Go on with that run by --resume, or name another folder."
         problem = "holds the checkpoints of another run"
         raise InvalidArgumentError("--checkpoint.dirpath", folders.dirpath, problem, remedy)
-
-
-def _is_child() -> bool:
-    return os.environ.get("LOCAL_RANK", "0") != "0"
 
 
 def _is_whole(path: Path) -> bool:

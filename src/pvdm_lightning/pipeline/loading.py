@@ -23,6 +23,7 @@ from pvdm_lightning.pipeline.checkpoint import check_finite, check_weights_fit, 
 from pvdm_lightning.pipeline.first_stage import FrozenAutoencoder
 from pvdm_lightning.pipeline.latent_normalization import CLIP_RANGE, LatentNormalization
 from pvdm_lightning.pipeline.public_classes import NETWORKS
+from pvdm_lightning.pipeline.run_checkpoint import checkpoint_in
 
 FORMAT = 1
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
@@ -44,7 +45,7 @@ def parts_of_checkpoint(path: str | Path) -> dict[str, Any]:
     Raises:
         InvalidArgumentError: The file is not a checkpoint of this project.
     """
-    checkpoint = read_checkpoint(path, "VideoPipeline.path")
+    checkpoint = read_checkpoint(checkpoint_in(path, "VideoPipeline.path"), "VideoPipeline.path")
     state_dict, arguments = checkpoint["state_dict"], checkpoint["hyper_parameters"]
     parts: dict[str, Any] = {"first_stage": FrozenAutoencoder.of(checkpoint), "about": _about(checkpoint)}
     if stage_of(checkpoint) == "AutoencoderModule":

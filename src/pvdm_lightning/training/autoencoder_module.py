@@ -163,6 +163,7 @@ class AutoencoderModule(ReconstructionModule):
         reconstruction = self._reconstruct(clip, generator)
         loss, terms = self.loss.generator(clip, reconstruction, frame, adversarial)
         logs = {"loss": loss, **terms, "psnr": mean_psnr(reconstruction, clip)}
+        self.log("train/loss", logs.pop("loss").detach(), prog_bar=True)
         self.log_dict({f"train/{name}": value.detach() for name, value in logs.items()})
         self.log("psnr", logs["psnr"].detach(), prog_bar=True, logger=False)
         return loss

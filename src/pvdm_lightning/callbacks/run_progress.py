@@ -1,0 +1,140 @@
+"""One progress bar for a whole run."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import ProgressBar
+from tqdm import tqdm  # type: ignore[import-untyped]
+
+from pvdm_lightning.callbacks.memory import peak_memory
+from pvdm_lightning.callbacks.progress_stream import interval, stream
+
+_FIT = "{desc}: {percentage:3.0f}%|{bar:24}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
+
+
+class RunProgress(ProgressBar):
+    """Shows step of max_steps, remaining time, losses, clips per second and peak memory; in a log file, as lines.
+
+    Validations inside of training are shown in the same bar. Other commands have a bar of their batches.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._bar: tqdm[Any] | None = None
+        self._enabled = True
+        self._refreshed = 0.0
+
+    def disable(self) -> None:
+        self._enabled = False
+
+    def enable(self) -> None:
+        self._enabled = True
+
+    def print(self, *args: Any, **kwargs: Any) -> None:
+        """Print above the bar."""
+        tqdm.write(" ".join(map(str, args)), file=sys.stderr)
+
+    def _open(self, trainer: Trainer, total: float | None, what: str, unit: str, initial: int = 0) -> None:
+        if not self._enabled or not trainer.is_global_zero:
+            return
+        finite = None if total is None or total == float("inf") else int(total)
+        self._bar = tqdm(
+            total=finite,
+            initial=initial,
+            desc=what,
+            unit=unit,
+            smoothing=0,  # the mean rate, in which validations count: else the remaining time jumps at each
+            bar_format=_FIT if unit == "step" and finite is not None else None,
+            **stream(),
+        )
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    # Training
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        total: float = trainer.max_steps
+        if total == -1:
+            total = trainer.estimated_stepping_batches / getattr(pl_module, "accumulate_grad_batches", 1)
+        self._open(trainer, total, "training", "step", trainer.global_step)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        bar = self._bar
+        if bar is None:
+            return
+        ends = bar.total is not None and trainer.global_step >= bar.total
+        if time.monotonic() - self._refreshed >= interval() or ends:
+            self._refreshed = time.monotonic()
+            bar.set_postfix_str(self._figures(trainer, pl_module), refresh=False)
+        bar.update(trainer.global_step - bar.n)
+
+    def _figures(self, trainer: Trainer, pl_module: LightningModule) -> str:
+        metrics = self.get_metrics(trainer, pl_module)
+        shown = {name.removeprefix("train/"): value for name, value in metrics.items() if name != "v_num"}
+        texts = [f"{name} {value:.4g}" for name, value in shown.items() if isinstance(value, float)]
+        rate = trainer.callback_metrics.get("train/clips_per_second")
+        if rate is not None:
+            texts.append(f"{float(rate):.3g} clips/s")
+        texts.append(f"{peak_memory(pl_module.device) / 2**30:.1f} GiB")
+        return ", ".join(texts)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._close()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self._close()
+
+    # Validation, inside of training or alone
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.state.fn == "validate":
+            self._open(trainer, sum(trainer.num_val_batches), "validation", "batch")
+        elif self._bar is not None:
+            self._bar.set_description_str("validating")
+
+    def on_validation_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, *_: Any
+    ) -> None:
+        if self._bar is not None and trainer.state.fn == "validate":
+            self._bar.update()
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.state.fn == "validate":
+            self._close()
+        elif self._bar is not None:
+            self._bar.set_description_str("training")
+
+    # Other commands
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._open(trainer, sum(trainer.num_test_batches), "test", "batch")
+
+    def on_test_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, *_: Any
+    ) -> None:
+        if self._bar is not None:
+            self._bar.update()
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._close()
+
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._open(trainer, sum(trainer.num_predict_batches), "batches", "batch")
+
+    def on_predict_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, *_: Any
+    ) -> None:
+        if self._bar is not None:
+            self._bar.update()
+
+    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._close()

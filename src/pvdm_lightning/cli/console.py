@@ -1,0 +1,72 @@
+"""What reaches the terminal: our messages, and of the libraries' what concerns the user."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+import warnings
+from typing import Any
+
+from tqdm import tqdm  # type: ignore[import-untyped]
+
+from pvdm_lightning.cli.messages import OptionFormatter
+
+_YELLOW, _PLAIN = "\033[33m", "\033[0m"
+_FALSE_ALARMS = (
+    ".*does not have many workers.*",
+    ".*LightningCLI's args parameter.*",
+    ".*treespec, LeafSpec.*",
+    ".*GPU available but not used.*",
+    ".*The dirpath has changed.*",
+    ".*dataloader is not resumable.*",
+    ".*the dataloader is not.*",
+    ".*have overridden .transfer_batch_to_device. in .LightningModule.*",
+    ".*ShardLoader. across ranks is zero.*",
+    ".*callbacks used to create the checkpoint.*",
+    ".*callback states in the checkpoint are ignored.*",
+    ".*in eval mode at the start of training.*",
+    ".*Checkpoint directory .* exists and is not empty.*",
+    ".*Experiment logs directory .* exists and is not empty.*",
+    ".*max_epochs. was not set.*",
+    ".*smaller than the logging interval.*",
+    ".*found in sys.modules after import of package.*",
+)
+"""Warnings of libraries about what this project does on purpose."""
+
+
+class _Terminal(logging.Handler):
+    """Writes a line above a progress bar, not into it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = self.format(record)
+        if record.levelno >= logging.WARNING and sys.stderr.isatty() and "NO_COLOR" not in os.environ:
+            text = f"{_YELLOW}{text}{_PLAIN}"
+        with contextlib.suppress(OSError, ValueError):  # nobody reads it
+            tqdm.write(text, file=sys.stderr)
+
+
+class _Formatter(OptionFormatter):
+    """A message as it is, warnings and errors under that name."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        return text if record.levelno < logging.WARNING else f"{record.levelname}: {text}"
+
+
+def set_up_console() -> None:
+    """Show our messages from info on, those of libraries from warnings on, each in a line, without false alarms."""
+    handler = _Terminal()
+    handler.setFormatter(_Formatter("%(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    logging.getLogger("pvdm_lightning").setLevel(logging.INFO)
+    for library in ("lightning", "lightning.pytorch", "lightning.fabric", "lightning_utilities"):
+        logging.getLogger(library).setLevel(logging.WARNING)  # devices found, tips, states restored
+    for message in _FALSE_ALARMS:
+        warnings.filterwarnings("ignore", message=message)
+    warnings.showwarning = _show
+
+
+def _show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+    logging.getLogger("py.warnings").warning("%s", " ".join(str(message).split()))

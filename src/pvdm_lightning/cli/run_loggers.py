@@ -1,0 +1,57 @@
+"""Loggers of a run write into its folder."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers import TensorBoardLogger
+
+PROJECT = "pvdm"
+
+
+def tensorboard(folder: Path) -> TensorBoardLogger:
+    """The logger of a run for which none is configured, with its files in the folder itself."""
+    return TensorBoardLogger(folder, name="", version="", default_hp_metric=False)
+
+
+def place_loggers(loggers: Any, folder: Path, root: Path) -> None:
+    """Let configured loggers write into the folder of the run, unless they were given a place of their own.
+
+    Args:
+        loggers: trainer.logger of a parsed configuration, changed in place.
+        folder: Of the run.
+        root: Of all runs: a logger that names it means its run's folder.
+    """
+    for node in loggers if isinstance(loggers, list) else [loggers]:
+        arguments = node.get("init_args") if hasattr(node, "get") else None
+        if arguments is None:
+            continue
+        kind = str(node["class_path"]).rsplit(".", 1)[-1]
+        place = arguments.get("save_dir")
+        if kind != "MLFlowLogger" and place is not None and Path(place) != root:
+            continue
+        _place(kind, arguments, folder)
+
+
+def _place(kind: str, arguments: Any, folder: Path) -> None:
+    run = re.sub(r"[^\w-]", "-", f"{folder.parent.name}-{folder.name}")
+    if kind == "TensorBoardLogger":
+        arguments.update(save_dir=str(folder), name="", version="", default_hp_metric=False)
+    elif kind == "CSVLogger":
+        # A version of its own for each start: it empties a folder that it is given.
+        arguments.update(save_dir=str(folder), name="csv")
+    elif kind == "WandbLogger":
+        arguments["save_dir"] = str(folder)
+        _default(arguments, {"name": run, "id": run, "project": PROJECT}, "lightning_logs")
+    elif kind == "MLFlowLogger":
+        if arguments.get("tracking_uri") is None and not arguments.get("save_dir"):
+            arguments["save_dir"] = str(folder / "mlruns")
+        _default(arguments, {"run_name": run, "experiment_name": PROJECT}, "lightning_logs")
+
+
+def _default(arguments: Any, values: dict[str, str], library_default: str) -> None:
+    for key, value in values.items():
+        if arguments.get(key) in (None, library_default):
+            arguments[key] = value

@@ -1,0 +1,62 @@
+"""What `pvdm fit` says of a run before its first step and after its last."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from pvdm_lightning.callbacks.checkpoints import last_checkpoint
+from pvdm_lightning.cli.next_steps import after_stage_one, after_stage_two, duration, relative, say
+from pvdm_lightning.cli.run_folder import RunFolder
+from pvdm_lightning.training import AutoencoderModule
+
+logger = logging.getLogger(__name__)
+
+
+def networks(module: LightningModule) -> str:
+    """The networks with their numbers of parameters: autoencoder 1.2 M, discriminators 3.4 M."""
+    children = dict(module.named_children())
+    loss = children.pop("loss", None)
+    children |= dict(loss.named_children()) if loss is not None else {}
+    sizes = {name: sum(weight.numel() for weight in child.parameters()) for name, child in children.items()}
+    return ", ".join(f"{name} {size / 1e6:.3g} M" for name, size in sizes.items() if size)
+
+
+def introduce(trainer: Trainer, module: LightningModule, data: Any, folder: RunFolder | None) -> None:
+    """Log the run's folder, networks, device, precision and batch."""
+    if not trainer.is_global_zero:
+        return
+    device = trainer.strategy.root_device.type
+    batch = getattr(data, "batch_size", None)
+    batches = "" if batch is None else f", batches of {batch}"
+    if batch is not None and trainer.world_size > 1:
+        batches += f" on each of {trainer.world_size} processes"
+    logger.info("run: %s", folder.path if folder else trainer.default_root_dir)
+    logger.info("parameters: %s", networks(module))
+    logger.info("%s, %s%s", device, trainer.precision, batches)
+
+
+def conclude(
+    trainer: Trainer, module: LightningModule, folder: RunFolder | None, first_step: int, seconds: float
+) -> None:
+    """Print where the run's results are, and what to type next."""
+    if not trainer.is_global_zero or folder is None:
+        return
+    steps = trainer.global_step - first_step
+    rows = [("trained", f"{steps} steps in {duration(seconds)}, to step {trainer.global_step}")]
+    last = last_checkpoint(trainer)
+    callback = trainer.checkpoint_callback
+    if isinstance(callback, ModelCheckpoint) and callback.best_model_path and callback.best_model_score is not None:
+        score = f"{callback.monitor} {float(callback.best_model_score):.4g}"
+        rows.append(("best", f"{relative(callback.best_model_path)} ({score})"))
+    if last:
+        rows.append(("last", str(relative(last))))
+    if any(isinstance(run_logger, TensorBoardLogger) for run_logger in trainer.loggers):
+        rows.append(("dashboard", f"tensorboard --logdir {folder.runs}"))
+    if last:
+        rows += after_stage_one(last) if isinstance(module, AutoencoderModule) else after_stage_two(last)
+    say(rows)
