@@ -64,7 +64,8 @@ def main() -> None:
                 one = ["--model.adversarial_start", str(steps * 9 // 10)]
                 given = ["--model.autoencoder_checkpoint", str(ae)] if stage == "stage two" else one
                 seconds[precision] = fit(runs[precision], config, name, precision, steps, [*machine, *given])
-                logged = runs[precision] / name / "latest"
+                logged = runs[precision] / (name + "/latest")
+                logged = logged.resolve().parent
                 losses[precision], figures[precision] = scalars(logged, loss), scalars(logged, validated)[-1][1]
             report(stage, loss, losses["32-true"], losses["bf16-mixed"])
             say(f"  {validated:24s}{figures['32-true']:12.4f}{figures['bf16-mixed']:12.4f}\n")

@@ -210,7 +210,7 @@ def _clock(seconds: float) -> str:
 
 def scalars(folder: Path) -> Scalars:
     """What a run has logged to TensorBoard, by tag: step and value."""
-    events = EventAccumulator(str(folder / "latest"), size_guidance={"scalars": 0})
+    events = EventAccumulator(str((folder / "latest").resolve().parent), size_guidance={"scalars": 0})
     events.Reload()
     return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
 

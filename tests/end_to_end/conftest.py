@@ -68,7 +68,7 @@ DIFFUSION = {
         "ema_decay": 0.9,
     },
 }
-LAST = Path("runs/run/latest/checkpoints/last.ckpt")
+LAST = Path("runs/run/latest/last.ckpt")
 
 
 def run(*args):

@@ -142,7 +142,7 @@ def test_training_is_the_same_as_from_pixels(pvdm, workdir, trained, load, capsy
     for tag in ("train/loss", "val/loss"):
         one, other = ([event.value for event in log.Reload().Scalars(tag)] for log in logs)
         assert one == pytest.approx(other, rel=1e-4)
-    assert {"val/real", "val/sample"} <= set(logs[1].Tags()["images"])
+    assert {"val/clips", "val/samples", "val/planes"} <= set(logs[1].Tags()["images"])
     # The checkpoint names its data, and brings its autoencoder.
     path = "runs/run/version_1/checkpoints/last.ckpt"
     pvdm.run("validate", "--ckpt_path", path, *QUIET)

@@ -28,11 +28,11 @@ def test_two_processes_and_a_resumed_run_are_equal_to_the_bit(pvdm, workdir, tra
             "whole": [],
             "again": [],
             "half": ["--trainer.max_steps", 2],
-            "resumed": ["--ckpt_path", workdir / f"{route}_half" / "run" / "latest" / "checkpoints" / "last.ckpt"],
+            "resumed": ["--ckpt_path", workdir / f"{route}_half" / "run" / "latest" / "last.ckpt"],
         }.items():
             folder = workdir / f"{route}_{name}"
             pvdm.fork(workdir, *fit, *options, "--trainer.default_root_dir", folder, program="forced.py")
-            ends[route, name] = load(folder / "run" / "latest" / "checkpoints" / "last.ckpt")
+            ends[route, name] = load(folder / "run" / "latest" / "last.ckpt")
         whole = ends[route, "whole"]
         assert whole["global_step"] == 4
         for name in ("again", "resumed"):

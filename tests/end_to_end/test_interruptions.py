@@ -25,11 +25,11 @@ def test_a_run_goes_on_in_its_folder_as_one_curve(workdir, pvdm, caplog):
     pvdm.run(*fit, "--trainer.max_steps", 5)
     pvdm.run("fit", "--config", "tiny_ae.yaml", "--ckpt_path", "last", "--trainer.max_steps", 7)
     (folder,) = (path for path in Path("runs/run").iterdir() if not path.is_symlink())
-    assert {path.name for path in Path("runs/run/latest/checkpoints").iterdir()} >= {"last.ckpt"}
+    assert {path.name for path in Path("runs/run/latest").iterdir()} >= {"last.ckpt"}
     assert not list(Path("runs").rglob("last-v1.ckpt"))
     assert step_of(pvdm.last) == 7
     assert f"going on from {folder}/checkpoints/last.ckpt, step 3" in caplog.text
-    events = EventAccumulator("runs/run/latest").Reload()
+    events = EventAccumulator(str(folder)).Reload()
     steps = [event.step for event in events.Scalars("val/psnr")]
     assert steps == sorted(set(steps))
 
@@ -89,7 +89,7 @@ class Started:
         self.log = folder / "log.txt"
         with self.log.open("w") as log:
             self.process = subprocess.Popen(command, cwd=folder, env=variables, stdout=log, stderr=log)
-        self.last = folder / "runs/run/latest/checkpoints/last.ckpt"
+        self.last = folder / "runs/run/latest/last.ckpt"
         self.wait_for(self.last.is_file)
 
     def wait_for(self, condition):
@@ -213,7 +213,7 @@ def test_the_adversarial_phase_ends_when_it_destroys_pictures(workdir, pvdm, cap
     pvdm.run(*fit, "--trainer.max_steps", 6)
     pvdm.run(*fit, "--trainer.max_steps", 40, "--model.learning_rate", 3.0, "--resume")
     assert "the adversarial phase diverges: val/psnr is" in caplog.text
-    assert step_of(Path("runs/run/latest/checkpoints/last.ckpt")) < 40
+    assert step_of(Path("runs/run/latest/last.ckpt")) < 40
 
 
 @pytest.mark.parametrize("command", ["check-data", "evaluate", "predict"])

@@ -21,8 +21,8 @@ def test_names_say_what_a_run_trains(workdir, pvdm, trained):
     assert folders("runs") == ["ae-synthetic-16x24", "ldm-synthetic-16x24"]
     (start,) = folders("runs/ae-synthetic-16x24")
     assert re.fullmatch(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d", start)
-    assert Path("runs/ae-synthetic-16x24/latest").resolve().name == start
-    written = {path.name for path in Path("runs/ae-synthetic-16x24/latest").iterdir()}
+    assert Path("runs/ae-synthetic-16x24/latest").resolve().parent.name == start
+    written = {path.name for path in Path("runs/ae-synthetic-16x24", start).iterdir()}
     assert {"checkpoints", "config.yaml"} <= written and any(name.startswith("events") for name in written)
 
 
@@ -33,7 +33,7 @@ def test_stage_two_never_trains_on_the_first_stage_of_an_older_run(workdir, pvdm
     for given in ("latest", "runs/run", "runs/run/latest"):
         options = ["--model.autoencoder_checkpoint", given, "--run_name", "two", "--trainer.max_steps", 1]
         pvdm.run("fit", "--config", "tiny_ldm.yaml", *options)
-        config = yaml.safe_load(Path("runs/two/latest/config.yaml").read_text())
+        config = yaml.safe_load(Path("runs/two/latest/../config.yaml").read_text())
         used = config["model"]["init_args"]["autoencoder_checkpoint"]
         assert used == f"runs/run/{newer}/checkpoints/last.ckpt"
 
@@ -56,7 +56,7 @@ def test_a_run_that_never_started_leaves_no_folder(workdir, error_of):
 
 def test_the_saved_configuration_starts_another_run(workdir, pvdm):
     pvdm.run("fit", "--config", "tiny_ae.yaml", "--trainer.max_steps", 1)
-    pvdm.run("fit", "--config", "runs/run/latest/config.yaml")
+    pvdm.run("fit", "--config", "runs/run/latest/../config.yaml")
     assert len(folders("runs/run")) == 2
 
 

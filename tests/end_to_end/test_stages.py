@@ -23,9 +23,6 @@ def test_dashboard_of_stage_one(trained):
     scalars = set(log.Tags()["scalars"])
     assert {"train/loss", "train/l1", "train/psnr", "train/learning_rate", "train/clips_per_second"} <= scalars
     assert {"train/adversarial", "train/feature_matching", "train/discriminator", "val/psnr"} <= scalars
-    for tag in ("val/real", "val/reconstruction"):
-        gif = log.Images(tag)[-1].encoded_image_string
-        assert gif[:6] == b"GIF89a"
     logged = yaml.safe_load((trained["ae"].parents[1] / "hparams.yaml").read_text())
     assert logged["learning_rate"] == 1e-3 and logged["autoencoder"]["init_args"]["patch"] == 8
 
@@ -45,7 +42,6 @@ def test_dashboard_of_stage_two(trained):
     )
     rates = [event.value for event in log.Scalars("train/learning_rate")]
     assert torch.allclose(torch.tensor(rates), 1e-3 * torch.tensor([1, 2, 3, 4]) / 4)  # the warm-up is applied
-    assert {"val/real", "val/sample"} <= set(log.Tags()["images"])
 
 
 def test_the_autoencoder_is_frozen_and_carried(trained, load):
@@ -89,7 +85,7 @@ def test_stage_one_goes_on_as_if_it_had_not_stopped(pvdm, workdir, trained, load
     pvdm.run("fit", "--config", "tiny_ae.yaml", "--trainer.max_steps", 3)
     assert load(pvdm.last)["global_step"] == 3
     pvdm.run("fit", "--config", "tiny_ae.yaml", "--ckpt_path", pvdm.last)
-    resumed = load("runs/run/latest/checkpoints/last.ckpt")
+    resumed = load("runs/run/latest/last.ckpt")
     assert resumed["global_step"] == 4
     assert len(resumed["optimizer_states"]) == 2
     assert_equal_states(resumed, load(trained["ae"]))
@@ -105,7 +101,7 @@ def test_stage_two_goes_on_without_the_stage_one_file(pvdm, workdir, trained, lo
     pvdm.run(
         "fit", "--config", "tiny_ldm.yaml", "--model.autoencoder_checkpoint", first_stage, "--ckpt_path", pvdm.last
     )
-    assert_equal_states(load("runs/run/latest/checkpoints/last.ckpt"), load(trained["ldm"]))
+    assert_equal_states(load("runs/run/latest/last.ckpt"), load(trained["ldm"]))
 
 
 AE_RECIPE = ["--config", "model/ae_few_steps.yaml"]
@@ -121,15 +117,15 @@ def by_recipe(pvdm, workdir, load):
         fit = ["fit", "--config", f"tiny_{stage}.yaml", *recipe, *first_stage]
         for name, more in (("whole", []), ("half", ["--trainer.max_steps", 2])):
             pvdm.run(*fit, *more, "--trainer.default_root_dir", f"{stage}_{name}")
-        half = f"{stage}_half/run/latest/checkpoints/last.ckpt"
+        half = f"{stage}_half/run/latest/last.ckpt"
         pvdm.run(*fit, "--ckpt_path", half, "--trainer.default_root_dir", f"{stage}_resumed")
-        ends[stage] = f"{stage}_whole/run/latest/checkpoints/last.ckpt"
+        ends[stage] = f"{stage}_whole/run/latest/last.ckpt"
     return ends
 
 
 def test_the_recipe_of_few_steps_resumes_samples_and_keeps_to_its_optimizer(pvdm, by_recipe, load, error_of):
     for stage, path in by_recipe.items():
-        resumed = load(f"{stage}_resumed/run/latest/checkpoints/last.ckpt")
+        resumed = load(f"{stage}_resumed/run/latest/last.ckpt")
         assert resumed["global_step"] == 4
         assert len(resumed["optimizer_states"][0]["param_groups"]) == 2
         assert_equal_states(resumed, load(path))
@@ -140,7 +136,7 @@ def test_the_recipe_of_few_steps_resumes_samples_and_keeps_to_its_optimizer(pvdm
     )
     new = ["--model.learning_rate", 1e-5, "--trainer.default_root_dir", "new"]
     pvdm.run("fit", "--config", "tiny_ldm.yaml", *LDM_RECIPE, *other[2:], *new)
-    after = load("new/run/latest/checkpoints/last.ckpt")
+    after = load("new/run/latest/last.ckpt")
     assert after["lr_schedulers"][0]["base_lrs"] == [1e-5, 1e-5] and after["global_step"] == 6
 
 
@@ -148,7 +144,7 @@ def test_adversarial_phase_as_a_run_of_its_own(pvdm, workdir, load):
     pvdm.run("fit", "--config", "tiny_ae.yaml", "--model.adversarial_start", "null", "--trainer.max_steps", 2)
     before = load(pvdm.last)
     pvdm.run("fit", "--config", "tiny_ae.yaml", "--model.adversarial_start", 0, "--ckpt_path", pvdm.last)
-    after = load("runs/run/latest/checkpoints/last.ckpt")
+    after = load("runs/run/latest/last.ckpt")
     weights = "loss.discriminators.clip.to_logits.weight"
     assert not torch.equal(before["state_dict"][weights], after["state_dict"][weights])
     assert after["optimizer_states"][1]["state"]
@@ -161,7 +157,7 @@ def test_options_given_to_a_run_that_goes_on_are_taken(pvdm, workdir, trained, l
         (group,) = state["param_groups"]
         assert (group["lr"], tuple(group["betas"])) == (1e-4, (0.3, 0.7))
     pvdm.run("fit", "--config", "tiny_ldm.yaml", "--ckpt_path", trained["ldm"], *new)
-    after = load("runs/run/latest/checkpoints/last.ckpt")
+    after = load("runs/run/latest/last.ckpt")
     assert after["optimizer_states"][0]["param_groups"][0]["lr"] == pytest.approx(1e-4)
     assert after["lr_schedulers"][0]["base_lrs"] == [1e-4]
 
@@ -173,7 +169,7 @@ def test_gradients_of_stage_two_can_be_clipped_in_mixed_precision(pvdm, workdir,
     assert clipped["global_step"] == 2
     assert not clipped["optimizer_states"][0]["param_groups"][0]["fused"]
     pvdm.run("fit", "--config", "tiny_ldm.yaml", "--ckpt_path", pvdm.last, "--trainer.max_steps", 3)
-    resumed = load("runs/run/latest/checkpoints/last.ckpt")
+    resumed = load("runs/run/latest/last.ckpt")
     assert resumed["optimizer_states"][0]["param_groups"][0]["fused"]
 
 

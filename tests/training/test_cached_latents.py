@@ -103,12 +103,14 @@ def test_what_the_host_reads_stays_on_the_host(module, batches):
     }
 
 
-def test_previews_decode(module, batches):
+def test_what_is_called_real_is_real(module, batches):
     pixels, latents = (module.sample_for_logging(batch, 1) for batch in batches)
-    assert pixels["real"].shape == latents["real"].shape == (1, 3, 4, 16, 16)
-    assert latents["real"].dtype == torch.uint8
-    assert torch.equal(latents["real"], module.autoencoder.decode(batches[1]["clip"][:1]))
-    assert torch.equal(pixels["sample"], latents["sample"])
+    assert set(pixels["clips"]) == {"held-out clip"}
+    assert torch.equal(pixels["clips"]["held-out clip"], batches[0]["clip"][:1])
+    assert set(latents["clips"]) == {"decoded latent of a held-out clip"}
+    (decoded,) = latents["clips"].values()
+    assert torch.equal(decoded, module.autoencoder.decode(batches[1]["clip"][:1]))
+    assert all(torch.equal(a, b) for a, b in zip(pixels["samples"].values(), latents["samples"].values()))
 
 
 def test_the_encoder_makes_both_orientations(batches):

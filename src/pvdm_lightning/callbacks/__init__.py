@@ -8,9 +8,12 @@ from pvdm_lightning.callbacks.finite_training import FiniteTraining
 from pvdm_lightning.callbacks.latent_cache_writer import LatentCacheWriter
 from pvdm_lightning.callbacks.prediction_writer import PredictionWriter
 from pvdm_lightning.callbacks.run_progress import RunProgress
+from pvdm_lightning.callbacks.run_record import RunRecord
 from pvdm_lightning.callbacks.sampling_progress import SamplingProgress
 from pvdm_lightning.callbacks.throughput import Throughput
+from pvdm_lightning.callbacks.utilization import Utilization
 from pvdm_lightning.callbacks.video_logger import VideoLogger
+from pvdm_lightning.callbacks.weight_norms import WeightNorms
 
 __all__ = [
     "AtomicCheckpointIO",
@@ -20,8 +23,11 @@ __all__ = [
     "LatentCacheWriter",
     "PredictionWriter",
     "RunProgress",
+    "RunRecord",
     "SamplingProgress",
     "SaveDataConfig",
     "Throughput",
+    "Utilization",
     "VideoLogger",
+    "WeightNorms",
 ]

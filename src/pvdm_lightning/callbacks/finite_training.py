@@ -49,6 +49,9 @@ class FiniteTraining(Callback):
         everything = [weight for group in optimizer.param_groups for weight in group["params"]]
         parameters = [weight for weight in everything if weight.grad is not None]
         norm = get_total_norm([weight.grad for weight in parameters])
+        index = next((i for i, one in enumerate(trainer.optimizers) if one is optimizer), 0)
+        name = "grad_norm" if index == 0 else "grad_norm_discriminators"  # before it is clipped
+        pl_module.log(f"train/{name}", norm.detach(), rank_zero_only=True)
         if norm.isfinite():
             self._skipped = 0
             return

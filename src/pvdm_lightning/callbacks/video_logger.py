@@ -1,22 +1,23 @@
-"""Videos in the TensorBoard dashboard."""
+"""Videos and pictures in the dashboard."""
+
+from __future__ import annotations
 
 from typing import Any
 
 import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers import TensorBoardLogger
-from tensorboard.compat.proto.summary_pb2 import Summary  # type: ignore[import-untyped]
 from torch import Tensor
 
-from pvdm_lightning.data.videos.writing import gif_bytes
+from pvdm_lightning.callbacks.media import log_video
+from pvdm_lightning.callbacks.panel import draw_panel
 
 
 class VideoLogger(Callback):
-    """Logs real, reconstructed and sampled videos after each validation, as GIFs that play in the IMAGES tab.
+    """Logs, after each validation, enlarged and captioned panels of training clips, held-out clips and samples.
 
-    They are written as ready-made GIFs: add_video of the summary writer needs moviepy, and with its second version
-    writes nothing.
+    Videos of a panel play in step, as GIFs in the IMAGES tab of TensorBoard. Seeds are fixed, so that a panel shows
+    over the steps how the same video changes.
 
     Args:
         num_videos: How many videos, side by side; 0 logs none.
@@ -25,7 +26,14 @@ class VideoLogger(Callback):
 
     def __init__(self, num_videos: int = 4, fps: float = 8) -> None:
         self.num_videos, self.fps = num_videos, fps
-        self._batch: dict[str, Tensor] | None = None
+        self._training: dict[str, Tensor] | None = None
+        self._held_out: dict[str, Tensor] | None = None
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: dict[str, Tensor], batch_idx: int
+    ) -> None:
+        if trainer.is_global_zero and self.num_videos > 0:
+            self._training = batch
 
     def on_validation_batch_end(
         self,
@@ -37,24 +45,20 @@ class VideoLogger(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         if batch_idx == 0 and trainer.is_global_zero and self.num_videos > 0 and not trainer.sanity_checking:
-            self._batch = batch
+            self._held_out = batch
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        batch, self._batch = self._batch, None
-        if batch is None or not isinstance(trainer.logger, TensorBoardLogger):
+        held_out, self._held_out = self._held_out, None
+        training, self._training = self._training, None
+        if not trainer.loggers:
             return
-        # In the precision of the run, as validation_step itself.
-        with torch.no_grad(), trainer.precision_plugin.val_step_context():
-            previews = pl_module.sample_for_logging(batch, self.num_videos)  # type: ignore[operator]
-        for name, videos in previews.items():
-            strip = torch.cat(list(videos.cpu()), dim=3)  # [3 T H N*W]
-            log_video(trainer.logger, f"val/{name}", strip, trainer.global_step, self.fps)
-
-
-def log_video(logger: TensorBoardLogger, tag: str, video: Tensor, step: int, fps: float) -> None:
-    """Add a video uint8 [3 T H W] to the dashboard."""
-    image = Summary.Image(
-        height=video.shape[2], width=video.shape[3], colorspace=3, encoded_image_string=gif_bytes(video, fps)
-    )
-    writer = logger.experiment._get_file_writer()
-    writer.add_summary(Summary(value=[Summary.Value(tag=tag, image=image)]), step)
+        for prefix, batch in (("train", training), ("val", held_out)):
+            if batch is None:
+                continue
+            # In the precision of the run, as validation_step itself.
+            with torch.no_grad(), trainer.precision_plugin.val_step_context():
+                draw = pl_module.clips_for_logging if prefix == "train" else pl_module.sample_for_logging
+                panels: dict[str, dict[str, Tensor]] = draw(batch, self.num_videos)  # type: ignore[operator]
+            for name, rows in panels.items():
+                tag, caption = f"{prefix}/{name}", ", ".join(rows)
+                log_video(trainer.loggers, tag, draw_panel(rows), trainer.global_step, self.fps, caption)

@@ -29,7 +29,7 @@ def shortest(checkpoint: str | Path) -> str:
     path = Path(checkpoint)
     runs = path.parents[2] if len(path.parents) > 2 else path.parent
     latest = runs / LATEST
-    if path.parent.name == CHECKPOINTS and path.name == LAST and latest.resolve() == path.parents[1].resolve():
+    if path.parent.name == CHECKPOINTS and path.name == LAST and latest.resolve() == path.parent.resolve():
         return shlex.quote(str(relative(latest)))
     return shlex.quote(str(relative(path)))
 

@@ -26,10 +26,13 @@ from pvdm_lightning.callbacks import (
     FiniteTraining,
     PredictionWriter,
     RunProgress,
+    RunRecord,
     SamplingProgress,
     SaveDataConfig,
     Throughput,
+    Utilization,
     VideoLogger,
+    WeightNorms,
 )
 from pvdm_lightning.callbacks.checkpoints import last_checkpoint
 from pvdm_lightning.cli import commands
@@ -257,7 +260,10 @@ class PvdmCLI(LightningCLI):
                 if isinstance(run_logger, TensorBoardLogger) and self._purge_step is not None:
                     run_logger._kwargs["purge_step"] = self._purge_step  # steps after it are made once more
             assert self.run_folder is not None
-            callbacks += [Throughput(), SaveConfig(self._parser("fit"), self._given, self.run_folder)]
+            text = self._parser("fit").dump(self._given, skip_none=False)
+            compiled = bool(self._get(self.config_init, "compile"))
+            callbacks += [Throughput(), Utilization(compiled), WeightNorms()]
+            callbacks += [RunRecord(text), SaveConfig(text, self.run_folder)]
             data = self.config_dump.get("data")
             if data:
                 # By its public path, by which alone later commands load it.

@@ -13,7 +13,7 @@ from jsonargparse import Namespace
 
 from pvdm_lightning.cli.run_folder import is_child
 from pvdm_lightning.errors import InvalidArgumentError
-from pvdm_lightning.pipeline.run_checkpoint import CHECKPOINTS, LATEST
+from pvdm_lightning.pipeline.run_checkpoint import CHECKPOINTS
 
 _CHILDREN = "PVDM_RESUMED_FROM"  # processes that a run starts go on from the checkpoint that it found
 
@@ -33,7 +33,6 @@ class RunFolders(NamedTuple):
         """All checkpoints of the run, the newest first."""
         folders: Iterable[Path] = [self.dirpath] if self.dirpath else self.root.glob(f"*/{CHECKPOINTS}")
         found = [path for folder in folders for path in folder.glob("*.ckpt") if path.is_file()]
-        found = [path for path in found if path.parents[1].name != LATEST]  # each once, by its own folder
         return sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True)
 
 

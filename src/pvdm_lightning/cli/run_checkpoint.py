@@ -37,7 +37,7 @@ def checkpoint_of(given: str, option: str, root: str | Path, stage: str | None =
 
 def _newest(option: str, root: Path, stage: str | None) -> str:
     for path in _newest_first(root.glob(f"*/*/{CHECKPOINTS}/{LAST}")):
-        found = None if path.parents[1].name == LATEST else _stage(path)
+        found = _stage(path)
         if found is not None and stage in (None, found):
             logger.info("%s %s: %s", option, LATEST, path)
             return str(path)

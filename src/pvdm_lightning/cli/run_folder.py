@@ -101,14 +101,15 @@ class RunFolder:
             return path
 
     def link_latest(self) -> None:
-        """Let `latest` beside the folder point to it."""
+        """Let `latest` beside the folder point to its checkpoints."""
         link = self.runs / LATEST
         if not is_first() or self.path.parent != self.runs or (link.exists() and not link.is_symlink()):
             return
         partial = self.runs / f".{LATEST}-{os.getpid()}"
         try:
             partial.unlink(missing_ok=True)
-            partial.symlink_to(self.path.name, target_is_directory=True)
+            self.checkpoints.mkdir(exist_ok=True)
+            partial.symlink_to(Path(self.path.name, CHECKPOINTS), target_is_directory=True)
             partial.replace(link)
         except OSError:  # a file system without links: names of folders tell which is the latest
             partial.unlink(missing_ok=True)

@@ -29,26 +29,32 @@ def place_loggers(loggers: Any, folder: Path, root: Path) -> None:
         if arguments is None:
             continue
         kind = str(node["class_path"]).rsplit(".", 1)[-1]
-        place = arguments.get("save_dir")
-        if kind != "MLFlowLogger" and place is not None and Path(place) != root:
-            continue
-        _place(kind, arguments, folder)
+        place = Path(arguments.get("save_dir") or ".")
+        if place in (root, Path("."), Path("mlruns")):  # the latter two are defaults of the libraries
+            _place(kind, arguments, folder, root)
 
 
-def _place(kind: str, arguments: Any, folder: Path) -> None:
+def _place(kind: str, arguments: Any, folder: Path, root: Path) -> None:
     run = re.sub(r"[^\w-]", "-", f"{folder.parent.name}-{folder.name}")
     if kind == "TensorBoardLogger":
-        arguments.update(save_dir=str(folder), name="", version="", default_hp_metric=False)
+        _set(arguments, save_dir=str(folder), name="", version="", default_hp_metric=False)
     elif kind == "CSVLogger":
         # A version of its own for each start: it empties a folder that it is given.
-        arguments.update(save_dir=str(folder), name="csv")
+        _set(arguments, save_dir=str(folder), name="csv")
     elif kind == "WandbLogger":
         arguments["save_dir"] = str(folder)
         _default(arguments, {"name": run, "id": run, "project": PROJECT}, "lightning_logs")
     elif kind == "MLFlowLogger":
-        if arguments.get("tracking_uri") is None and not arguments.get("save_dir"):
-            arguments["save_dir"] = str(folder / "mlruns")
+        arguments["save_dir"] = str(folder)
+        if arguments.get("tracking_uri") is None:  # MLflow no longer writes folders of files
+            arguments["tracking_uri"] = f"sqlite:///{root}/mlflow.db"
+            _default(arguments, {"artifact_location": str((root / "mlflow").absolute())}, "")
         _default(arguments, {"run_name": run, "experiment_name": PROJECT}, "lightning_logs")
+
+
+def _set(arguments: Any, **values: Any) -> None:
+    for key, value in values.items():
+        arguments[key] = value
 
 
 def _default(arguments: Any, values: dict[str, str], library_default: str) -> None:

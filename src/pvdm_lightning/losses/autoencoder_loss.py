@@ -72,6 +72,14 @@ class AutoencoderLoss(nn.Module):
             remedy = PerceptualLoss.how_to_add(_LPIPS)
             logger.warning(f"training without LPIPS: no VGG-16 weights found. {remedy}")
 
+    def lpips_per_clip(self, reconstruction: Tensor, clip: Tensor) -> Tensor | None:
+        """Mean LPIPS of the frames of each clip [B 3 S H W] in [-1, 1], float32 [B]; None without its weights."""
+        if not self._perceptual:
+            return None
+        lpips = self._perceptual[0].to(clip.device)
+        pairs = zip(reconstruction.transpose(1, 2), clip.transpose(1, 2))  # clip by clip: VGG-16 takes much memory
+        return torch.stack([lpips(ours, theirs) for ours, theirs in pairs])
+
     def generator(
         self, clip: Tensor, reconstruction: Tensor, frame: Tensor, adversarial: bool
     ) -> tuple[Tensor, dict[str, Tensor]]:
@@ -105,12 +113,22 @@ class AutoencoderLoss(nn.Module):
             terms |= {"adversarial": hinge, "feature_matching": matching}
         return loss, terms
 
-    def discriminator(self, clip: Tensor, reconstruction: Tensor, frame: Tensor) -> Tensor:
-        """The discriminators' hinge loss, unweighted; arguments as of `generator`."""
+    def discriminator(self, clip: Tensor, reconstruction: Tensor, frame: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The discriminators' hinge loss, unweighted, and what the frame and clip discriminators say.
+
+        Arguments are as of `generator`. Of each discriminator: mean logits of real and reconstructed inputs, and the
+        share of logits with the right sign.
+        """
         loss = clip.new_zeros(())
-        for real, fake, discriminator in self._views(clip, reconstruction, frame):
-            loss = loss + discriminator_hinge(discriminator(real)[0], discriminator(fake)[0])
-        return loss
+        said: dict[str, Tensor] = {}
+        names = self.discriminators.keys()
+        for name, (real, fake, discriminator) in zip(names, self._views(clip, reconstruction, frame)):
+            of_real, of_fake = discriminator(real)[0], discriminator(fake)[0]
+            loss = loss + discriminator_hinge(of_real, of_fake)
+            right = ((of_real > 0).float().mean() + (of_fake < 0).float().mean()) / 2
+            logits = {"real": of_real.detach().mean(), "fake": of_fake.detach().mean(), "accuracy": right}
+            said |= {f"{name}_discriminator_{key}": value for key, value in logits.items()}
+        return loss, said
 
     def clip_gradients(self, max_norm: float) -> None:
         """Bound the norm of each discriminator's gradient."""

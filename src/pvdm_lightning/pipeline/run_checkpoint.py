@@ -4,7 +4,9 @@ from pathlib import Path
 
 from pvdm_lightning.errors import InvalidArgumentError
 
-LATEST, CHECKPOINTS, LAST = "latest", "checkpoints", "last.ckpt"
+CHECKPOINTS, LAST = "checkpoints", "last.ckpt"
+LATEST = "latest"
+"""A link to the newest run's checkpoints, not to its folder: a dashboard would find its log there a second time."""
 
 
 def checkpoint_in(path: str | Path, argument: str) -> Path:
@@ -18,16 +20,20 @@ def checkpoint_in(path: str | Path, argument: str) -> Path:
         InvalidArgumentError: The run has not written a checkpoint.
     """
     given = Path(path)
-    run = next((folder for folder in (given, given / LATEST) if (folder / CHECKPOINTS).is_dir()), None)
-    if run is None:
-        if (given / LATEST).is_dir() or (given / "config.yaml").is_file():
-            run = given
-        else:
-            return given
-    last = run / CHECKPOINTS / LAST
-    if last.is_file():
-        return last
-    found = sorted((run / CHECKPOINTS).glob("*.ckpt"), key=lambda file: file.stat().st_mtime_ns)
-    if not found:
+    if not given.is_dir():
+        return given
+    for folder in (given / CHECKPOINTS, given / LATEST):
+        if found := _chosen(folder):
+            return found
+    if (given / LAST).is_file():
+        return given / LAST
+    if any((given / name).is_dir() for name in (CHECKPOINTS, LATEST)) or given.name == CHECKPOINTS:
         raise InvalidArgumentError(argument, path, "holds no checkpoint yet", "Wait for its first one.")
-    return found[-1]
+    return given
+
+
+def _chosen(folder: Path) -> Path | None:
+    """last.ckpt, else the newest checkpoint."""
+    if (folder / LAST).is_file():
+        return folder / LAST
+    return max(folder.glob("*.ckpt"), key=lambda file: file.stat().st_mtime_ns, default=None)

@@ -171,8 +171,8 @@ class AutoencoderModule(ReconstructionModule):
     def _discriminator_loss(self, clip: Tensor, frame: Tensor, generator: Generators) -> Tensor:
         with torch.no_grad():
             reconstruction = self._reconstruct(clip, generator)
-        loss = self.loss.discriminator(clip, reconstruction, frame)
-        self.log("train/discriminator", loss.detach())
+        loss, said = self.loss.discriminator(clip, reconstruction, frame)
+        self.log_dict({"train/discriminator": loss.detach(), **{f"train/{key}": value for key, value in said.items()}})
         return self.loss.adversarial_weight * loss
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -33,6 +33,7 @@ class EMA(nn.Module, Generic[Network]):
         self.register_buffer("num_updates", torch.zeros((), dtype=torch.long))
         # Known outside of the buffer, too: a GPU would have to be waited for in each step.
         self._known_updates: int | None = None
+        self.last_decay = 0.0
 
     def train(self, mode: bool = True) -> "EMA[Network]":
         """Stays in evaluation mode."""
@@ -50,7 +51,7 @@ class EMA(nn.Module, Generic[Network]):
         self._known_updates += 1
         self.num_updates += 1
         n = self._known_updates
-        decay = min(self.decay, (1 + n) / (10 + n))
+        decay = self.last_decay = min(self.decay, (1 + n) / (10 + n))
         averages = [p.detach() for p in self.network.parameters()]
         weights = [p.detach() for p in network.parameters()]
         torch._foreach_lerp_(averages, weights, 1 - decay)

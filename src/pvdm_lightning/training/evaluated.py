@@ -8,12 +8,15 @@ import torch
 from torch import Tensor
 
 from pvdm_lightning.diffusion import NoiseSchedule, PredictionType, denoising_loss
+from pvdm_lightning.models.triplane import Triplane
 from pvdm_lightning.models.unet import TriplaneUNet
 from pvdm_lightning.pipeline.latent_normalization import LatentNormalization
+from pvdm_lightning.pipeline.sampling import Sampling
 from pvdm_lightning.pipeline.video_pipeline import VideoPipeline
 from pvdm_lightning.random import make_generator, randn
 from pvdm_lightning.training.first_stage import FirstStageModule
 from pvdm_lightning.training.means import Means
+from pvdm_lightning.training.plane_images import plane_images
 from pvdm_lightning.training.sharding import gather, release
 
 
@@ -68,6 +71,31 @@ class EvaluatedModule(FirstStageModule):
 
     def on_test_epoch_end(self) -> None:
         self.on_validation_epoch_end("test")
+
+    def clips_for_logging(self, batch: dict[str, Tensor], num_videos: int) -> dict[str, dict[str, Tensor]]:
+        """Panel of training clips for the dashboard, uint8 [N 3 S H W]; of cached latents what they decode to."""
+        return {"clips": self._clips(batch["clip"][:num_videos], "training clip")}
+
+    def sample_for_logging(self, batch: dict[str, Tensor], num_videos: int) -> dict[str, dict[str, Tensor]]:
+        """Panels for the dashboard: held-out clips, samples of two clips, and their planes as pictures."""
+        clip = batch["clip"][:num_videos]
+        indices = list(range(len(clip)))
+        frames = self.clip_shape[0]
+        sampling = Sampling(num_frames=2 * frames, sampler="dpm_solver", num_inference_steps=20)
+        samples = self.pipeline.generate(indices, sampling)
+        first = self.load_autoencoder().encode(samples[:, :, :frames])
+        shape = self.load_autoencoder().autoencoder.latent_shape
+        seeds = f"samples 0 to {indices[-1]} of seed {sampling.seed}; the second half continues the first"
+        return {
+            "clips": self._clips(clip, "held-out clip"),
+            "samples": {seeds: samples},
+            "planes": plane_images(Triplane.from_sequence(first, shape)),
+        }
+
+    def _clips(self, clip: Tensor, name: str) -> dict[str, Tensor]:
+        """A row of clips under their caption, uint8 [N 3 S H W]."""
+        caption = f"decoded latent of a {name}" if clip.dim() == 3 else name
+        return {caption: self.load_autoencoder().to_pixels(clip)}
 
     def _evaluate(self, batch: dict[str, Tensor]) -> None:
         """Losses of the EMA; random numbers follow from the index of the video alone."""

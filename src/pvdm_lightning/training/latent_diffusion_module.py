@@ -26,6 +26,7 @@ from pvdm_lightning.training.ema import EMA
 from pvdm_lightning.training.evaluated import EvaluatedModule
 from pvdm_lightning.training.latent_source import check_latents_match
 from pvdm_lightning.training.learning_rate import WarmupDecay
+from pvdm_lightning.training.loss_breakdown import LossBreakdown
 from pvdm_lightning.training.optimizer import OptimizerName, make_optimizer
 from pvdm_lightning.training.pairs import pairs_of
 from pvdm_lightning.training.precision import check_precision
@@ -96,6 +97,7 @@ class LatentDiffusionModule(EvaluatedModule):
         self.optimizer = optimizer
         self.rate = WarmupDecay(learning_rate, warmup_steps, decay_steps)
         self.sampling = Sampling()
+        self._breakdown = LossBreakdown(num_train_timesteps)
 
     def compile_networks(self, **options: Any) -> None:
         """Compile denoiser, EMA and autoencoder in place; `options` as of torch.compile."""
@@ -166,11 +168,15 @@ class LatentDiffusionModule(EvaluatedModule):
         generator = sample_generators(batch_idx, self.global_step, batch["index"])
         z_0, condition = pairs_of(batch, self.conditional_probability, self.pipeline.to_latent, generator)
         t, noise = self._draw_noise(z_0, generator)
-        loss = self._loss(self.denoiser, z_0, condition, t, noise).mean()
+        losses = self._loss(self.denoiser, z_0, condition, t, noise)
+        self._breakdown.add(losses, t, condition)
+        if self.trainer._logger_connector.should_update_logs:
+            self.log_dict({f"train/{name}": value for name, value in self._breakdown.take().items()})
         optimizer = self.optimizers().optimizer  # type: ignore[union-attr]
-        self.log("train/loss", loss.detach(), prog_bar=True, batch_size=len(z_0))
+        self.log("train/loss", losses.detach().mean(), prog_bar=True, batch_size=len(z_0))
         self.log("train/learning_rate", torch.tensor(optimizer.param_groups[0]["lr"]))
-        return loss
+        self.log("train/ema_decay", torch.tensor(self.ema.last_decay))
+        return losses.mean()
 
     def _draw_noise(self, z_0: Tensor, generator: Generators) -> tuple[Tensor, Tensor]:
         t = randint(self.schedule.num_train_timesteps, len(z_0), generator)
@@ -187,9 +193,3 @@ class LatentDiffusionModule(EvaluatedModule):
     def predict_step(self, batch: Tensor, batch_idx: int) -> dict[str, Tensor]:
         """Numbers of videos int64 [B] -> the videos uint8 [B 3 T H W]."""
         return {"video": self.pipeline.generate(batch.tolist(), self.sampling), "index": batch}
-
-    def sample_for_logging(self, batch: dict[str, Tensor], num_videos: int) -> dict[str, Tensor]:
-        """Videos for the dashboard, uint8 [N 3 T H W] each: real ones, and samples of two clips."""
-        real = self.load_autoencoder().to_pixels(batch["clip"][:num_videos])
-        sampling = Sampling(num_frames=2 * self.clip_shape[0], sampler="dpm_solver", num_inference_steps=20)
-        return {"real": real, "sample": self.pipeline.generate(list(range(len(real))), sampling)}
