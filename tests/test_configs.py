@@ -42,6 +42,8 @@ def test_presets_compose(capsys, name):
         for key, value in values.items():
             if key == "init_args":
                 assert all(whole[section][key][k] == v or isinstance(v, dict) for k, v in value.items())
+            elif isinstance(value, list) and isinstance(value[0], dict):
+                assert [one["class_path"] for one in whole[section][key]] == [one["class_path"] for one in value]
             elif isinstance(value, dict):  # an object, whose other arguments have their defaults
                 assert whole[section][key]["class_path"] == value["class_path"]
                 assert whole[section][key]["init_args"].items() >= value["init_args"].items()

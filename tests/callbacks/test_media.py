@@ -30,7 +30,7 @@ def spy(cls, **attributes):
     def note(name):
         return lambda *args, **kwargs: logger.calls.append((name, args, kwargs))
 
-    kind = type("Spy", (cls,), {name: value for name, value in attributes.items()})
+    kind = type("Spy", (cls,), dict(attributes))
     logger.__class__ = kind
     for name in ("log_video", "log_image", "log_text"):
         setattr(logger, name, note(name))

@@ -15,12 +15,15 @@ from pvdm_lightning.cli.checkpoint_config import (
     with_found_configs,
     without_trusted_classes,
 )
+from pvdm_lightning.cli.comma_lists import with_comma_lists
 from pvdm_lightning.cli.console import set_up_console
+from pvdm_lightning.cli.help import classes_asked_for
 from pvdm_lightning.cli.messages import users_mistake
 from pvdm_lightning.cli.pretrained_pipeline import with_pretrained_pipeline
 from pvdm_lightning.cli.pvdm_cli import PvdmCLI
 from pvdm_lightning.cli.signals import end_on_sigterm
 from pvdm_lightning.pipeline.public_classes import trust_classes
+from pvdm_lightning.printing import print_result
 
 
 def main(arguments: list[str]) -> None:
@@ -28,6 +31,10 @@ def main(arguments: list[str]) -> None:
     set_up_console()
     end_on_sigterm()
     try:
+        if listed := classes_asked_for(arguments):
+            print_result(listed)
+            return
+        arguments = with_comma_lists(arguments)
         if arguments and arguments[0] in commands.FUNCTIONS:
             command = commands.FUNCTIONS[arguments[0]]
             parser = commands.command_parser(arguments[0], command)

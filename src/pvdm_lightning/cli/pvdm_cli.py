@@ -37,6 +37,8 @@ from pvdm_lightning.callbacks import (
 from pvdm_lightning.callbacks.checkpoints import last_checkpoint
 from pvdm_lightning.cli import commands
 from pvdm_lightning.cli.checkpoint_config import FROM_CHECKPOINT, KEYWORDS
+from pvdm_lightning.cli.dry_run import DryRun
+from pvdm_lightning.cli.help import arrange
 from pvdm_lightning.cli.messages import said_in_options
 from pvdm_lightning.cli.option_errors import OptionError, said_shortly
 from pvdm_lightning.cli.resume import RunFolders, check_no_other_run, expand_paths, newest_checkpoint
@@ -127,7 +129,9 @@ class PvdmCLI(LightningCLI):
 
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
         self._adding = subcommand
-        return super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        arrange(parser, subcommand)
+        return parser
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """As Lightning's, with mistakes said in one line."""
@@ -172,6 +176,11 @@ class PvdmCLI(LightningCLI):
         if self._adding == "fit":
             parser.add_lightning_class_args(FiniteTraining, "finite")
             parser.add_lightning_class_args(DivergenceGuard, "divergence")
+            parser.add_argument(
+                "--dry_run",
+                action="store_true",
+                help="Take a few steps, print shapes, parameters, memory, time and disk space of the run, and stop.",
+            )
             parser.add_argument(
                 "--resume",
                 action="store_true",
@@ -246,7 +255,10 @@ class PvdmCLI(LightningCLI):
             raise InvalidArgumentError("--trainer.accelerator", accelerator, problem, "Give cpu, or leave it out.")
         if accelerator == "auto" and torch.backends.mps.is_available():
             kwargs["accelerator"] = "cpu"
-        if self._get(self.config_init, "trainer.logger") in (None, True):
+        dry_run = self.subcommand == "fit" and self._get(self.config_init, "dry_run")
+        if dry_run:
+            kwargs |= DryRun.trainer_options()
+        elif self._get(self.config_init, "trainer.logger") in (None, True):
             kwargs["logger"] = self._default_logger()
         given = self._get(self.config_init, "trainer.callbacks") or []
         given = given if isinstance(given, list) else [given]
@@ -255,7 +267,12 @@ class PvdmCLI(LightningCLI):
             kwargs["callbacks"] = [*given, RunProgress()]
         trainer = super().instantiate_trainer(**kwargs)
         callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
-        if self.subcommand == "fit":
+        if dry_run:
+            assert self.run_folder is not None
+            self._dry_run = DryRun(self.run_folder.path)
+            self._dry_run.planned = trainer.max_steps
+            self._dry_run.attach(trainer)
+        elif self.subcommand == "fit":
             for run_logger in trainer.loggers:
                 if isinstance(run_logger, TensorBoardLogger) and self._purge_step is not None:
                     run_logger._kwargs["purge_step"] = self._purge_step  # steps after it are made once more
@@ -315,6 +332,9 @@ class PvdmCLI(LightningCLI):
 
     def fit(self, **kwargs: Any) -> None:
         """Train; a signal ends it with a checkpoint."""
+        if self._get(self.config_init, "dry_run"):
+            self.trainer.fit(**kwargs)
+            return
         begin, first_step = time.monotonic(), self._purge_step or 0
         introduce(self.trainer, self.model, self.datamodule, self.run_folder)
         try:

@@ -67,7 +67,7 @@ class RunFolder:
 
     def __init__(self, runs: Path, going_on: Path | None = None) -> None:
         self.runs = runs
-        self._made = False
+        self._made: list[Path] = []
         told = Path(os.environ.get(_CHILDREN, ""))
         if going_on is not None:
             self.path = going_on
@@ -90,6 +90,7 @@ class RunFolder:
             path = self.runs / (start if number == 1 else f"{start}-{number}")
             if not is_first():
                 return path
+            missing = [folder for folder in (path, *path.parents) if not folder.exists()]
             try:
                 path.mkdir(parents=True)
             except FileExistsError:
@@ -97,7 +98,7 @@ class RunFolder:
                     raise
                 number += 1
                 continue
-            self._made = True
+            self._made = missing
             return path
 
     def link_latest(self) -> None:
@@ -116,9 +117,8 @@ class RunFolder:
 
     def discard(self) -> None:
         """Remove the folder of a run that never started."""
-        if self._made:
-            for folder in (self.path, self.runs):
-                try:
-                    folder.rmdir()
-                except OSError:  # something is in it
-                    return
+        for folder in self._made:
+            try:
+                folder.rmdir()
+            except OSError:  # something is in it
+                return

@@ -30,7 +30,7 @@ def place_loggers(loggers: Any, folder: Path, root: Path) -> None:
             continue
         kind = str(node["class_path"]).rsplit(".", 1)[-1]
         place = Path(arguments.get("save_dir") or ".")
-        if place in (root, Path("."), Path("mlruns")):  # the latter two are defaults of the libraries
+        if place in (root, Path(), Path("mlruns")):  # the latter two are defaults of the libraries
             _place(kind, arguments, folder, root)
 
 

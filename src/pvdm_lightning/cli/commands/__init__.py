@@ -5,6 +5,7 @@ from collections.abc import Callable
 from jsonargparse import ArgumentParser
 
 from pvdm_lightning.cli.commands.check_data import check_data
+from pvdm_lightning.cli.commands.completion import completion
 from pvdm_lightning.cli.commands.encode import encode
 from pvdm_lightning.cli.commands.evaluate import evaluate
 from pvdm_lightning.cli.commands.import_original import import_original
@@ -13,8 +14,9 @@ FUNCTIONS: dict[str, Callable[..., None]] = {
     "import-original": import_original,
     "check-data": check_data,
     "evaluate": evaluate,
+    "completion": completion,
 }
-__all__ = ["FUNCTIONS", "check_data", "command_parser", "encode", "evaluate", "import_original"]
+__all__ = ["FUNCTIONS", "check_data", "command_parser", "completion", "encode", "evaluate", "import_original"]
 
 
 def command_parser(name: str, command: Callable[..., None]) -> ArgumentParser:

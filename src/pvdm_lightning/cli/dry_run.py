@@ -1,0 +1,114 @@
+"""`pvdm fit --dry_run`: a few steps, then what the run will take."""
+
+from __future__ import annotations
+
+import shutil
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor, nn
+
+from pvdm_lightning.callbacks import Checkpoints, RunProgress
+from pvdm_lightning.callbacks.memory import peak_memory
+from pvdm_lightning.cli.next_steps import duration, say
+from pvdm_lightning.cli.run_summary import networks
+from pvdm_lightning.training import AutoencoderModule
+
+STEPS = 6
+"""Steps taken; of stage one the second half is adversarial, if the run has such a phase. The first of each warms up."""
+
+
+class DryRun(Callback):
+    """Measures some steps and prints time, memory and disk space of the whole run; nothing is written.
+
+    Args:
+        folder: Where the run would write.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._seconds: list[float] = []
+        self._since = 0.0
+
+    @staticmethod
+    def trainer_options() -> dict[str, Any]:
+        """Arguments of the Trainer for a run that leaves nothing behind."""
+        return {"logger": False, "num_sanity_val_steps": 0, "limit_val_batches": 0}
+
+    def attach(self, trainer: Trainer) -> None:
+        """Take the place of the callbacks that write or draw."""
+        writing = (Checkpoints, RunProgress)
+        kept = [callback for callback in trainer.callbacks if not isinstance(callback, writing)]  # type: ignore[attr-defined]
+        trainer.callbacks = [*kept, self]  # type: ignore[attr-defined]
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._adversarial_start = getattr(pl_module, "adversarial_start", None)
+        if isinstance(pl_module, AutoencoderModule) and self._adversarial_start is not None:
+            pl_module.adversarial_start = STEPS // 2
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        if batch_idx == 0:
+            self._batch = {key: value for key, value in batch.items() if isinstance(value, Tensor)}
+        self._since = time.perf_counter()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if pl_module.device.type == "cuda":
+            torch.cuda.synchronize(pl_module.device)
+        self._seconds.append(time.perf_counter() - self._since)
+        if len(self._seconds) == STEPS or trainer.global_step == trainer.max_steps:
+            trainer.should_stop = True
+            trainer.fit_loop.epoch_loop.max_steps = trainer.global_step
+            if trainer.is_global_zero:
+                self._report(trainer, pl_module)
+
+    def _report(self, trainer: Trainer, module: LightningModule) -> None:
+        half = STEPS // 2 if self._adversarial_start is not None else STEPS
+        first, second = self._seconds[:half], self._seconds[half:]
+        step = statistics.median(first[1:] or first)
+        later = statistics.median(second[1:] or second) if second else step
+        rows = [
+            ("batch", ", ".join(f"{key} {_shape(value)}" for key, value in self._batch.items() if value.dim() > 1)),
+            ("latents", _latents(module)),
+            ("parameters", networks(module)),
+            ("memory", f"{peak_memory(module.device) / 2**30:.2f} GiB at the peak of {len(self._seconds)} steps"),
+            ("step", f"{step:.3g} s" + (f", {later:.3g} s in the adversarial phase" if second else "")),
+        ]
+        total = self.planned
+        if total > 0:
+            adversarial = max(0, total - self._adversarial_start) if self._adversarial_start is not None else 0
+            seconds = (total - adversarial) * step + adversarial * later
+            rows.append(("run", f"{total} steps: {duration(seconds)} on this machine, without validations"))
+        size = checkpoint_bytes(trainer, module)
+        disk = shutil.disk_usage(next(folder for folder in self.folder.absolute().parents if folder.exists()))
+        rows.append(("checkpoint", f"{size / 2**20:.3g} MiB each; {disk.free / 2**30:.3g} GiB are free for them"))
+        rows.append(("dry run", f"nothing was written; without --dry_run the run goes into {self.folder.parent}"))
+        say(rows)
+
+    planned = -1
+    """max_steps of the run."""
+
+
+def checkpoint_bytes(trainer: Trainer, module: nn.Module) -> int:
+    """Of weights and optimizer states, as a checkpoint holds them."""
+    tensors = list(module.state_dict().values())
+    for optimizer in trainer.optimizers:
+        tensors += [value for state in optimizer.state.values() for value in state.values() if torch.is_tensor(value)]
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def _shape(tensor: Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"
+
+
+def _latents(module: LightningModule) -> str:
+    autoencoder = module.autoencoder if isinstance(module, AutoencoderModule) else module.load_autoencoder().autoencoder  # type: ignore[operator]
+    shape, channels = autoencoder.latent_shape, autoencoder.latent_channels
+    s, h, w = shape.frames, shape.height, shape.width
+    return f"z_s {channels}x{h}x{w}, z_h {channels}x{s}x{w}, z_w {channels}x{s}x{h}"

@@ -1,0 +1,124 @@
+"""Help, completion, lists with commas, the schema of configurations and the dry run."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+from pvdm_lightning import cli
+from pvdm_lightning.cli.comma_lists import with_comma_lists
+from pvdm_lightning.cli.shipped_configs import config_folder
+
+
+def printed(capsys, *args):
+    try:
+        cli.main(list(args))
+    except SystemExit as ended:
+        assert ended.code in (0, None)
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "command, first, last",
+    [
+        ("fit", ["Model", "Data"], "Trainer"),
+        ("predict", ["Sampling", "Output", "Model", "Data"], "Trainer"),
+        ("test", ["Sampling", "Evaluation"], "Trainer"),
+    ],
+)
+def test_help_shows_ours_first(capsys, command, first, last):
+    text = printed(capsys, command, "--help")
+    titles = [line for line in text.splitlines() if re.match(r"[A-Z].*:$", line)]
+    assert [title.split(":")[0].split(" ")[0] for title in titles[: len(first)]] == first
+    assert titles[-1].startswith(last)
+    assert len(text.split("\n\n")[0].splitlines()) == 1  # the usage is a line
+    assert "--model.help lists the classes" in text
+    assert "class 'lightning" not in text
+
+
+@pytest.mark.parametrize("option, name", [("--model.help", "AutoencoderModule"), ("--data.help", "UCF101")])
+def test_classes_are_listed_and_explained(capsys, option, name):
+    assert name in printed(capsys, "fit", option)
+    assert "init_args" in printed(capsys, "fit", option, name) or name in printed(capsys, "fit", option, name)
+
+
+@pytest.mark.parametrize(
+    "given, parsed",
+    [
+        (["evaluate", "--frames", "16,128"], ["evaluate", "--frames", "[16,128]"]),
+        (["evaluate", "--frames=16"], ["evaluate", "--frames=[16]"]),
+        (["import-original", "--frames", "16"], ["import-original", "--frames", "16"]),
+        (["--output.formats", "mp4"], ["--output.formats", "[mp4]"]),
+        (["--output.formats", "[mp4,gif]"], ["--output.formats", "[mp4,gif]"]),
+        (["--model.autoencoder.resolution", "128,192"], ["--model.autoencoder.resolution", "[128,192]"]),
+        (["--model.autoencoder.resolution", "128"], ["--model.autoencoder.resolution", "128"]),
+        (["--model.autoencoder.frames", "16"], ["--model.autoencoder.frames", "16"]),
+        (["--data.root", "a,b"], ["--data.root", "a,b"]),
+        (["--evaluation.frames", "null"], ["--evaluation.frames", "null"]),
+    ],
+)
+def test_lists_with_commas(given, parsed):
+    assert with_comma_lists(given) == parsed
+
+
+@pytest.fixture(scope="module")
+def script(tmp_path_factory):
+    import contextlib
+    import io
+
+    text = io.StringIO()
+    with contextlib.redirect_stdout(text):
+        cli.main(["completion", "--target", "bash"])
+    path = tmp_path_factory.mktemp("completion") / "pvdm.sh"
+    path.write_text(text.getvalue())
+    return path
+
+
+@pytest.mark.parametrize(
+    "words, expected",
+    [
+        (["pvdm", "pre"], "predict"),
+        (["pvdm", "fit", "--model.adversarial_st"], "--model.adversarial_start"),
+        (["pvdm", "fit", "--config", "demo_l"], "demo_ldm.yaml"),
+        (["pvdm", "check-data", "--rep"], "--report"),
+        (["pvdm", "fit", "--data", "UC"], "UCF101"),
+    ],
+)
+def test_bash_completes(script, words, expected):
+    array = " ".join(f'"{word}"' for word in words)
+    command = f"source {script}; COMP_WORDS=({array}); COMP_CWORD={len(words) - 1}; _pvdm; echo ${{COMPREPLY[@]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=script.parent)
+    assert done.stderr == ""
+    assert done.stdout.split() == [expected]
+
+
+def test_the_schema_takes_the_shipped_runs_and_no_misspelling(capsys):
+    schema = json.loads(printed(capsys, "completion", "--target", "schema"))
+    check = jsonschema.Draft202012Validator(schema)
+    for name in ("ae.yaml", "ldm.yaml", "demo_ae.yaml", "demo_ldm.yaml"):
+        config = yaml.safe_load((config_folder() / name).read_text())
+        assert not list(check.iter_errors(config)), name
+        config["model"]["init_args"]["learning_rat"] = 1
+        assert list(check.iter_errors(config))
+        del config["model"]["init_args"]["learning_rat"]
+        config["trainer"]["max_stepz"] = 1
+        assert list(check.iter_errors(config))
+
+
+def test_a_dry_run_says_what_a_run_takes_and_writes_nothing(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["pvdm"])
+    small = ["--model.autoencoder.dim", "32", "--model.autoencoder.resolution", "16", "--model.autoencoder.frames", "4"]
+    options = ["--trainer.accelerator", "cpu", "--model.adversarial_start", "1000", "--trainer.max_steps", "3000"]
+    text = printed(capsys, "fit", "--config", "demo_ae.yaml", *options, *small, "--dry_run")
+    rows = dict(line.split(maxsplit=1) for line in text.splitlines() if line)
+    assert rows["batch"] == "clip uint8 [4, 3, 4, 16, 16]"
+    assert rows["latents"] == "z_s 4x2x2, z_h 4x4x2, z_w 4x4x2"
+    assert "autoencoder" in rows["parameters"] and "GiB at the peak of 6 steps" in rows["memory"]
+    assert "adversarial phase" in rows["step"] and rows["run"].startswith("3000 steps: ")
+    assert "MiB each" in rows["checkpoint"]
+    assert not list(Path(tmp_path).iterdir())
