@@ -23,7 +23,7 @@ GPU := $(shell nvidia-smi -L > /dev/null 2>&1 && echo --device cuda --precision 
 # Small networks keep two cores busier as two processes than as two threads; a batch is split between them.
 TWO := $(if $(GPU),,--trainer.accelerator cpu --trainer.devices 2 --trainer.strategy ddp)
 HALF_OF = $(if $(GPU),,--data.batch_size $(1))
-WRITE := --output.fps 8 --output.least_side 128 --output.contact_sheets true
+WRITE := --output.fps 8 --output.least_side 128
 FAST := --sampling.sampler dpm_solver --sampling.num_inference_steps 20
 
 demo: install
@@ -38,7 +38,7 @@ demo: install
 	@echo "autoencoder checkpoint       $(AUTOENCODER)"
 	@echo "latent diffusion checkpoint  $(DENOISER)"
 	@echo "reconstructions              $(RUN)/reconstructions (left: original, right: reconstruction)"
-	@echo "8 sampled clips              $(RUN)/samples (sheet_00000.png shows all)"
+	@echo "8 sampled clips              $(RUN)/samples (open index.html)"
 	@echo "a video of 64 frames         $(RUN)/long"
 	@echo "pictures                     $(RUN)/pictures (comparison.png: real clips, reconstructions, samples)"
 	@echo "dashboard                    $(BIN)/tensorboard --logdir $(RUN)"

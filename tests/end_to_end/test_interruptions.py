@@ -161,7 +161,8 @@ def test_what_a_killed_run_left_goes_with_the_next_one(workdir, pvdm, trained):
     for name in (".video_00000.mp4.partial-1", ".video_00001.partial-1"):
         (workdir / "samples" / name).mkdir()
     pvdm.run("predict", "--ckpt_path", trained["ldm"], "--sampling.num_videos", 1, "--sampling.num_inference_steps", 1)
-    assert [path.name for path in (workdir / "samples").iterdir()] == ["video_00000.mp4"]
+    kept = sorted(path.name for path in (workdir / "samples").iterdir())
+    assert kept == ["contact_sheet.png", "index.html", "video_00000.mp4"]
 
 
 def test_two_commands_do_not_write_into_one_folder(workdir, error_of, trained):

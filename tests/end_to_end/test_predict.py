@@ -32,7 +32,7 @@ def test_formats_and_length(pvdm, workdir, trained):
     """Ten frames of clips of four: three clips, cut."""
     options = ["--sampling.num_videos", 2, "--sampling.num_frames", 10, "--output.fps", 5]
     sample(pvdm, trained, "out", *options, formats="[mp4,gif,png,npy]")
-    assert sorted(path.name for path in (workdir / "out").iterdir()) == sorted(
+    assert sorted(path.name for path in (workdir / "out").glob("video_*")) == sorted(
         f"video_0000{i}{suffix}" for i in range(2) for suffix in (".mp4", ".gif", "", ".npy")
     )
     video = np.load("out/video_00001.npy")
@@ -115,7 +115,7 @@ def test_reconstructions_of_stage_one(pvdm, workdir, trained):
         "--output.formats",
         "[png]",
     )
-    folders = sorted((workdir / "samples").iterdir())
+    folders = sorted((workdir / "samples").glob("video_*"))
     assert len(folders) == 2
     assert Image.open(folders[0] / "frame_00003.png").size == (48, 16)
 
@@ -125,4 +125,28 @@ def test_videos_are_not_replaced_unasked(pvdm, workdir, trained, error_of):
     line = error_of("predict", "--ckpt_path", trained["ldm"], "--output.dir", "out", "--trainer.accelerator", "cpu")
     assert line.startswith("pvdm: error: --output.dir out: already holds videos.")
     sample(pvdm, trained, "out", "--sampling.num_videos", 1, "--output.overwrite", "true")
-    assert len(list((workdir / "out").iterdir())) == 1
+    assert len(list((workdir / "out").glob("video_*"))) == 1
+
+
+def test_a_page_a_sheet_and_one_file_of_all(pvdm, workdir, trained):
+    """By two processes as by one: the first joins what both have written."""
+    import numpy as np
+
+    from pvdm_lightning.data.videos.metadata import read_metadata
+
+    options = ["--sampling.num_videos", 3, "--sampling.batch_size", 1, "--sampling.num_inference_steps", 2]
+    options += ["--output.formats", "mp4,npz", "--trainer.accelerator", "cpu", "--ckpt_path", trained["ldm"]]
+    pvdm.run("predict", *options, "--output.dir", "one")
+    two = ["--trainer.devices", 2, "--trainer.strategy", "ddp", "--output.dir", "two"]
+    pvdm.fork(workdir, "predict", *options, *two, ranks=2)
+    names = {path.name for path in (workdir / "one").iterdir()}
+    assert names == {"index.html", "contact_sheet.png", "videos.npz", *(f"video_0000{i}.mp4" for i in range(3))}
+    assert {path.name for path in (workdir / "two").iterdir()} == names
+    videos = [np.load(workdir / folder / "videos.npz")["videos"] for folder in ("one", "two")]
+    assert videos[0].shape[0] == 3 and np.array_equal(*videos)
+    said = read_metadata(workdir / "one/video_00002.mp4")
+    assert (
+        said["video"] == 2 and said["sampling"]["num_inference_steps"] == 2 and len(said["checkpoint"]["sha256"]) == 64
+    )
+    page = (workdir / "one/index.html").read_text()
+    assert page.count("<video ") == 3 and "num_inference_steps" in page and said["checkpoint"]["sha256"] in page

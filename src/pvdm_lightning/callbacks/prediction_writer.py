@@ -1,20 +1,33 @@
-"""Writes the videos of `pvdm predict` as they are made."""
+"""Writes the videos of `pvdm predict` as they are made, then a page and a contact sheet of all."""
+
+from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import shutil
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
+from PIL import Image
+from torch import Tensor
 
 from pvdm_lightning.atomic_write import atomic_write
+from pvdm_lightning.callbacks.index_page import index_page
 from pvdm_lightning.data.videos.contact_sheet import contact_sheet, enlarge
-from pvdm_lightning.data.videos.writing import WRITERS, write_video
+from pvdm_lightning.data.videos.npz import write_npz
+from pvdm_lightning.data.videos.writing import WRITERS, write_npy, write_video
 from pvdm_lightning.errors import InvalidArgumentError, check_at_least
 from pvdm_lightning.training.locked_output import LockedOutput
 
 logger = logging.getLogger(__name__)
+FORMATS = (*WRITERS, "npz")
+PAGE, SHEET, NPZ = "index.html", "contact_sheet.png", "videos.npz"
+IN_SHEET = 32
+"""Videos in the contact sheet, from the first on."""
 
 
 class PredictionWriter(LockedOutput, BasePredictionWriter):
@@ -22,21 +35,26 @@ class PredictionWriter(LockedOutput, BasePredictionWriter):
 
     Args:
         dir: Folder for the videos; made if it is not there.
-        formats: Any of mp4, gif, png (a folder of frames) and npy (uint8 [T H W 3]).
+        formats: Any of mp4, gif, png (a folder of frames), npy (uint8 [T H W 3]) and npz (all videos in one file,
+            uint8 [N T H W 3], for metric tools).
         fps: Frames per second.
-        least_side: Enlarge videos by a whole number, pixel by pixel, until their frames are so high.
-        contact_sheets: Whether to write also a picture of each batch, sheet_<first index>.png: a row of 8 frames for
-            each video.
+        least_side: Enlarge videos by a whole number, pixel by pixel, until their frames are so high. Not npz.
+        contact_sheets: Whether to write also a picture of the first 32 videos, contact_sheet.png: a row of 8 frames for
+            each, enlarged.
+        page: Whether to write a page that plays the videos, index.html.
+        metadata: Whether files say inside how they were made: options, seed, checkpoint.
         overwrite: Whether to replace videos in a folder that already holds some.
     """
 
     def __init__(
         self,
         dir: str = "samples",
-        formats: Sequence[Literal["mp4", "gif", "png", "npy"]] = ("mp4",),
+        formats: Sequence[Literal["mp4", "gif", "png", "npy", "npz"]] = ("mp4",),
         fps: float = 25,
         least_side: int = 1,
-        contact_sheets: bool = False,
+        contact_sheets: bool = True,
+        page: bool = True,
+        metadata: bool = True,
         overwrite: bool = False,
     ) -> None:
         super().__init__(write_interval="batch")
@@ -44,13 +62,15 @@ class PredictionWriter(LockedOutput, BasePredictionWriter):
             raise InvalidArgumentError(
                 "PredictionWriter.fps", fps, "is not positive", "Give frames per second, such as 25."
             )
-        if not formats or any(name not in WRITERS for name in formats):
+        if not formats or any(name not in FORMATS for name in formats):
             raise InvalidArgumentError(
-                "PredictionWriter.formats", list(formats), "is not a list of formats", f"Give some of {[*WRITERS]}."
+                "PredictionWriter.formats", list(formats), "is not a list of formats", f"Give some of {[*FORMATS]}."
             )
         check_at_least("PredictionWriter.least_side", least_side, 1)
         self.dir, self.formats, self.fps, self.overwrite = Path(dir), tuple(formats), fps, overwrite
-        self.least_side, self.contact_sheets = least_side, contact_sheets
+        self.least_side, self.contact_sheets, self.page, self.metadata = least_side, contact_sheets, page, metadata
+        self.about: Mapping[str, Any] = {}
+        self._parts = self.dir / ".parts"
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         # Only the first process looks and makes the folder: another may already have written into it.
@@ -59,13 +79,17 @@ class PredictionWriter(LockedOutput, BasePredictionWriter):
         if self.dir.exists() and not self.dir.is_dir():
             raise InvalidArgumentError("PredictionWriter.dir", self.dir, "is a file", "Name a folder.")
         self.lock_output(trainer, self.dir, "PredictionWriter.dir")
-        if not self.overwrite and any(self.dir.glob("video_*")):
+        if not self.overwrite and (any(self.dir.glob("video_*")) or (self.dir / NPZ).exists()):
             raise InvalidArgumentError(
                 "PredictionWriter.dir",
                 self.dir,
                 "already holds videos",
                 "Name another folder, or allow replacing them with PredictionWriter.overwrite true.",
             )
+        shutil.rmtree(self._parts, ignore_errors=True)  # of a run that was interrupted
+
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        trainer.strategy.barrier("leftovers are removed")
 
     def write_on_batch_end(
         self,
@@ -77,14 +101,45 @@ class PredictionWriter(LockedOutput, BasePredictionWriter):
         batch_idx: int,
         dataloader_idx: int,
     ) -> None:
-        videos, indices = prediction["video"], prediction["index"].tolist()
-        if self.contact_sheets:
-            with atomic_write(self.dir / f"sheet_{indices[0]:05d}.png") as partial:
-                contact_sheet(videos).save(partial, "PNG")
-        for video, index in zip(enlarge(videos, self.least_side), indices, strict=True):
-            for file_format in self.formats:
-                write_video(video, self.dir / f"video_{index:05d}{WRITERS[file_format][0]}", self.fps)
+        self._parts.mkdir(parents=True, exist_ok=True)
+        for video, index in zip(prediction["video"], prediction["index"].tolist(), strict=True):
+            metadata = {**self.about, "video": index} if self.metadata else None
+            large = enlarge(video, self.least_side)
+            for name in self.formats:
+                if name != "npz":
+                    write_video(large, self.dir / f"video_{index:05d}{WRITERS[name][0]}", self.fps, metadata)
+            self._keep_part(video, index)
+
+    def _keep_part(self, video: Tensor, index: int) -> None:
+        """Keep what the first process joins at the end."""
+        (self._parts / str(index)).touch()
+        if self.contact_sheets and index < IN_SHEET:
+            np.save(self._parts / f"row_{index}.npy", np.array(contact_sheet(video[None])))
+        if "npz" in self.formats:
+            write_npy(video, self._parts / f"video_{index}.npy", self.fps)
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if trainer.is_global_zero:
-            logger.info("videos (%s) are in %s", ", ".join(self.formats), self.dir)
+        trainer.strategy.barrier("all videos are written")
+        if not trainer.is_global_zero:
+            return
+        indices = sorted(int(path.name) for path in self._parts.glob("*") if path.name.isdigit())
+        rows = [path for path in (self._parts / f"row_{index}.npy" for index in indices) if path.exists()]
+        if rows:
+            with atomic_write(self.dir / SHEET) as partial:
+                Image.fromarray(np.concatenate([np.load(row) for row in rows])).save(partial, "PNG")
+        if "npz" in self.formats and indices:
+            parts = [self._parts / f"video_{index}.npy" for index in indices]
+            write_npz(parts, indices, self.dir / NPZ, self.about if self.metadata else None)
+        if self.page:
+            facts = {**_flat(self.about), "made": time.strftime("%Y-%m-%d %H:%M")}
+            title = f"{len(indices)} videos of {self.about.get('checkpoint', {}).get('name', 'a model')}"
+            with atomic_write(self.dir / PAGE) as partial:
+                partial.write_text(index_page(title, self.dir, indices, self.formats, facts), encoding="utf-8")
+        shutil.rmtree(self._parts, ignore_errors=True)
+
+
+def _flat(record: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    rows: dict[str, Any] = {}
+    for key, value in record.items():
+        rows |= _flat(value, f"{prefix}{key} ") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return rows

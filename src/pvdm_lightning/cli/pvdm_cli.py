@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch.utils.data import DataLoader
 
+from pvdm_lightning import __version__
 from pvdm_lightning.callbacks import (
     AtomicCheckpointIO,
     Checkpoints,
@@ -35,11 +37,13 @@ from pvdm_lightning.callbacks import (
     WeightNorms,
 )
 from pvdm_lightning.callbacks.checkpoints import last_checkpoint
+from pvdm_lightning.callbacks.prediction_writer import PAGE, SHEET
 from pvdm_lightning.cli import commands
-from pvdm_lightning.cli.checkpoint_config import FROM_CHECKPOINT, KEYWORDS
+from pvdm_lightning.cli.checkpoint_config import FROM_CHECKPOINT, KEYWORDS, value_of
 from pvdm_lightning.cli.dry_run import DryRun
 from pvdm_lightning.cli.help import arrange
 from pvdm_lightning.cli.messages import said_in_options
+from pvdm_lightning.cli.next_steps import relative, say
 from pvdm_lightning.cli.option_errors import OptionError, said_shortly
 from pvdm_lightning.cli.resume import RunFolders, check_no_other_run, expand_paths, newest_checkpoint
 from pvdm_lightning.cli.run_checkpoint import checkpoint_of
@@ -385,7 +389,28 @@ class PvdmCLI(LightningCLI):
             raise InvalidArgumentError("--data", None, "reconstructing needs clips", "Give --data, as to fit.")
         else:
             self.datamodule.limit_validation(sampling.num_videos)
+        writer = next(one for one in self.trainer.callbacks if isinstance(one, PredictionWriter))  # type: ignore[attr-defined]
+        writer.about = self._how_videos_are_made(sampling, kwargs["ckpt_path"])
         self.trainer.predict(**{**kwargs, "return_predictions": False})
+        if self.trainer.is_global_zero:
+            rows = [("videos", f"{relative(writer.dir)} ({', '.join(writer.formats)})")]
+            for name, wanted in ((PAGE, writer.page), (SHEET, writer.contact_sheets)):
+                rows += [("look at", str(relative(writer.dir / name)))] if wanted else []
+            say(rows)
+
+    def _how_videos_are_made(self, sampling: Sampling, ckpt_path: str) -> dict[str, Any]:
+        """What is kept inside of the files, as plain values; nothing in it changes when the command is repeated."""
+        model = TrainedModel.read(ckpt_path)
+        given = Path(value_of(sys.argv, "--ckpt_path") or ckpt_path).name
+        record: dict[str, Any] = {"pvdm": __version__, "checkpoint": {**model.record(), "name": given}}
+        record["checkpoint"].pop("checkpoint")
+        if isinstance(self.model, LatentDiffusionModule):
+            # How many are drawn, and how many at once, changes no video.
+            left_out = ("num_videos", "batch_size")
+            record["sampling"] = {key: value for key, value in vars(sampling).items() if key not in left_out}
+        else:
+            record["shows"] = "left: original, right: reconstruction"
+        return record
 
     def encode(self, **kwargs: Any) -> None:
         """Write the latents of the data set to a cache."""

@@ -47,7 +47,7 @@ def test_gif(video):
 def test_nothing_half_written_is_left_under_the_name(video, tmp_path, file_format, monkeypatch):
     suffix = WRITERS[file_format][0]
 
-    def fails(video, path, fps):
+    def fails(video, path, fps, metadata):
         path.touch()
         raise KeyboardInterrupt
 
