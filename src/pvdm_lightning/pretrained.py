@@ -1,6 +1,6 @@
 """Finds weights that this project does not ship: at a given path, else in the cache folder.
 
-Nothing is downloaded. A file that is absent is for the caller to deal with: `remedy` says where it goes.
+Nothing is downloaded here. A file that is absent is for the caller to deal with: `remedy` says where it goes.
 """
 
 import os
@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from pvdm_lightning.errors import InvalidArgumentError
+from pvdm_lightning.pretrained_files import FILES
 
 
 def cache_folder() -> Path:
@@ -54,4 +55,8 @@ def find_weights(name: str, given: str | Path | None, argument: str) -> Path | N
 
 def remedy(name: str, argument: str) -> str:
     """One line that says where to put the weights file `name`."""
-    return f"put {name} into {cache_folder()} (PVDM_CACHE names another folder) or give its path with {argument}."
+    file = FILES.get(name)
+    fetched = "" if file is None else f" from {file.page}" if file.url is None else f" (`pvdm weights --fetch {name}`)"
+    return (
+        f"put {name}{fetched} into {cache_folder()} (PVDM_CACHE names another folder) or give its path with {argument}."
+    )

@@ -2,7 +2,7 @@
 
 import re
 
-ALWAYS_LISTS = ("--evaluation.frames", "--output.formats")
+ALWAYS_LISTS = ("--evaluation.frames", "--output.formats", "--fetch")
 """Options that are lists of one value, too."""
 MAYBE_LISTS = ("resolution", "betas", "channel_multipliers", "attention_levels", "devices")
 """Last names of options that take one value or several."""
@@ -23,6 +23,6 @@ def with_comma_lists(args: list[str]) -> list[str]:
 
 def _bracketed(option: str, value: str, lists: tuple[str, ...]) -> str:
     several = re.fullmatch(r"[\w.-]+(,[\w.-]+)+", value)
-    one = option in lists and re.fullmatch(r"\w+", value) and value != "null"
+    one = option in lists and re.fullmatch(r"[\w.-]+", value) and value != "null"
     is_list = option in lists or option.rsplit(".", 1)[-1] in MAYBE_LISTS
     return f"[{value}]" if one or (is_list and several) else value

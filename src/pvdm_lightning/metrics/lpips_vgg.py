@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from pvdm_lightning.metrics.published_network import PublishedNetwork
 from pvdm_lightning.models.lpips_vgg import TRUNK_FILE, build_lpips
+from pvdm_lightning.pretrained_files import FILES
 
 
 class VideoLPIPSDistance(nn.Module):
@@ -41,7 +42,7 @@ LPIPS_VGG16 = PublishedNetwork(
     name="lpips-vgg16",
     file_name=TRUNK_FILE,
     num_outputs=1,
-    sha256="397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
+    sha256=FILES[TRUNK_FILE].sha256,
     load=_load,
     num_inputs=2,
 )

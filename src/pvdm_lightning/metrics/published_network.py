@@ -14,6 +14,7 @@ from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.metrics.c3d import load_c3d
 from pvdm_lightning.metrics.frozen_network import FrozenNetwork
 from pvdm_lightning.pretrained import find_weights, remedy
+from pvdm_lightning.pretrained_files import FILES
 
 logger = logging.getLogger(__name__)
 
@@ -119,7 +120,7 @@ STYLEGAN_V_I3D = PublishedNetwork(
     name="i3d-stylegan-v",
     file_name="i3d_torchscript.pt",
     num_outputs=400,
-    sha256="bec6519f66ea534e953026b4ae2c65553c17bf105611c746d904657e5860a5e2",
+    sha256=FILES["i3d_torchscript.pt"].sha256,
     load=lambda path: _StyleGANVI3D(_open_torchscript(path)),
 )
 """FVD detector of the StyleGAN-V protocol (Skorokhodov et al., arXiv 2112.14683): a TorchScript program."""
@@ -137,7 +138,7 @@ C3D_MMACTION = PublishedNetwork(
     name="c3d-ucf101-mmaction2",
     file_name="c3d_sports1m-pretrained_8xb30-16x1x1-45e_ucf101-rgb_20220811-31723200.pth",
     num_outputs=101,
-    sha256="31723200",
+    sha256=FILES["c3d_sports1m-pretrained_8xb30-16x1x1-45e_ucf101-rgb_20220811-31723200.pth"].sha256,
     load=lambda path: load_c3d(torch.load(path, map_location="cpu", weights_only=True)),
 )
 """C3D fine-tuned on UCF-101 by MMAction2: a plain state dict, for machines that run no foreign programs. Its scores

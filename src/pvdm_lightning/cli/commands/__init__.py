@@ -9,14 +9,25 @@ from pvdm_lightning.cli.commands.completion import completion
 from pvdm_lightning.cli.commands.encode import encode
 from pvdm_lightning.cli.commands.evaluate import evaluate
 from pvdm_lightning.cli.commands.import_original import import_original
+from pvdm_lightning.cli.commands.weights import weights
 
 FUNCTIONS: dict[str, Callable[..., None]] = {
     "import-original": import_original,
     "check-data": check_data,
     "evaluate": evaluate,
+    "weights": weights,
     "completion": completion,
 }
-__all__ = ["FUNCTIONS", "check_data", "command_parser", "completion", "encode", "evaluate", "import_original"]
+__all__ = [
+    "FUNCTIONS",
+    "check_data",
+    "command_parser",
+    "completion",
+    "encode",
+    "evaluate",
+    "import_original",
+    "weights",
+]
 
 
 def command_parser(name: str, command: Callable[..., None]) -> ArgumentParser:
