@@ -1,8 +1,8 @@
 """`pvdm weights` against a server on this machine that cuts connections and knows ranges."""
 
 import hashlib
-import importlib
 import http.server
+import importlib
 import threading
 
 import pytest
