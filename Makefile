@@ -2,6 +2,7 @@
 #   make demo   install, train both stages on generated videos, sample
 #   make test   install, ruff, mypy, tests
 # make benchmark prints what a step costs, on the GPU if there is one; with REFERENCE=checkout beside the original, in turn.
+# make docs builds the documentation into build/site; make notebooks runs its notebooks again.
 # make gpu measures on a GPU, within minutes, what the documentation claims; it needs no installation. See docs/gpu.md.
 PYTHON ?= python3
 BIN := .venv/bin
@@ -9,7 +10,7 @@ RUN := runs/demo-$(shell date +%Y%m%d-%H%M%S)
 AUTOENCODER := $(RUN)/autoencoder/latest
 DENOISER := $(RUN)/latent_diffusion/latest
 
-.PHONY: install demo test benchmark gpu gpu-wheels format clean
+.PHONY: install demo test benchmark gpu gpu-wheels docs notebooks format clean
 
 install: .venv/installed
 
@@ -66,6 +67,13 @@ gpu-wheels:
 	$(PYTHON) -m pip download --no-deps --only-binary=:all: --python-version 3.12 --implementation cp \
 		--platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 \
 		--dest .wheels jsonargparse docstring-parser typeshed-client lpips av
+
+docs: install
+	$(BIN)/mkdocs build --strict
+
+# Runs the notebooks of the documentation again, in a folder of their own; minutes.
+notebooks: install
+	$(BIN)/python docs/run_notebooks.py
 
 format: install
 	$(BIN)/ruff check --fix .

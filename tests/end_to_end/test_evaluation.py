@@ -81,7 +81,7 @@ def test_stage_two(workdir, evaluate_two, trained, load, capsys, monkeypatch, ca
     assert "note: FVD of 6 videos: not comparable with FVD of 2,048." in lines
     assert any(line.startswith("skipped: FVD (i3d-original): ") and f"into {cache}" in line for line in lines)
 
-    events = EventAccumulator(str(next((workdir / "runs").rglob("events.*")).parent)).Reload()
+    events = EventAccumulator(str(trained["ldm"].parents[1])).Reload()  # beside the curves of the run
     tag = next(tag for tag in events.Tags()["scalars"] if tag.startswith("test/fvd_16/i3d-stylegan-v_unrecognised"))
     assert events.Scalars(tag)[0].value == pytest.approx(measured["FVD 16"]["value"])
     assert events.Scalars(tag)[0].step == 4

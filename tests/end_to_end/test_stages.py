@@ -9,7 +9,7 @@ from pvdm_lightning.training import AutoencoderModule, LatentDiffusionModule
 
 
 def events(checkpoint):
-    accumulator = EventAccumulator(str(checkpoint.parents[1]), size_guidance={"images": 0, "scalars": 0})
+    accumulator = EventAccumulator(str(checkpoint.resolve().parents[1]), size_guidance={"images": 0, "scalars": 0})
     accumulator.Reload()
     return accumulator
 

@@ -45,7 +45,8 @@ def test_an_absent_file_gives_none_and_a_remedy(published, cache):
     assert published.find(None, "--weights") is None
     line = published.remedy("--weights")
     assert published.name in line
-    assert f"put {published.file_name} into {cache}" in line
+    assert f"put {published.file_name} " in line and f" into {cache}" in line
+    assert "pvdm weights --fetch" in line or "https://" in line
     assert "\n" not in line
 
 

@@ -22,6 +22,7 @@ from pvdm_lightning.models.unet import TriplaneUNet
 from pvdm_lightning.pipeline.checkpoint import check_finite, check_weights_fit, part_of, read_checkpoint, stage_of
 from pvdm_lightning.pipeline.first_stage import FrozenAutoencoder
 from pvdm_lightning.pipeline.latent_normalization import CLIP_RANGE, LatentNormalization
+from pvdm_lightning.pipeline.model_card import model_card
 from pvdm_lightning.pipeline.public_classes import NETWORKS
 from pvdm_lightning.pipeline.run_checkpoint import checkpoint_in
 
@@ -160,7 +161,7 @@ def write_folder(
     with atomic_write(folder / WEIGHTS) as partial:
         save_file(tensors, partial)
     with atomic_write(folder / CARD) as partial:
-        partial.write_text(_card(networks, about), encoding="utf-8")
+        partial.write_text(model_card(networks, about), encoding="utf-8")
     with atomic_write(folder / CONFIG) as partial:
         partial.write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
 
@@ -177,29 +178,3 @@ def _about(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(score, torch.Tensor) and score.numel() == 1 and isinstance(monitor, str):
             about["metrics"] = {monitor: float(score)}
     return about
-
-
-def _card(networks: Mapping[str, nn.Module], about: Mapping[str, Any]) -> str:
-    autoencoder: Any = networks["autoencoder"]
-    frames, height, width = autoencoder.clip_shape
-    data, metrics = about.get("data", {}), about.get("metrics", {})
-    lines = [
-        "# Projected latent video diffusion",
-        "",
-        f"Clips of {frames} frames of {height} x {width} pixels. Parts: {', '.join(networks)}.",
-        "",
-        f"- Trained on: {data.get('class_path', 'not recorded')}",
-        f"- Optimizer steps: {about.get('steps', 'not recorded')}",
-        f"- Metrics: {', '.join(f'{name} {value:.4g}' for name, value in metrics.items()) or 'not recorded'}",
-        "",
-        "```python",
-        "from pvdm_lightning import VideoPipeline",
-        "",
-        'pipeline = VideoPipeline.from_pretrained("this/folder")',
-        "video = pipeline.sample(num_videos=4)  # uint8 [4, 3, frames, height, width]"
-        if "denoiser" in networks
-        else "reconstruction = pipeline.reconstruct(clips)  # uint8 [B, 3, frames, height, width]",
-        "```",
-        "",
-    ]
-    return "\n".join(lines)

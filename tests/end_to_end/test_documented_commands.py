@@ -1,0 +1,195 @@
+"""Every `pvdm` command of the README and the documentation runs, on small data and with small networks.
+
+Commands are read from the Markdown in their order, in one folder: what one writes the next one may need. The shipped
+configurations are replaced by small ones of the same names, which a file here is found before; options at the end keep
+runs short, on a CPU.
+"""
+
+import importlib
+import importlib.util
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from pvdm_lightning import cli, write_video
+from pvdm_lightning.cli.shipped_configs import config_folder
+
+ROOT = Path(__file__).parents[2]
+# Recipes last: their runs have the name of the paper's, and --resume would go on with them.
+PAGES = ("README.md", "data/README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")))
+PAGES = tuple(sorted(PAGES, key=lambda page: page == "docs/recipes.md"))
+ON_CPU = (
+    *("--trainer.accelerator", "cpu", "--trainer.devices", "1", "--trainer.num_nodes", "1"),
+    *("--trainer.strategy", "auto", "--trainer.precision", "32-true"),
+)
+SHORT = {
+    "fit": (
+        *("--trainer.max_steps", "1", "--trainer.limit_val_batches", "1", "--trainer.val_check_interval", "1"),
+        *("--trainer.check_val_every_n_epoch", "null", "--data.num_workers", "0", "--data.batch_size", "1"),
+        *(
+            "--trainer.sync_batchnorm",
+            "false",
+            "--video_logger.num_videos",
+            "0",
+            "--trainer.enable_progress_bar",
+            "false",
+        ),
+    ),
+    "predict": ("--sampling.num_inference_steps", "1", "--sampling.num_inference_steps_later", "1"),
+    "test": ("--evaluation.num_videos", "2"),
+}
+AUTOENCODER = {"patch": 64, "dim": 16, "depth": 1, "heads": 1, "head_dim": 16, "projector_depth": 1}
+DENOISER = {
+    "base_channels": 32,
+    "channel_multipliers": [1, 1],
+    "blocks_per_level": 1,
+    "attention_levels": [1],
+    "heads": 1,
+}
+
+
+def documented():
+    """(page, command) in the order of the pages."""
+    for page in PAGES:
+        for block in re.findall(r"^```\w*\n(.*?)^```", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL):
+            for line in block.replace("\\\n", " ").splitlines():
+                if re.match(r"(pvdm|python|make|tensorboard|sbatch|pip|uv) ", line):
+                    yield page, line.split("  #")[0].strip()
+
+
+COMMANDS = list(documented())
+OURS = [pair for pair in COMMANDS if pair[1].startswith("pvdm ")]
+OTHERS = sorted({command for _, command in COMMANDS if not command.startswith("pvdm ")})
+
+
+def small(name):
+    """A shipped configuration with a small network."""
+    config = yaml.safe_load((config_folder() / name).read_text())
+    arguments = config["model"]["init_args"]
+    if "autoencoder" in arguments:
+        given = arguments["autoencoder"]["init_args"]
+        given |= AUTOENCODER | ({} if given["resolution"] == 256 else {"patch": 8})
+        arguments |= {"discriminator_channels": 4}
+    else:
+        arguments["denoiser"]["init_args"] |= DENOISER
+        arguments["denoiser"]["init_args"].pop("norm_groups", None)
+    return yaml.safe_dump(config)
+
+
+def videos(folder, names, frames=40):
+    for number, name in enumerate(names):
+        video = torch.randint(
+            256, (3, frames, 32, 48), dtype=torch.uint8, generator=torch.Generator().manual_seed(number)
+        )
+        write_video(video, folder / name)
+
+
+def frame_folders(folder, names, frames=40):
+    for name in names:
+        (folder / name).mkdir(parents=True)
+        for number in range(frames):
+            Image.fromarray(np.full((32, 48, 3), number, np.uint8)).save(folder / name / f"{number:03d}.png")
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """A folder with everything that the commands name."""
+    folder = tmp_path_factory.mktemp("world")
+    for name in ("ae.yaml", "ldm.yaml", "demo_ae.yaml", "demo_ldm.yaml"):
+        (folder / name).write_text(small(name))
+    ucf = folder / "data/UCF-101"
+    names = [f"v_{kind}_g{group:02d}_c01.avi" for kind in ("Archery", "Biking") for group in (1, 9)]
+    for name in names:
+        videos(ucf / name.split("_")[1], ["video.mp4"])
+        (ucf / name.split("_")[1] / "video.mp4").rename(ucf / name.split("_")[1] / name)
+    splits = folder / "data/ucfTrainTestlist"
+    splits.mkdir()
+    lists = {"trainlist01.txt": names[1::2], "testlist01.txt": names[::2]}
+    for name, chosen in lists.items():
+        lines = [f"{n.split('_')[1]}/{n} {1 + ('Biking' in n)}" for n in chosen]
+        (splits / name).write_text("\n".join(lines) + "\n")
+    (splits / "classInd.txt").write_text("1 Archery\n2 Biking\n")
+    for place in ("home/videos", "data/videos", "videos/real", "videos/of_any_model"):
+        videos(
+            folder / place, [f"{number}.mp4" for number in range(4)], frames=130 if place.startswith("videos") else 40
+        )
+    for part in ("sky_train", "sky_test"):
+        frame_folders(folder / "data/sky_timelapse" / part, ["clip/one", "clip/two"])
+    frame_folders(folder / "data/frames", ["one", "two"])
+    frame_folders(folder / "city", ["one", "two"])
+    (folder / "train.txt").write_text("one\n")
+    (folder / "val.txt").write_text("two\n")
+    parity = ROOT / "tests/parity"
+    spec = importlib.util.spec_from_file_location("parity_fill", parity / "fill.py")
+    fill = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(fill)
+    for name, case in (("model_last", "autoencoder_64"), ("ema_model_850000", "unet_32"), ("ema_model", "unet_32")):
+        torch.save(fill.load_case(parity / f"{case}.json")[1], folder / f"{name}.pth")
+    return folder
+
+
+@pytest.fixture
+def here(world, monkeypatch):
+    monkeypatch.chdir(world)
+    monkeypatch.setenv("HOME", str(world / "home"))
+    monkeypatch.setenv("PVDM_CACHE", str(world / "cache"))
+    monkeypatch.setenv("TORCH_HOME", str(world / "torch"))
+    return world
+
+
+def shortened(command):
+    """The command with `~` as the shell replaces it, and the options that keep it short."""
+    words = [word.replace("~", "home") if word.startswith("~") else word for word in shlex.split(command)[1:]]
+    name = words[0]
+    if name in ("fit", "predict", "test", "validate", "encode") and "--help" not in words:
+        words += [*ON_CPU, *SHORT.get(name, ())]
+        if "--data.num_videos" in words:
+            words += ["--data.num_videos", "8", "--data.num_val_videos", "2"]
+        if name in ("predict", "test"):
+            words += ["--sampling.num_inference_steps", "1"]
+        if name == "predict":
+            shutil.rmtree(words[words.index("--output.dir") + 1] if "--output.dir" in words else "samples", True)
+            words += ["--sampling.num_videos", "1"]
+    return words
+
+
+@pytest.mark.parametrize("number", range(len(OURS)), ids=[f"{i}-{page}" for i, (page, _) in enumerate(OURS)])
+def test_it_runs(here, monkeypatch, number):
+    command = OURS[number][1]
+    words = shortened(command)
+    monkeypatch.setattr(sys, "argv", ["pvdm", *words])
+    for given, stage in (("ae.ckpt", "ae"), ("ldm.ckpt", "ldm")):
+        if given in words:  # what a run before it has written
+            shutil.copy(f"runs/{stage}-ucf101-256/latest/last.ckpt", given)
+    if words[:2] == ["weights", "--fetch"]:
+        fetched = importlib.import_module("pvdm_lightning.cli.commands.weights")
+        monkeypatch.setattr(fetched, "download", lambda file, folder: folder / file.name)  # there is no network
+    if "imported" in words:
+        shutil.rmtree("imported", True)
+    try:
+        cli.main(words)
+    except SystemExit as ended:
+        assert ended.code in (0, None), command
+
+
+@pytest.mark.parametrize("command", OTHERS)
+def test_other_programs_are_called_with_what_there_is(command):
+    words = shlex.split(command)
+    if words[0] == "make":
+        done = subprocess.run(["make", "-n", words[1]], cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    for word in words:
+        if word.endswith((".py", ".sh")):
+            assert (ROOT / word).is_file(), word
+            source = (ROOT / word).read_text()
+            options = [word for word in words if word.startswith("--")] if word.endswith(".py") else []
+            assert all(f'"{option}"' in source for option in options), command
