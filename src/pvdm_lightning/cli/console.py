@@ -30,6 +30,7 @@ _FALSE_ALARMS = (
     ".*Checkpoint directory .* exists and is not empty.*",
     ".*Experiment logs directory .* exists and is not empty.*",
     ".*max_epochs. was not set.*",
+    ".*Couldn.t infer the batch indices.*",
     ".*smaller than the logging interval.*",
     ".*found in sys.modules after import of package.*",
 )
