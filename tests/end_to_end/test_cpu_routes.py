@@ -24,6 +24,7 @@ def test_two_processes_and_a_resumed_run_are_equal_to_the_bit(pvdm, workdir, tra
     ends = {}
     for route in ("onednn", "blas"):
         fit = [route, "fit", "--config", f"tiny_{stage}.yaml", *first_stage, "--trainer.val_check_interval", 1]
+        fit += ["--video_logger.num_videos", 0]
         for name, options in {
             "whole": [],
             "again": [],

@@ -65,6 +65,27 @@ def after_stage_two(checkpoint: str) -> list[tuple[str, str]]:
     ]
 
 
+def after_encoding(folder: str, checkpoint: str) -> list[tuple[str, str]]:
+    """Train on the latents."""
+    command = f"--config ldm.yaml --config data/cached_latents.yaml --data.root {shlex.quote(folder)}"
+    return [("stage two", f"pvdm fit {command} --model.autoencoder_checkpoint {shortest(checkpoint)}")]
+
+
+def after_import(paths: Sequence[Path]) -> list[tuple[str, str]]:
+    """Look at what the released weights make."""
+    rows = [("checkpoint", str(path)) for path in paths]
+    folder = "samples" if len(paths) > 1 else "reconstructions"
+    more = "" if len(paths) > 1 else " --data UCF101 --data.root data/UCF-101"
+    return [*rows, ("look", f"pvdm predict --ckpt_path {shlex.quote(str(paths[-1]))}{more} --output.dir {folder}")]
+
+
+def after_checking() -> list[tuple[str, str]]:
+    """Train on the set."""
+    args = [shlex.quote(arg) for arg in sys.argv[1:] if arg != "check-data"]
+    given = " ".join(args[: args.index("--report")] if "--report" in args else args)
+    return [("train", f"pvdm fit --config ae.yaml {given}")]
+
+
 def duration(seconds: float) -> str:
     """In words: 42 s, 3 min 20 s, 5 h 3 min."""
     minutes, rest = divmod(round(seconds), 60)

@@ -43,7 +43,7 @@ from pvdm_lightning.cli.checkpoint_config import FROM_CHECKPOINT, KEYWORDS, valu
 from pvdm_lightning.cli.dry_run import DryRun
 from pvdm_lightning.cli.help import arrange
 from pvdm_lightning.cli.messages import said_in_options
-from pvdm_lightning.cli.next_steps import relative, say
+from pvdm_lightning.cli.next_steps import after_encoding, after_stage_one, after_stage_two, relative, say
 from pvdm_lightning.cli.option_errors import OptionError, said_shortly
 from pvdm_lightning.cli.resume import RunFolders, check_no_other_run, expand_paths, newest_checkpoint
 from pvdm_lightning.cli.run_checkpoint import checkpoint_of
@@ -68,7 +68,7 @@ from pvdm_lightning.pipeline import Sampling
 from pvdm_lightning.pipeline.checkpoint import check_resumable, read_checkpoint
 from pvdm_lightning.pipeline.public_classes import class_path
 from pvdm_lightning.pipeline.run_checkpoint import CHECKPOINTS
-from pvdm_lightning.training import LatentDiffusionModule, LatentEncoder
+from pvdm_lightning.training import AutoencoderModule, LatentDiffusionModule, LatentEncoder
 
 logger = logging.getLogger(__name__)
 
@@ -419,3 +419,12 @@ class PvdmCLI(LightningCLI):
             raise InvalidArgumentError("--data", value, "encoding needs videos", "Give their data set, as to fit.")
         options = self._get(self.config_init, "output")
         commands.encode(self.trainer, self.model, self.datamodule, self.config_dump["data"], options)
+        if self.trainer.is_global_zero:
+            say(after_encoding(options.dir, self._get(self.config_init, "ckpt_path")))
+
+    def validate(self, **kwargs: Any) -> None:
+        """Run the validation of a checkpoint."""
+        self.trainer.validate(**kwargs)
+        if self.trainer.is_global_zero:
+            stage_one = isinstance(self.model, AutoencoderModule)
+            say(after_stage_one(kwargs["ckpt_path"]) if stage_one else after_stage_two(kwargs["ckpt_path"]))

@@ -3,6 +3,7 @@
 import logging
 from pathlib import Path
 
+from pvdm_lightning.cli.next_steps import after_checking, say
 from pvdm_lightning.data import ClipDataModule
 from pvdm_lightning.data.videos.check import summarise, write_report
 from pvdm_lightning.errors import InvalidArgumentError, check_writable
@@ -31,3 +32,4 @@ def check_data(data: ClipDataModule, report: str | None = None) -> None:
         write_report(checked, report)
         logger.info("wrote %s", report)
     print_result(f"{summarise(checked)}\n")
+    say(after_checking())

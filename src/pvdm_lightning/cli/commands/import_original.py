@@ -10,6 +10,7 @@ from lightning import LightningModule, Trainer
 from torch import Tensor
 
 from pvdm_lightning.atomic_write import atomic_write
+from pvdm_lightning.cli.next_steps import after_import, say
 from pvdm_lightning.convert import load_autoencoder, load_denoiser
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.pipeline import FrozenAutoencoder
@@ -56,6 +57,7 @@ def import_original(
         module = LatentDiffusionModule(unet)
         module.attach_autoencoder(FrozenAutoencoder(network))
         _save(module, targets[1])
+    say(after_import(targets))
 
 
 def _load(path: str, flag: str, build: Callable[[Mapping[str, Tensor]], Any]) -> Any:
