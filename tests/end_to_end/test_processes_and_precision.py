@@ -79,11 +79,11 @@ def losses(checkpoint):
 @pytest.mark.parametrize("stage", ["ae", "ldm"])
 def test_bf16(pvdm, workdir, trained, load, stage):
     first_stage = ["--model.autoencoder_checkpoint", trained["ae"]] if stage == "ldm" else []
-    short = ["--trainer.max_steps", 3, "--trainer.val_check_interval", 3, "--video_logger.num_videos", 0]
+    short = ["--trainer.max_steps", 2, "--trainer.val_check_interval", 2, "--video_logger.num_videos", 0]
     pvdm.run("fit", "--config", f"tiny_{stage}.yaml", *first_stage, *short, "--trainer.precision", "bf16-mixed")
     for key, value in load(trained[stage])["state_dict"].items():
         assert load(pvdm.last)["state_dict"][key].dtype == value.dtype
-    ours, full = (losses(path)[:3] for path in (workdir / pvdm.last, trained[stage]))
+    ours, full = (losses(path)[:2] for path in (workdir / pvdm.last, trained[stage]))
     assert ours != full  # or nothing was computed in bfloat16
     # The first step has the same weights and random numbers; after it, AdamW amplifies rounding.
     assert ours[0] == pytest.approx(full[0], rel=0.01)
