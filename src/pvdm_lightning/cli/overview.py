@@ -10,6 +10,7 @@ COMMANDS = {
     "encode": "Write the latents of a data set to a cache, from which stage two trains.",
     "evaluate": "Measure a folder of generated videos against a folder of real ones.",
     "check-data": "Check that every video of a data set can be read.",
+    "weights": "List the pretrained files that others publish, or download them.",
     "import-original": "Turn weights of the original implementation into checkpoints.",
 }
 

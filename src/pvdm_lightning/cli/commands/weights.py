@@ -1,0 +1,89 @@
+"""`pvdm weights`: the pretrained files that others publish."""
+
+import logging
+
+from pvdm_lightning.checksum import file_sha256
+from pvdm_lightning.cli.weights_list import verdict, weights_list
+from pvdm_lightning.download import DownloadError, UnreachableError, download_file
+from pvdm_lightning.errors import InvalidArgumentError
+from pvdm_lightning.pretrained import cache_folder, find_weights
+from pvdm_lightning.pretrained_files import PUBLISHED_FILES, PublishedFile
+from pvdm_lightning.printing import print_result
+
+logger = logging.getLogger(__name__)
+
+
+def weights(fetch: list[str] | str | None = None) -> None:
+    """List the pretrained files that others publish, with size, hash and place, or download them.
+
+    Args:
+        fetch: Files to download into the cache folder: a name, several such as [a.pt,b.pt], or all, which leaves out
+            those that only a browser can get. Default: list the files.
+    """
+    if fetch is None:
+        print_result(weights_list())
+        return
+    names = fetch.split(",") if isinstance(fetch, str) else fetch
+    _fetch(_chosen([name.strip() for name in names]))
+
+
+def _chosen(names: list[str]) -> list[PublishedFile]:
+    """The files of these names that are not here yet and can be downloaded."""
+    if names == ["all"]:
+        for file in PUBLISHED_FILES.values():
+            if not file.direct and find_weights(file.name, None, "--fetch") is None:
+                logger.warning("%s is left out: %s", file.name, _by_hand(file))
+        return [file for file in PUBLISHED_FILES.values() if file.direct and not _is_here(file)]
+    for name in names:
+        if name not in PUBLISHED_FILES:
+            known = ", ".join(PUBLISHED_FILES)
+            raise InvalidArgumentError("--fetch", name, "is no file that is known here", f"Files: {known}, or all.")
+    files = [file for file in map(PUBLISHED_FILES.__getitem__, dict.fromkeys(names)) if not _is_here(file)]
+    for file in files:
+        if not file.direct:
+            raise InvalidArgumentError("--fetch", file.name, "its address is a page, not a file", _by_hand(file))
+    return files
+
+
+def _is_here(file: PublishedFile) -> bool:
+    path = find_weights(file.name, None, "--fetch")
+    if path is None:
+        return False
+    if file.has_digest(file_sha256(path)) is False:
+        problem = f"{path} is there, and is not the published file"
+        raise InvalidArgumentError("--fetch", file.name, problem, "Move it away, then repeat the command.")
+    print_result(f"{file.name} is here: {path}\n")
+    return True
+
+
+def _fetch(files: list[PublishedFile]) -> None:
+    """Download files; those that fail do not keep back the others, and are said together in one line."""
+    failed: dict[PublishedFile, str] = {}
+    unreachable: dict[str, str] = {}  # by server, so that a machine without network waits once for each
+    for file in files:
+        server, target = file.address.split("/")[2], cache_folder() / file.name
+        if server in unreachable:
+            failed[file] = unreachable[server]
+            continue
+        logger.info("downloading %s from %s", file.name, file.address)
+        try:
+            download_file(file.address, target, "PVDM_CACHE", file.size, file.sha256)
+        except DownloadError as error:
+            failed[file] = str(error)
+            if isinstance(error, UnreachableError):
+                unreachable[server] = str(error)
+        else:
+            print_result(f"{file.name} is here now: {target}\n  verified: {verdict(file, target)}\n")
+    if failed:
+        problem = "; ".join(dict.fromkeys(failed.values()))
+        addresses = " and ".join(file.address for file in failed)
+        raise InvalidArgumentError(
+            "--fetch",
+            ", ".join(file.name for file in failed),
+            f"cannot be downloaded: {problem}",
+            f"Repeat the command, or download {addresses} on a machine that can, and put it into {cache_folder()}.",
+        )
+
+
+def _by_hand(file: PublishedFile) -> str:
+    return f"Open {file.address} in a browser and save the file as {cache_folder() / file.name}."
