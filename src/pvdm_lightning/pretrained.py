@@ -1,7 +1,7 @@
 """Finds weights that this project does not ship: at a given path, else in the cache folder.
 
-Nothing is downloaded. A file that is absent is for the caller to deal with: `remedy` says where it is published and where
-it goes.
+Nothing is downloaded. A file that is absent is for the caller to deal with: `remedy` says where it is published and
+where it goes.
 """
 
 import os

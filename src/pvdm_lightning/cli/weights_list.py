@@ -28,10 +28,10 @@ def _paragraph(file: PublishedFile, path: Path | None) -> str:
         "SHA-256": _published_hash(file),
         "verified": "-" if path is None else verdict(file, path),
         "published": file.address,
-        "goes to": f"{goes_to}",
+        "goes to": str(goes_to),
         "to get it": f"pvdm weights --fetch {file.name}" if file.direct else by_hand(file),
     }
-    return "\n".join([file.name, *(f"  {name:<10}{text}" for name, text in lines.items()), ""])
+    return "\n".join([file.name, *(f"  {name:<11}{text}" for name, text in lines.items()), ""])
 
 
 def _published_hash(file: PublishedFile) -> str:
@@ -53,4 +53,4 @@ def verdict(file: PublishedFile, path: Path) -> str:
 
 def by_hand(file: PublishedFile) -> str:
     """What a person has to do for a file that no command can download."""
-    return f"open the address in a browser and save the file as {cache_folder() / file.name}"
+    return f"open {file.address} in a browser and save the file as {cache_folder() / file.name}"

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import urllib.request
 from http.client import HTTPException, HTTPResponse
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 
-from tqdm import tqdm
+from tqdm import tqdm  # type: ignore[import-untyped]
 
 from pvdm_lightning.download.answer import body_length, check_is_file, span, version_of
 from pvdm_lightning.download.errors import DownloadError, UnreachableError
 from pvdm_lightning.download.partial_file import PartialFile
+
+logger = logging.getLogger(__name__)
 
 ATTEMPTS = 5
 """Connections that may be cut before one call gives up; the next call goes on."""
@@ -65,6 +68,8 @@ def _attempt(address: str, partial: PartialFile, size: int | None, hashed: bool)
         elif start != partial.size or partial.version is None or not version.goes_on(partial.version):
             partial.discard()
             return "the file has changed on the server"
+        size_said = "not said" if total is None else f"{total:,} bytes"
+        logger.info("downloading %s (%s), from byte %s on", address, size_said, f"{start:,}")
         return _receive(response, partial)
 
 
@@ -93,7 +98,8 @@ def _open(address: str, headers: dict[str, str]) -> HTTPResponse | None:
     except (URLError, OSError, HTTPException) as error:
         reason = error.reason if isinstance(error, URLError) else error
         text = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
-        raise UnreachableError(f"there is no connection to {urlsplit(address).hostname} ({text})") from None
+        server = urlsplit(address).hostname
+        raise UnreachableError(f"this machine has no network, or cannot reach {server} ({text})") from None
     return response
 
 

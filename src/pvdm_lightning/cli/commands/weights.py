@@ -3,7 +3,7 @@
 import logging
 
 from pvdm_lightning.checksum import file_sha256
-from pvdm_lightning.cli.weights_list import verdict, weights_list
+from pvdm_lightning.cli.weights_list import by_hand, verdict, weights_list
 from pvdm_lightning.download import DownloadError, UnreachableError, download_file
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.pretrained import cache_folder, find_weights
@@ -32,7 +32,7 @@ def _chosen(names: list[str]) -> list[PublishedFile]:
     if names == ["all"]:
         for file in PUBLISHED_FILES.values():
             if not file.direct and find_weights(file.name, None, "--fetch") is None:
-                logger.warning("%s is left out: %s", file.name, _by_hand(file))
+                logger.warning("%s is left out: %s", file.name, by_hand(file))
         return [file for file in PUBLISHED_FILES.values() if file.direct and not _is_here(file)]
     for name in names:
         if name not in PUBLISHED_FILES:
@@ -41,7 +41,8 @@ def _chosen(names: list[str]) -> list[PublishedFile]:
     files = [file for file in map(PUBLISHED_FILES.__getitem__, dict.fromkeys(names)) if not _is_here(file)]
     for file in files:
         if not file.direct:
-            raise InvalidArgumentError("--fetch", file.name, "its address is a page, not a file", _by_hand(file))
+            problem = "its address is a page for a browser, not the file"
+            raise InvalidArgumentError("--fetch", file.name, problem, f"To get it, {by_hand(file)}.")
     return files
 
 
@@ -65,7 +66,6 @@ def _fetch(files: list[PublishedFile]) -> None:
         if server in unreachable:
             failed[file] = unreachable[server]
             continue
-        logger.info("downloading %s from %s", file.name, file.address)
         try:
             download_file(file.address, target, "PVDM_CACHE", file.size, file.sha256)
         except DownloadError as error:
@@ -81,9 +81,5 @@ def _fetch(files: list[PublishedFile]) -> None:
             "--fetch",
             ", ".join(file.name for file in failed),
             f"cannot be downloaded: {problem}",
-            f"Repeat the command, or download {addresses} on a machine that can, and put it into {cache_folder()}.",
+            f"Repeat the command, or download {addresses} elsewhere and put what comes into {cache_folder()}.",
         )
-
-
-def _by_hand(file: PublishedFile) -> str:
-    return f"Open {file.address} in a browser and save the file as {cache_folder() / file.name}."
