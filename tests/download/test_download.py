@@ -2,11 +2,14 @@
 
 import hashlib
 import socket
+from email.message import Message
+from types import SimpleNamespace
 
 import pytest
 
 from file_server import file_server
 from pvdm_lightning.download import DownloadError, UnreachableError, download_file, transfer
+from pvdm_lightning.download.answer import check_is_file
 from pvdm_lightning.download.verified import FOLDER
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.output_lock import OutputLock
@@ -162,6 +165,19 @@ def test_answers_that_are_not_the_file(server, target, change, size, problem):
     with pytest.raises(DownloadError, match=problem):
         fetch(server, target, size=size)
     assert names(target) == []
+
+
+def test_a_disk_that_is_too_small_is_said_before(server, target, monkeypatch):
+    monkeypatch.setattr(transfer.shutil, "disk_usage", lambda folder: SimpleNamespace(free=9))
+    with pytest.raises(DownloadError, match="102,400 bytes are needed, and the disk has 9 free"):
+        fetch(server, target)
+    assert names(target) == []
+
+
+def test_an_address_that_no_longer_encrypts_is_refused():
+    passed_on = SimpleNamespace(headers=Message(), url="http://elsewhere/file")
+    with pytest.raises(DownloadError, match="http://elsewhere/file, which is not encrypted"):
+        check_is_file("https://here/file", passed_on)
 
 
 def test_a_hash_tells_the_end_of_a_file_of_unknown_length(server, target):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import urllib.request
 from http.client import HTTPException, HTTPResponse
 from urllib.error import HTTPError, URLError
@@ -63,6 +64,9 @@ def _attempt(address: str, partial: PartialFile, size: int | None, hashed: bool)
             partial.discard()
             raise DownloadError(f"the server's file has {total:,} bytes, the published one {size:,}")
         version = version_of(address, total, response.headers)
+        free = shutil.disk_usage(partial.path.parent).free
+        if total is not None and total - start > free + (partial.size if start == 0 else 0):
+            raise DownloadError(f"{total - start:,} bytes are needed, and the disk has {free:,} free")
         if start == 0:
             partial.begin(version)
         elif start != partial.size or partial.version is None or not version.goes_on(partial.version):
