@@ -103,7 +103,7 @@ def _open(address: str, headers: dict[str, str]) -> HTTPResponse | None:
         reason = error.reason if isinstance(error, URLError) else error
         text = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
         server = urlsplit(address).hostname
-        raise UnreachableError(f"this machine has no network, or cannot reach {server} ({text})") from None
+        raise UnreachableError(f"no connection to {server} ({text})") from None
     return response
 
 

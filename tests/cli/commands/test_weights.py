@@ -143,9 +143,9 @@ def test_without_network_one_line_has_addresses_and_folder(cache, capsys, monkey
     for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     assert fails(capsys, VGG) == (
-        f"--fetch {VGG}: cannot be downloaded: this machine has no network, or cannot reach download.pytorch.org "
+        f"--fetch {VGG}: cannot be downloaded, there is no network: no connection to download.pytorch.org "
         "(Name or service not known). Repeat the command, or download "
-        f"https://download.pytorch.org/models/{VGG} elsewhere and put what comes into {cache}."
+        f"https://download.pytorch.org/models/{VGG} elsewhere and put the file into {cache}."
     )
     asked.clear()
     line = fails(capsys, "all")
@@ -182,3 +182,18 @@ def test_messages_of_missing_networks_say_where_to_get_them():
     for name, file in PUBLISHED_FILES.items():
         line = remedy(name, "--net")
         assert file.address in line and f"pvdm weights --fetch {name}" in line and line.endswith("with --net.")
+
+
+def test_one_server_out_of_reach_does_not_keep_back_the_others(server, cache, capsys, monkeypatch):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))  # nobody listens
+        address = f"http://127.0.0.1:{unused.getsockname()[1]}/file"
+        monkeypatch.setitem(PUBLISHED_FILES, I3D, replace(PUBLISHED_FILES[I3D], address=address))
+        line = fails(capsys, f"{I3D},{C3D}")
+    assert f"--fetch {I3D}: cannot be downloaded: no connection to 127.0.0.1 (" in line
+    assert (cache / C3D).read_bytes() == server.body
+
+
+def test_an_empty_list_lists(capsys):
+    cli.main(["weights", "--fetch", "[]"])
+    assert "0 of 9 files are here." in capsys.readouterr().out

@@ -20,19 +20,21 @@ def weights(fetch: list[str] | str | None = None) -> None:
         fetch: Files to download into the cache folder: a name, several such as [a.pt,b.pt], or all, which leaves out
             those that only a browser can get. Default: list the files.
     """
-    if fetch is None:
+    if not fetch:
         print_result(weights_list())
         return
     names = fetch.split(",") if isinstance(fetch, str) else fetch
-    _fetch(_chosen([name.strip() for name in names]))
+    names = [name.strip() for name in names]
+    _fetch(_chosen(names))
+    if names == ["all"]:
+        for file in PUBLISHED_FILES.values():
+            if not file.direct and find_weights(file.name, None, "--fetch") is None:
+                logger.warning("%s is left out: %s", file.name, by_hand(file))
 
 
 def _chosen(names: list[str]) -> list[PublishedFile]:
     """The files of these names that are not here yet and can be downloaded."""
     if names == ["all"]:
-        for file in PUBLISHED_FILES.values():
-            if not file.direct and find_weights(file.name, None, "--fetch") is None:
-                logger.warning("%s is left out: %s", file.name, by_hand(file))
         return [file for file in PUBLISHED_FILES.values() if file.direct and not _is_here(file)]
     for name in names:
         if name not in PUBLISHED_FILES:
@@ -75,11 +77,14 @@ def _fetch(files: list[PublishedFile]) -> None:
         else:
             print_result(f"{file.name} is here now: {target}\n  verified: {verdict(file, target)}\n")
     if failed:
-        problem = "; ".join(dict.fromkeys(failed.values()))
+        no_server = len(failed) == len(files) and set(failed.values()) <= set(unreachable.values())
+        offline = ", there is no network" if no_server else ""
+        reasons = "; ".join(dict.fromkeys(failed.values()))
         addresses = " and ".join(file.address for file in failed)
+        what = "the file" if len(failed) == 1 else "the files"
         raise InvalidArgumentError(
             "--fetch",
             ", ".join(file.name for file in failed),
-            f"cannot be downloaded: {problem}",
-            f"Repeat the command, or download {addresses} elsewhere and put what comes into {cache_folder()}.",
+            f"cannot be downloaded{offline}: {reasons}",
+            f"Repeat the command, or download {addresses} elsewhere and put {what} into {cache_folder()}.",
         )
