@@ -1,6 +1,7 @@
 """Finds weights that this project does not ship: at a given path, else in the cache folder.
 
-Nothing is downloaded here. A file that is absent is for the caller to deal with: `remedy` says where it goes.
+Nothing is downloaded. A file that is absent is for the caller to deal with: `remedy` says where it is published and
+where it goes.
 """
 
 import os
@@ -10,7 +11,7 @@ from pathlib import Path
 import torch
 
 from pvdm_lightning.errors import InvalidArgumentError
-from pvdm_lightning.pretrained_files import FILES
+from pvdm_lightning.pretrained_files import PUBLISHED_FILES
 
 
 def cache_folder() -> Path:
@@ -54,9 +55,9 @@ def find_weights(name: str, given: str | Path | None, argument: str) -> Path | N
 
 
 def remedy(name: str, argument: str) -> str:
-    """One line that says where to put the weights file `name`."""
-    file = FILES.get(name)
-    fetched = "" if file is None else f" from {file.page}" if file.url is None else f" (`pvdm weights --fetch {name}`)"
-    return (
-        f"put {name}{fetched} into {cache_folder()} (PVDM_CACHE names another folder) or give its path with {argument}."
-    )
+    """One line that says where to get the weights file `name`, and where to put it."""
+    put = f"put {name} into {cache_folder()} (PVDM_CACHE names another folder) or give its path with {argument}."
+    published = PUBLISHED_FILES.get(name)
+    if published is None:
+        return put
+    return f"{published.how_to_get()}{', or' if published.direct else ' and'} {put}"

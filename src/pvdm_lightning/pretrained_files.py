@@ -1,92 +1,107 @@
-"""The files of others that this project can use: where they are published, their size and SHA-256."""
+"""The pretrained files that others publish and this project can use: one table of names, addresses, sizes and hashes.
 
-from __future__ import annotations
+Sizes and hashes are on record with others who use the same files; where none is known, the field is None. This module
+loads nothing, PyTorch included.
+"""
 
-from typing import NamedTuple
-
-PVDM_README = "https://github.com/sihyun-yu/PVDM#4-evaluation"
+from dataclasses import dataclass
 
 
-class PretrainedFile(NamedTuple):
-    """A published file.
+@dataclass(frozen=True)
+class PublishedFile:
+    """A file that this project does not ship.
 
     Attributes:
-        name: Of the file.
-        purpose: What it is for.
-        page: Where it is published.
-        url: Address of the file itself; None where a browser is needed.
-        size: Bytes; None where they are not on record.
-        sha256: Hexadecimal, or as many of its first digits as are on record; None where there are none.
-        in_cache: Whether it is looked for in the cache folder; the released PVDM weights are given by their path.
+        name: Under which it is looked for in the cache folder.
+        purpose: What it is for, and the argument that takes its path.
+        address: Where it is published.
+        size: In bytes; None where it is not known.
+        sha256: Hexadecimal, or as many of its first digits as are on record; None where it is not known.
+        direct: Whether the address gives the file itself. Others are pages, for a person with a browser.
     """
 
     name: str
     purpose: str
-    page: str
-    url: str | None
-    size: int | None
-    sha256: str | None
-    in_cache: bool = True
+    address: str
+    size: int | None = None
+    sha256: str | None = None
+    direct: bool = True
+
+    def has_digest(self, digest: str) -> bool | None:
+        """Whether a file with this SHA-256 is the published one; None where no hash is on record."""
+        return None if self.sha256 is None else digest.startswith(self.sha256)
+
+    def how_to_get(self) -> str:
+        """One clause that says where it comes from; where it goes is for the caller to add."""
+        if self.direct:
+            return f"download {self.address} with `pvdm weights --fetch {self.name}`"
+        return f"open {self.address} in a browser (`pvdm weights --fetch {self.name}` cannot download it)"
 
 
-_OPENMMLAB = (
-    "https://download.openmmlab.com/mmaction/v1.0/recognition/c3d/c3d_sports1m-pretrained_8xb30-16x1x1-45e_ucf101-rgb"
+def _google_drive(key: str) -> str:
+    return f"https://drive.google.com/file/d/{key}/view"
+
+
+VGG16 = PublishedFile(
+    name="vgg16-397923af.pth",
+    purpose="LPIPS: a loss of stage one (AutoencoderModule.lpips_weights) and a metric (FeatureNetworks.lpips)",
+    address="https://download.pytorch.org/models/vgg16-397923af.pth",
+    size=553_433_881,
+    sha256="397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
 )
-FILES = {
-    file.name: file
-    for file in (
-        PretrainedFile(
-            "vgg16-397923af.pth",
-            "LPIPS: the loss of stage one, and the metric",
-            "https://download.pytorch.org/models/vgg16-397923af.pth",
-            "https://download.pytorch.org/models/vgg16-397923af.pth",
-            553_433_881,
-            "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
-        ),
-        PretrainedFile(
-            "i3d_torchscript.pt",
-            "FVD and R-FVD as StyleGAN-V reports them",
-            "https://www.dropbox.com/s/ge9e5ujwgetktms/i3d_torchscript.pt?dl=1",
-            "https://www.dropbox.com/s/ge9e5ujwgetktms/i3d_torchscript.pt?dl=1",
-            51_235_320,
-            "bec6519f66ea534e953026b4ae2c65553c17bf105611c746d904657e5860a5e2",
-        ),
-        PretrainedFile(
-            "i3d_pretrained_400.pt",
-            "FVD and R-FVD as PVDM reports them",
-            "https://drive.google.com/file/d/1mQK8KD8G6UWRa5t87SRMm5PVXtlpneJT (VideoGPT)",
-            None,
-            None,
-            None,
-        ),
-        PretrainedFile(
-            "c3d_ucf101.pt",
-            "Inception Score of the literature",
-            "https://www.dropbox.com/s/jxpu7avzdc9n97q/c3d_ucf101.pt?dl=1",
-            "https://www.dropbox.com/s/jxpu7avzdc9n97q/c3d_ucf101.pt?dl=1",
-            None,
-            None,
-        ),
-        PretrainedFile(
-            "c3d_sports1m-pretrained_8xb30-16x1x1-45e_ucf101-rgb_20220811-31723200.pth",
-            "Inception Score under another name, by a file that runs no code",
-            f"{_OPENMMLAB}/",
-            f"{_OPENMMLAB}/c3d_sports1m-pretrained_8xb30-16x1x1-45e_ucf101-rgb_20220811-31723200.pth",
-            None,
-            "31723200",
-        ),
-        PretrainedFile(
-            "model_last.pth", "the authors' autoencoder, for pvdm import-original", PVDM_README, None, None, None, False
-        ),
-        PretrainedFile(
-            "ema_model_850000.pth",
-            "the authors' diffusion model, for pvdm import-original",
-            PVDM_README,
-            None,
-            None,
-            None,
-            False,
-        ),
+"""torchvision's VGG-16."""
+
+I3D_STYLEGAN_V = PublishedFile(
+    name="i3d_torchscript.pt",
+    purpose="FVD as StyleGAN-V reports it (FeatureNetworks.i3d_stylegan_v); a program, opening it runs its code",
+    address="https://www.dropbox.com/s/ge9e5ujwgetktms/i3d_torchscript.pt?dl=1",
+    size=51_235_320,
+    sha256="bec6519f66ea534e953026b4ae2c65553c17bf105611c746d904657e5860a5e2",
+)
+
+C3D_UCF101 = PublishedFile(
+    name="c3d_ucf101.pt",
+    purpose="Inception Score of the literature (FeatureNetworks.c3d); a program, opening it runs its code",
+    address="https://www.dropbox.com/s/jxpu7avzdc9n97q/c3d_ucf101.pt?dl=1",
+)
+
+C3D_MMACTION = PublishedFile(
+    name="c3d_sports1m-pretrained_8xb30-16x1x1-45e_ucf101-rgb_20220811-31723200.pth",
+    purpose="Inception Score under another name (FeatureNetworks.c3d_mmaction); weights alone, runs no code",
+    address="https://download.openmmlab.com/mmaction/v1.0/recognition/c3d/"
+    "c3d_sports1m-pretrained_8xb30-16x1x1-45e_ucf101-rgb/"
+    "c3d_sports1m-pretrained_8xb30-16x1x1-45e_ucf101-rgb_20220811-31723200.pth",
+    sha256="31723200",  # OpenMMLab puts the first digits into its file names
+)
+
+I3D_ORIGINAL = PublishedFile(
+    name="i3d_pretrained_400.pt",
+    purpose="FVD as PVDM reports it (FeatureNetworks.i3d)",
+    address=_google_drive("1mQK8KD8G6UWRa5t87SRMm5PVXtlpneJT"),
+    direct=False,
+)
+"""Published with VideoGPT; the original implementation of PVDM uses it."""
+
+
+def _released(data: str, stage: str, key: str) -> PublishedFile:
+    option = {"autoencoder": "autoencoder", "diffusion": "denoiser"}[stage]
+    return PublishedFile(
+        name=f"pvdm_{data}_{stage}.pth",
+        purpose=f"the authors' {stage} weights of {data}, for `pvdm import-original --{option} PATH`",
+        address=_google_drive(key),
+        direct=False,
     )
+
+
+RELEASED_WEIGHTS = (
+    _released("ucf101", "autoencoder", "1L8l8h_SKN1BPm1P9cUhUmTsVZN0SCmqe"),
+    _released("ucf101", "diffusion", "11EDh97-lq07xgvAx3P5KURQfrPtrcX0G"),
+    _released("skytimelapse", "autoencoder", "1fC_mUTZnxktR8GKfUnpB6L41sI5BsDxc"),
+    _released("skytimelapse", "diffusion", "10ffoqZ9Zu0jVKZHFmrQQCiX9dM7FISj9"),
+)
+"""Weights that the authors released, from section 4 of their README. The names are ours: theirs are not known."""
+
+PUBLISHED_FILES = {
+    file.name: file for file in (VGG16, I3D_ORIGINAL, I3D_STYLEGAN_V, C3D_UCF101, C3D_MMACTION, *RELEASED_WEIGHTS)
 }
-"""By name."""
+"""All of them by name."""

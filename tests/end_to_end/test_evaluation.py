@@ -179,7 +179,7 @@ def test_without_weights_what_can_be_computed_is(pvdm, workdir, trained, capsys,
         skipped = {entry["name"]: entry["reason"] for entry in report["skipped"]}
         metric = {"ae": "R-FVD", "ldm": "FVD"}[stage]
         remedy = skipped[f"{metric} (i3d-original)"]
-        assert "put i3d_pretrained_400.pt from https://drive.google.com" in remedy
+        assert "open https://drive.google.com" in remedy and "i3d_pretrained_400.pt" in remedy
         assert remedy.endswith("or give its path with --metrics.i3d.")
         assert f"{metric} (i3d-stylegan-v)" in skipped
         assert ("LPIPS (lpips-vgg16)" in skipped) == (stage == "ae")

@@ -9,6 +9,7 @@ from torch import Tensor
 from pvdm_lightning.convert.renaming import load_renamed, strip_prefix
 from pvdm_lightning.metrics.i3d import I3D
 from pvdm_lightning.metrics.published_network import PublishedNetwork
+from pvdm_lightning.pretrained_files import I3D_ORIGINAL
 
 _ANCHOR = "Conv3d_1a_7x7.conv3d.weight"
 _BLOCKS = {"conv_1a": "Conv3d_1a_7x7", "conv_2b": "Conv3d_2b_1x1", "conv_2c": "Conv3d_2c_3x3"}
@@ -52,7 +53,5 @@ def _load_file(path: Path) -> I3D:
     return load_i3d(torch.load(path, map_location="cpu", weights_only=True))
 
 
-ORIGINAL_I3D = PublishedNetwork(
-    name="i3d-original", file_name="i3d_pretrained_400.pt", num_outputs=400, sha256=None, load=_load_file
-)
+ORIGINAL_I3D = PublishedNetwork(name="i3d-original", file=I3D_ORIGINAL, num_outputs=400, load=_load_file)
 """The FVD detector of the original's own evaluation; no hash of the released file is on record."""

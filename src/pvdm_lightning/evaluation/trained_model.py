@@ -9,9 +9,9 @@ from typing import Any
 
 from lightning import Trainer
 
+from pvdm_lightning.checksum import file_sha256
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.evaluation.report import Report
-from pvdm_lightning.metrics.published_network import file_sha256
 from pvdm_lightning.pipeline.checkpoint import read_checkpoint
 from pvdm_lightning.printing import print_result
 

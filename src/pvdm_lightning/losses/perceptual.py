@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from pvdm_lightning.errors import InvalidArgumentError
-from pvdm_lightning.models.lpips_vgg import TRUNK_FILE, build_lpips
+from pvdm_lightning.models.lpips_vgg import build_lpips
 from pvdm_lightning.pretrained import find_weights, remedy
+from pvdm_lightning.pretrained_files import VGG16
 
 
 class PerceptualLoss(nn.Module):
@@ -29,18 +30,18 @@ class PerceptualLoss(nn.Module):
             self.lpips = build_lpips(torch.load(trunk, map_location="cpu", weights_only=True))
         except Exception as error:
             raise InvalidArgumentError(
-                argument, trunk, f"cannot be read as VGG-16 weights ({error})", f"Give {TRUNK_FILE}."
+                argument, trunk, f"cannot be read as VGG-16 weights ({error})", f"Give {VGG16.name}."
             ) from None
 
     @classmethod
     def find(cls, given: str | None, argument: str) -> PerceptualLoss | None:
         """The loss with the weights at `given` or in a cache folder; None if there are none."""
-        path = find_weights(TRUNK_FILE, given, argument)
+        path = find_weights(VGG16.name, given, argument)
         return None if path is None else cls(path, argument)
 
     @staticmethod
     def how_to_add(argument: str) -> str:
-        return f"To add it, {remedy(TRUNK_FILE, argument)}"
+        return f"To add it, {remedy(VGG16.name, argument)}"
 
     def forward(self, reconstruction: Tensor, target: Tensor) -> Tensor:
         """Frames [B 3 H W] in [-1, 1] -> scalar, in float32 whatever autocast is on."""

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from pvdm_lightning.metrics.published_network import PublishedNetwork
-from pvdm_lightning.models.lpips_vgg import TRUNK_FILE, build_lpips
-from pvdm_lightning.pretrained_files import FILES
+from pvdm_lightning.models.lpips_vgg import build_lpips
+from pvdm_lightning.pretrained_files import VGG16
 
 
 class VideoLPIPSDistance(nn.Module):
@@ -40,9 +40,8 @@ def _load(path: Path) -> VideoLPIPSDistance:
 
 LPIPS_VGG16 = PublishedNetwork(
     name="lpips-vgg16",
-    file_name=TRUNK_FILE,
+    file=VGG16,
     num_outputs=1,
-    sha256=FILES[TRUNK_FILE].sha256,
     load=_load,
     num_inputs=2,
 )

@@ -1,6 +1,5 @@
-"""Published metric networks: file, hash and loader of each."""
+"""Published metric networks: file and loader of each."""
 
-import hashlib
 import logging
 import warnings
 from collections.abc import Callable
@@ -10,11 +9,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from pvdm_lightning import pretrained_files
+from pvdm_lightning.checksum import file_sha256
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.metrics.c3d import load_c3d
 from pvdm_lightning.metrics.frozen_network import FrozenNetwork
 from pvdm_lightning.pretrained import find_weights, remedy
-from pvdm_lightning.pretrained_files import FILES
+from pvdm_lightning.pretrained_files import PublishedFile
 
 logger = logging.getLogger(__name__)
 
@@ -29,19 +30,22 @@ class PublishedNetwork:
 
     Attributes:
         name: As results name it.
-        file_name: The published file, looked for in the cache folders.
+        file: The published file, looked for in the cache folders.
         num_inputs: Videos it takes: 2 for a distance.
         num_outputs: Values it gives for a video.
-        sha256: Of the published file, or as many of its first digits as are on record; None where there are none.
         load: Opens such a file.
     """
 
     name: str
-    file_name: str
+    file: PublishedFile
     num_outputs: int
-    sha256: str | None
     load: Callable[[Path], nn.Module]
     num_inputs: int = 1
+
+    @property
+    def file_name(self) -> str:
+        """Of the published file."""
+        return self.file.name
 
     def find(self, given: str | Path | None, argument: str) -> FrozenNetwork | None:
         """Open the weights at `given`, else those in the cache folders; None where there are none.
@@ -58,8 +62,9 @@ class PublishedNetwork:
         if path is None:
             return None
         digest = file_sha256(path)
-        name = self.name if self.sha256 is not None else f"{self.name} (unverified file {digest[:12]})"
-        if self.sha256 is not None and not digest.startswith(self.sha256):
+        verified = self.file.has_digest(digest)
+        name = self.name if verified else f"{self.name} (unverified file {digest[:12]})"
+        if verified is False:
             name = f"{self.name} (unrecognised file {digest[:12]})"
             logger.warning("%s is not the published %s: its SHA-256 is %s", path, self.file_name, digest)
         try:
@@ -78,15 +83,6 @@ class PublishedNetwork:
     def remedy(self, argument: str) -> str:
         """How to add the network, if `find` returned None."""
         return f"{self.name} is missing: {remedy(self.file_name, argument)}"
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 class _StyleGANVI3D(nn.Module):
@@ -118,27 +114,24 @@ def _open_torchscript(path: Path) -> nn.Module:
 
 STYLEGAN_V_I3D = PublishedNetwork(
     name="i3d-stylegan-v",
-    file_name="i3d_torchscript.pt",
+    file=pretrained_files.I3D_STYLEGAN_V,
     num_outputs=400,
-    sha256=FILES["i3d_torchscript.pt"].sha256,
     load=lambda path: _StyleGANVI3D(_open_torchscript(path)),
 )
 """FVD detector of the StyleGAN-V protocol (Skorokhodov et al., arXiv 2112.14683): a TorchScript program."""
 
 C3D_UCF101 = PublishedNetwork(
     name="c3d-ucf101",
-    file_name="c3d_ucf101.pt",
+    file=pretrained_files.C3D_UCF101,
     num_outputs=101,
-    sha256=None,
     load=lambda path: _C3DLogProbabilities(_open_torchscript(path)),
 )
 """Classifier of the video Inception Score in the literature: a TorchScript program with its own preprocessing."""
 
 C3D_MMACTION = PublishedNetwork(
     name="c3d-ucf101-mmaction2",
-    file_name="c3d_sports1m-pretrained_8xb30-16x1x1-45e_ucf101-rgb_20220811-31723200.pth",
+    file=pretrained_files.C3D_MMACTION,
     num_outputs=101,
-    sha256=FILES["c3d_sports1m-pretrained_8xb30-16x1x1-45e_ucf101-rgb_20220811-31723200.pth"].sha256,
     load=lambda path: load_c3d(torch.load(path, map_location="cpu", weights_only=True)),
 )
 """C3D fine-tuned on UCF-101 by MMAction2: a plain state dict, for machines that run no foreign programs. Its scores

@@ -10,8 +10,6 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-TRUNK_FILE = "vgg16-397923af.pth"
-
 
 def build_lpips(trunk: Mapping[str, Tensor]) -> nn.Module:
     """LPIPS 0.1 with the trunk's weights: (images, images), each [B 3 H W] in [-1, 1] -> [B 1 1 1].

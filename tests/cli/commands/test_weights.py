@@ -1,121 +1,199 @@
-"""`pvdm weights` against a server on this machine that cuts connections and knows ranges."""
+"""`pvdm weights`: the list, and downloads from a server on this machine."""
 
 import hashlib
-import http.server
-import importlib
-import threading
+import io
+import re
+import socket
+import sys
+from dataclasses import replace
 
 import pytest
 
+from file_server import file_server
 from pvdm_lightning import cli
-from pvdm_lightning.pretrained_files import FILES, PretrainedFile
+from pvdm_lightning.download import transfer
+from pvdm_lightning.pretrained import remedy
+from pvdm_lightning.pretrained_files import PUBLISHED_FILES
 
-CONTENT = bytes(range(256)) * 4000
-
-command = importlib.import_module("pvdm_lightning.cli.commands.weights")
-
-
-class Server(http.server.BaseHTTPRequestHandler):
-    asked: list[str]
-    cut: bool
-
-    def do_GET(self):
-        start = int(self.headers.get("Range", "bytes=0-")[6:].rstrip("-"))
-        self.asked.append(self.headers.get("Range", "all"))
-        self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(CONTENT) - start))
-        self.end_headers()
-        end = len(CONTENT) // 2 if type(self).cut else len(CONTENT)
-        type(self).cut = False
-        self.wfile.write(CONTENT[start:end])
-
-    def log_message(self, *args):
-        pass
+VGG, I3D, C3D = "vgg16-397923af.pth", "i3d_torchscript.pt", "c3d_ucf101.pt"
+BY_HAND = "i3d_pretrained_400.pt"
 
 
-@pytest.fixture
-def server(monkeypatch, tmp_path):
-    """A server of one file, `weights.pth`, and an empty cache folder."""
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["pvdm"])
     monkeypatch.setenv("PVDM_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    kind = type("Kind", (Server,), {"asked": [], "cut": False})
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), kind) as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
-        url = f"http://127.0.0.1:{running.server_port}/weights.pth"
-        file = PretrainedFile("weights.pth", "a test", url, url, None, hashlib.sha256(CONTENT).hexdigest())
-        monkeypatch.setattr(command, "FILES", {file.name: file})
-        yield kind
-        running.shutdown()
+    (tmp_path / "cache").mkdir()
+    return tmp_path / "cache"
 
 
 @pytest.fixture
-def said(capsys):
-    def call(*args):
-        capsys.readouterr()
-        try:
-            cli.main(["weights", *args])
-            status = 0
-        except SystemExit as ended:
-            status = ended.code
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return call
-
-
-def names(folder):
-    return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+def server(monkeypatch):
+    """A server from which all the files that can be downloaded come."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with file_server() as served:
+        digest = hashlib.sha256(served.body).hexdigest()
+        for name, file in PUBLISHED_FILES.items():
+            known = (
+                {"size": len(served.body), "sha256": digest} if name in (VGG, I3D) else {"size": None, "sha256": None}
+            )
+            changed = replace(file, address=served.address, **known) if file.direct else file
+            monkeypatch.setitem(PUBLISHED_FILES, name, changed)
+        yield served
 
 
-def test_a_file_is_fetched_checked_and_listed(server, said, tmp_path):
-    assert "no: pvdm weights --fetch weights.pth" in said()[1]
-    status, out, _ = said("--fetch", "weights.pth")
-    assert status == 0 and "hash is right" in out
-    assert (tmp_path / "cache/weights.pth").read_bytes() == CONTENT
-    assert names(tmp_path / "cache") == ["weights.pth"]
-    said("--fetch", "all")
-    assert server.asked == ["all"]  # what is here is not fetched again
+def fails(capsys, *names):
+    """The one line with which a command ends."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["weights", "--fetch", *names])
+    assert ended.value.code == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("pvdm: error: --fetch ")
+    return line.removeprefix("pvdm: error: ")
 
 
-def test_a_connection_that_is_cut_is_resumed(server, said, tmp_path):
-    server.cut = True
-    status, _, err = said("--fetch=weights.pth")
-    assert status == 2 and "Repeat the command to go on" in err
-    assert names(tmp_path / "cache") == ["weights.pth.part"]  # nothing under the file's own name
-    assert "1 MB of it have come" in said()[1]
-    assert said("--fetch", "[weights.pth]")[0] == 0
-    assert server.asked == ["all", f"bytes={len(CONTENT) // 2}-"]
-    assert (tmp_path / "cache/weights.pth").read_bytes() == CONTENT
+def paragraph(said, name):
+    return re.search(rf"^{re.escape(name)}\n((?:  .*\n)+)", said, re.MULTILINE)[1]
 
 
-def test_another_file_never_gets_the_name(server, said, tmp_path, monkeypatch):
-    other = command.FILES["weights.pth"]._replace(sha256="0" * 64)
-    monkeypatch.setattr(command, "FILES", {other.name: other})
-    status, _, err = said("--fetch", "weights.pth")
-    assert status == 2 and f"came with SHA-256 {hashlib.sha256(CONTENT).hexdigest()}" in err
-    assert names(tmp_path / "cache") == []
+def test_the_list_says_all_of_every_file(cache, capsys):
+    cli.main(["weights"])
+    said = capsys.readouterr().out
+    for name, file in PUBLISHED_FILES.items():
+        about = paragraph(said, name)
+        assert re.findall(r"^  (\S+(?: \S+)*?)  ", about, re.MULTILINE) == [
+            *("for", "here", "size", "SHA-256", "verified", "published", "goes to", "to get it")
+        ]
+        assert file.address in about and f"  goes to    {cache / name}\n" in about
+        assert ("pvdm weights --fetch" in about) == file.direct
+    assert "--model.lpips_weights" in said and "FeatureNetworks" not in said
+    assert "  size       not known\n  SHA-256    not known\n" in paragraph(said, C3D)
+    assert "  SHA-256    begins with 31723200; the rest is not known\n" in said
+    assert "0 of 9 files are here." in said
 
 
-def test_a_machine_without_network_is_told_in_one_line(server, said, monkeypatch, tmp_path):
-    file = command.FILES["weights.pth"]._replace(url="http://127.0.0.1:9/weights.pth")
-    monkeypatch.setattr(command, "FILES", {file.name: file})
-    status, _, err = said("--fetch", "weights.pth")
-    (line,) = [line for line in err.splitlines() if line]
-    assert status == 2 and line.startswith("pvdm: error: --fetch weights.pth: cannot be fetched from here")
-    assert file.url in line and str(tmp_path / "cache") in line
+def test_the_list_verifies_what_is_here(server, cache, tmp_path, capsys):
+    (cache / VGG).write_bytes(server.body)
+    (cache / I3D).write_bytes(b"another")
+    hub = tmp_path / "torch/hub/checkpoints"
+    hub.mkdir(parents=True)
+    (hub / C3D).write_bytes(b"who knows")
+    cli.main(["weights"])
+    said = capsys.readouterr().out
+    assert f"  here       {cache / VGG}\n" in said and f"  here       {hub / C3D}\n" in said
+    assert "  verified   yes (102,400 bytes)\n" in paragraph(said, VGG)
+    digest = hashlib.sha256(b"another").hexdigest()
+    assert f"  verified   NO: this file has 7 bytes and the SHA-256 {digest}\n" in paragraph(said, I3D)
+    assert "  verified   no, the published hash is not known; this file has 9 bytes" in paragraph(said, C3D)
+    assert "3 of 9 files are here." in said
 
 
-def test_what_needs_a_browser_or_is_unknown_is_said(said):
-    status, _, err = said("--fetch", "i3d_pretrained_400.pt")
-    assert status == 2 and "Open https://drive.google.com" in err
-    status, _, err = said("--fetch", "other.pt")
-    assert status == 2 and "is none of the files" in err
+@pytest.mark.parametrize("names", [f"{VGG},{C3D}", f"[{VGG},{C3D}]"])
+def test_several_files(server, cache, capsys, names):
+    cli.main(["weights", "--fetch", names])
+    said = capsys.readouterr().out
+    assert f"{VGG} is here now: {cache / VGG}\n  verified: yes (102,400 bytes)\n" in said
+    assert f"{C3D} is here now: {cache / C3D}\n  verified: no, the published hash is not known" in said
+    assert sorted(path.name for path in cache.iterdir()) == [C3D, VGG]
+    assert (cache / VGG).read_bytes() == server.body
 
 
-def test_every_file_is_in_the_readme(said):
-    from pathlib import Path
+def test_all_of_them_but_those_for_a_browser(server, cache, capsys, caplog):
+    (cache / VGG).write_bytes(server.body)
+    cli.main(["weights", "--fetch", "all"])
+    assert f"{VGG} is here: {cache / VGG}\n" in capsys.readouterr().out
+    direct = {name for name, file in PUBLISHED_FILES.items() if file.direct}
+    assert {path.name for path in cache.iterdir()} == direct and len(server.asked) == len(direct) - 1
+    for name in PUBLISHED_FILES.keys() - direct:
+        assert f"{name} is left out: open https://drive.google.com/" in caplog.text
 
-    readme = (Path(__file__).parents[3] / "README.md").read_text()
-    for file in FILES.values():
-        assert file.name in readme and file.page.split(" ")[0] in readme
-        assert file.sha256 is None or file.sha256 in readme
+
+def test_an_interrupted_download_goes_on(server, cache, capsys, monkeypatch):
+    server.cuts = [40_000]
+    monkeypatch.setattr(transfer, "ATTEMPTS", 1)
+    assert "; 40,000 bytes are kept, and the same command goes on. " in fails(capsys, VGG)
+    assert not (cache / VGG).exists()
+    cli.main(["weights", "--fetch", VGG])
+    assert (cache / VGG).read_bytes() == server.body
+    assert (server.asked[1]["Range"], server.asked[1]["If-Range"]) == ("bytes=40000-", '"one"')
+    assert server.sent == [40_000, len(server.body) - 40_000]
+
+
+def test_a_wrong_hash(server, cache, capsys):
+    server.body = server.body[::-1]
+    assert "cannot be downloaded: what came has the SHA-256 " in fails(capsys, I3D)
+    assert not any(path.is_file() for path in cache.rglob("*"))
+
+
+def test_a_file_of_the_users_own_under_this_name_is_not_replaced(server, cache, capsys):
+    (cache / VGG).write_bytes(b"mine")
+    assert f"{cache / VGG} is there, and is not the published file. Move it away" in fails(capsys, VGG)
+    assert (cache / VGG).read_bytes() == b"mine" and not server.asked
+
+
+def test_without_network_one_line_has_addresses_and_folder(cache, capsys, monkeypatch):
+    asked = []
+
+    def no_names(host, *args, **kwargs):
+        asked.append(host)
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", no_names)
+    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    assert fails(capsys, VGG) == (
+        f"--fetch {VGG}: cannot be downloaded, there is no network: no connection to download.pytorch.org "
+        "(Name or service not known). Repeat the command, or download "
+        f"https://download.pytorch.org/models/{VGG} elsewhere and put the file into {cache}."
+    )
+    asked.clear()
+    line = fails(capsys, "all")
+    assert all(file.address in line for file in PUBLISHED_FILES.values() if file.direct)
+    assert len(asked) == len(set(asked)) == 3  # each server once
+    assert not any(path.is_file() for path in cache.rglob("*"))
+
+
+@pytest.mark.parametrize(
+    ("names", "problem"),
+    [
+        (BY_HAND, "page for a browser, not the file. To get it, open https://drive.google.com/file/d/1mQK8KD8G6UWRa"),
+        ("other.pt", "is no file that is known here. Files: vgg16-397923af.pth, "),
+        (f"{VGG},other.pt", "other.pt: is no file"),
+    ],
+)
+def test_names_that_cannot_be_fetched(server, capsys, names, problem):
+    assert problem in fails(capsys, names)
+    assert not server.asked
+
+
+def test_a_terminal_sees_a_bar(server, monkeypatch, capsys):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    cli.main(["weights", "--fetch", VGG])
+    assert f"{VGG}: 100%" in terminal.getvalue() and "102k/102k" in terminal.getvalue()
+
+
+def test_messages_of_missing_networks_say_where_to_get_them():
+    for name, file in PUBLISHED_FILES.items():
+        line = remedy(name, "--net")
+        assert file.address in line and f"pvdm weights --fetch {name}" in line and line.endswith("with --net.")
+
+
+def test_one_server_out_of_reach_does_not_keep_back_the_others(server, cache, capsys, monkeypatch):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))  # nobody listens
+        address = f"http://127.0.0.1:{unused.getsockname()[1]}/file"
+        monkeypatch.setitem(PUBLISHED_FILES, I3D, replace(PUBLISHED_FILES[I3D], address=address))
+        line = fails(capsys, f"{I3D},{C3D}")
+    assert f"--fetch {I3D}: cannot be downloaded: no connection to 127.0.0.1 (" in line
+    assert (cache / C3D).read_bytes() == server.body
+
+
+def test_an_empty_list_lists(capsys):
+    cli.main(["weights", "--fetch", "[]"])
+    assert "0 of 9 files are here." in capsys.readouterr().out

@@ -1,72 +1,90 @@
-"""`pvdm weights`: which files of others are here, where each goes, and fetching them."""
+"""`pvdm weights`: the pretrained files that others publish."""
 
 import logging
-from pathlib import Path
 
-from pvdm_lightning.cli.download import fetch as download
+from pvdm_lightning.checksum import file_sha256
+from pvdm_lightning.cli.weights_list import by_hand, verdict, weights_list
+from pvdm_lightning.download import DownloadError, UnreachableError, download_file
 from pvdm_lightning.errors import InvalidArgumentError
-from pvdm_lightning.metrics.published_network import file_sha256
 from pvdm_lightning.pretrained import cache_folder, find_weights
-from pvdm_lightning.pretrained_files import FILES, PretrainedFile
+from pvdm_lightning.pretrained_files import PUBLISHED_FILES, PublishedFile
 from pvdm_lightning.printing import print_result
 
 logger = logging.getLogger(__name__)
 
 
-def weights(fetch: list[str] | None = None) -> None:
-    """List the published networks that metrics and losses use: which are here, where each goes, what it is for.
+def weights(fetch: list[str] | str | None = None) -> None:
+    """List the pretrained files that others publish, with size, hash and place, or download them.
 
     Args:
-        fetch: Names of files to download into the cache folder; all takes each that has an address of its own.
+        fetch: Files to download into the cache folder: a name, several such as [a.pt,b.pt], or all, which leaves out
+            those that only a browser can get. Default: list the files.
     """
-    for file in _wanted(fetch or []):
-        if find_weights(file.name, None, "--fetch") is not None:
-            logger.info("%s is here already", file.name)
-            continue
-        logger.info("%s: fetched and checked", download(file, cache_folder()))
-    lines = [f"cache folder: {cache_folder()} (PVDM_CACHE names another one)", ""]
-    for file in FILES.values():
-        lines += [*_describe(file), ""]
-    print_result("\n".join(lines))
-
-
-def _wanted(names: list[str]) -> list[PretrainedFile]:
+    if not fetch:
+        print_result(weights_list())
+        return
+    names = fetch.split(",") if isinstance(fetch, str) else fetch
+    names = [name.strip() for name in names]
+    _fetch(_chosen(names))
     if names == ["all"]:
-        return [file for file in FILES.values() if file.url is not None]
+        for file in PUBLISHED_FILES.values():
+            if not file.direct and find_weights(file.name, None, "--fetch") is None:
+                logger.warning("%s is left out: %s", file.name, by_hand(file))
+
+
+def _chosen(names: list[str]) -> list[PublishedFile]:
+    """The files of these names that are not here yet and can be downloaded."""
+    if names == ["all"]:
+        return [file for file in PUBLISHED_FILES.values() if file.direct and not _is_here(file)]
     for name in names:
-        if name not in FILES:
-            raise InvalidArgumentError("--fetch", name, "is none of the files", f"Give some of: {', '.join(FILES)}.")
-    return [FILES[name] for name in names]
+        if name not in PUBLISHED_FILES:
+            known = ", ".join(PUBLISHED_FILES)
+            raise InvalidArgumentError("--fetch", name, "is no file that is known here", f"Files: {known}, or all.")
+    files = [file for file in map(PUBLISHED_FILES.__getitem__, dict.fromkeys(names)) if not _is_here(file)]
+    for file in files:
+        if not file.direct:
+            problem = "its address is a page for a browser, not the file"
+            raise InvalidArgumentError("--fetch", file.name, problem, f"To get it, {by_hand(file)}.")
+    return files
 
 
-def _describe(file: PretrainedFile) -> list[str]:
-    rows = {
-        "for": file.purpose,
-        "here": _state(file),
-        "size": "not known" if file.size is None else f"{file.size / 1e6:.0f} MB",
-        "SHA-256": file.sha256 or "not known",
-        "published": file.page,
-    }
-    return [file.name, *(f"  {name:10s}{text}" for name, text in rows.items())]
-
-
-def _state(file: PretrainedFile) -> str:
-    if not file.in_cache:
-        return "given by its path"
+def _is_here(file: PublishedFile) -> bool:
     path = find_weights(file.name, None, "--fetch")
     if path is None:
-        part = cache_folder() / f"{file.name}.part"
-        begun = f"; {part.stat().st_size / 1e6:.0f} MB of it have come" if part.exists() else ""
-        how = f"pvdm weights --fetch {file.name}" if file.url else "put it into the cache folder"
-        return f"no: {how}{begun}"
-    return f"{path} ({_verdict(file, path)})"
+        return False
+    if file.has_digest(file_sha256(path)) is False:
+        problem = f"{path} is there, and is not the published file"
+        raise InvalidArgumentError("--fetch", file.name, problem, "Move it away, then repeat the command.")
+    print_result(f"{file.name} is here: {path}\n")
+    return True
 
 
-def _verdict(file: PretrainedFile, path: Path) -> str:
-    if file.sha256 is None:
-        return "no hash on record"
-    return (
-        "hash is right"
-        if file_sha256(path).startswith(file.sha256)
-        else "ANOTHER file: its hash is not the published one"
-    )
+def _fetch(files: list[PublishedFile]) -> None:
+    """Download files; those that fail do not keep back the others, and are said together in one line."""
+    failed: dict[PublishedFile, str] = {}
+    unreachable: dict[str, str] = {}  # by server, so that a machine without network waits once for each
+    for file in files:
+        server, target = file.address.split("/")[2], cache_folder() / file.name
+        if server in unreachable:
+            failed[file] = unreachable[server]
+            continue
+        try:
+            download_file(file.address, target, "PVDM_CACHE", file.size, file.sha256)
+        except DownloadError as error:
+            failed[file] = str(error)
+            if isinstance(error, UnreachableError):
+                unreachable[server] = str(error)
+        else:
+            print_result(f"{file.name} is here now: {target}\n  verified: {verdict(file, target)}\n")
+    if failed:
+        no_server = len(failed) == len(files) and set(failed.values()) <= set(unreachable.values())
+        offline = ", there is no network" if no_server else ""
+        reasons = "; ".join(dict.fromkeys(failed.values()))
+        addresses = " and ".join(file.address for file in failed)
+        what = "the file" if len(failed) == 1 else "the files"
+        raise InvalidArgumentError(
+            "--fetch",
+            ", ".join(file.name for file in failed),
+            f"cannot be downloaded{offline}: {reasons}",
+            f"Repeat the command, or download {addresses} elsewhere and put {what} into {cache_folder()}.",
+        )

@@ -1,0 +1,55 @@
+"""A download that has its name only once it is whole and its hash is right."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pvdm_lightning.checksum import file_sha256
+from pvdm_lightning.download.errors import DownloadError
+from pvdm_lightning.download.partial_file import PartialFile
+from pvdm_lightning.download.transfer import transfer
+from pvdm_lightning.output_lock import OutputLock
+
+FOLDER = "downloads"
+"""Beside the target, on its file system: what has arrived so far. One process at a time downloads there."""
+
+
+def download_file(address: str, target: Path, argument: str, size: int | None = None, sha256: str | None = None) -> str:
+    """Download a file, or the rest of it.
+
+    Args:
+        address: Of the file.
+        target: Its path; a file that is there is replaced at the end.
+        argument: What named the folder, for the error.
+        size: In bytes, if it is known.
+        sha256: Hexadecimal, or its first digits, if it is known.
+
+    Returns:
+        The file's own SHA-256.
+
+    Raises:
+        DownloadError: It cannot be had, or is another file; the target is then as it was.
+        InvalidArgumentError: The folder cannot be written to, or another process downloads into it.
+        OSError: The file cannot be written.
+    """
+    lock = OutputLock(target.parent / FOLDER, argument)
+    try:
+        partial = PartialFile(target.parent / FOLDER / f"{target.name}.part")
+        try:
+            transfer(address, partial, size, hashed=sha256 is not None)
+        except DownloadError as error:
+            if partial.size:
+                raise type(error)(f"{error}; {partial.size:,} bytes are kept, and the same command goes on") from None
+            raise
+        digest = file_sha256(partial.path)
+        if sha256 is not None and not digest.startswith(sha256):
+            # Kept, it would be whole and wrong for ever.
+            partial.discard()
+            raise DownloadError(f"what came has the SHA-256 {digest}, the published file {sha256}; it was deleted")
+        with partial.append() as file:
+            os.fsync(file.fileno())
+        partial.move_to(target)
+        return digest
+    finally:
+        lock.release()
