@@ -72,10 +72,11 @@ class RunProgress(ProgressBar):
         if bar is None:
             return
         ends = bar.total is not None and trainer.global_step >= bar.total
+        bar.n = trainer.global_step
+        # Drawn by this clock alone: by the bar's own, the figures would be those of the time before.
         if time.monotonic() - self._refreshed >= interval() or ends:
             self._refreshed = time.monotonic()
-            bar.set_postfix_str(self._figures(trainer, pl_module), refresh=False)
-        bar.update(trainer.global_step - bar.n)
+            bar.set_postfix_str(self._figures(trainer, pl_module))
 
     def _figures(self, trainer: Trainer, pl_module: LightningModule) -> str:
         metrics = self.get_metrics(trainer, pl_module)
