@@ -150,3 +150,19 @@ def test_a_page_a_sheet_and_one_file_of_all(pvdm, workdir, trained):
     )
     page = (workdir / "one/index.html").read_text()
     assert page.count("<video ") == 3 and "num_inference_steps" in page and said["checkpoint"]["sha256"] in page
+
+
+def test_the_contact_sheet_beside_folders_of_frames_is_no_video(pvdm, workdir, trained):
+    from pvdm_lightning.data.videos.video_tree import find_frame_folders
+
+    options = ["--sampling.num_videos", 2, "--sampling.num_inference_steps", 1, "--output.formats", "png"]
+    pvdm.run("predict", "--ckpt_path", trained["ldm"], "--trainer.accelerator", "cpu", *options)
+    assert (workdir / "samples/contact_sheet.png").is_file()
+    assert find_frame_folders(workdir / "samples") == ["video_00000", "video_00001"]
+
+
+def test_a_process_without_a_video_does_not_hold_up_the_others(pvdm, workdir, trained):
+    two = ["--trainer.accelerator", "cpu", "--trainer.devices", 2, "--trainer.strategy", "ddp"]
+    one = ["--sampling.num_videos", 1, "--output.formats", "png", "--data.num_val_videos", 1, "--data.video_frames", 4]
+    pvdm.fork(workdir, "predict", "--ckpt_path", trained["ae"], *two, *one, ranks=2)
+    assert (workdir / "samples/index.html").read_text().count("<figure>") == 1

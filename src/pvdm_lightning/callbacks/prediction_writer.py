@@ -17,7 +17,7 @@ from torch import Tensor
 
 from pvdm_lightning.atomic_write import atomic_write
 from pvdm_lightning.callbacks.index_page import index_page
-from pvdm_lightning.data.videos.contact_sheet import contact_sheet, enlarge
+from pvdm_lightning.data.videos.contact_sheet import CONTACT_SHEET, contact_sheet, enlarge
 from pvdm_lightning.data.videos.npz import write_npz
 from pvdm_lightning.data.videos.writing import WRITERS, write_npy, write_video
 from pvdm_lightning.errors import InvalidArgumentError, check_at_least
@@ -25,7 +25,7 @@ from pvdm_lightning.training.locked_output import LockedOutput
 
 logger = logging.getLogger(__name__)
 FORMATS = (*WRITERS, "npz")
-PAGE, SHEET, NPZ = "index.html", "contact_sheet.png", "videos.npz"
+PAGE, SHEET, NPZ = "index.html", CONTACT_SHEET, "videos.npz"
 IN_SHEET = 32
 """Videos in the contact sheet, from the first on."""
 
@@ -79,17 +79,15 @@ class PredictionWriter(LockedOutput, BasePredictionWriter):
         if self.dir.exists() and not self.dir.is_dir():
             raise InvalidArgumentError("PredictionWriter.dir", self.dir, "is a file", "Name a folder.")
         self.lock_output(trainer, self.dir, "PredictionWriter.dir")
-        if not self.overwrite and (any(self.dir.glob("video_*")) or (self.dir / NPZ).exists()):
+        held = [*self.dir.glob("video_*"), *(path for name in (PAGE, SHEET, NPZ) if (path := self.dir / name).exists())]
+        if held and not self.overwrite:
             raise InvalidArgumentError(
                 "PredictionWriter.dir",
                 self.dir,
-                "already holds videos",
+                "already holds videos" if held[0].name.startswith("video_") else f"already holds {held[0].name}",
                 "Name another folder, or allow replacing them with PredictionWriter.overwrite true.",
             )
         shutil.rmtree(self._parts, ignore_errors=True)  # of a run that was interrupted
-
-    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        trainer.strategy.barrier("leftovers are removed")
 
     def write_on_batch_end(
         self,
@@ -118,10 +116,15 @@ class PredictionWriter(LockedOutput, BasePredictionWriter):
         if "npz" in self.formats:
             write_npy(video, self._parts / f"video_{index}.npy", self.fps)
 
-    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        # Here and not at the end of prediction, which a process without a video never reaches.
         trainer.strategy.barrier("all videos are written")
-        if not trainer.is_global_zero:
-            return
+        if trainer.is_global_zero:
+            self._finish()
+        super().teardown(trainer, pl_module, stage)
+
+    def _finish(self) -> None:
+        """Join what all processes have left."""
         indices = sorted(int(path.name) for path in self._parts.glob("*") if path.name.isdigit())
         rows = [path for path in (self._parts / f"row_{index}.npy" for index in indices) if path.exists()]
         if rows:

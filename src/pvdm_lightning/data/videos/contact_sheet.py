@@ -6,6 +6,8 @@ from PIL import Image
 from torch import Tensor
 
 LEAST_SIDE = 128
+CONTACT_SHEET = "contact_sheet.png"
+"""Name of the sheet in a folder of videos; no frame of a video has it."""
 
 
 def contact_sheet(videos: Tensor, num_frames: int = 8, least_side: int = LEAST_SIDE) -> Image.Image:

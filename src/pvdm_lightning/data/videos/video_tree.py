@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from pvdm_lightning.data.videos.contact_sheet import CONTACT_SHEET
 from pvdm_lightning.data.videos.frame_folder import is_image
 from pvdm_lightning.errors import InvalidArgumentError
 
@@ -29,8 +30,12 @@ def find_videos(root: Path) -> list[str]:
 def find_frame_folders(root: Path) -> list[str]:
     """Paths of the folders below a folder that hold pictures, relative to it, sorted; or cannot be read."""
     closed: list[str] = []
-    found = [folder for folder, names in _walk(root, closed) if any(is_image(name) for name in names)]
+    found = [folder for folder, names in _walk(root, closed) if any(_is_frame(name) for name in names)]
     return _sorted([*found, *closed])
+
+
+def _is_frame(name: str) -> bool:
+    return is_image(name) and name != CONTACT_SHEET  # which `pvdm predict` puts beside folders of frames
 
 
 def find_arrays(root: Path) -> list[str]:
