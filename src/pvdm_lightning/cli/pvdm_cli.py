@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +19,6 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch.utils.data import DataLoader
 
-from pvdm_lightning import __version__
 from pvdm_lightning.callbacks import (
     AtomicCheckpointIO,
     Checkpoints,
@@ -39,16 +37,17 @@ from pvdm_lightning.callbacks import (
 from pvdm_lightning.callbacks.checkpoints import last_checkpoint
 from pvdm_lightning.callbacks.prediction_writer import PAGE, SHEET
 from pvdm_lightning.cli import commands
-from pvdm_lightning.cli.checkpoint_config import FROM_CHECKPOINT, KEYWORDS, value_of
+from pvdm_lightning.cli.checkpoint_config import FROM_CHECKPOINT, KEYWORDS
 from pvdm_lightning.cli.dry_run import DryRun
 from pvdm_lightning.cli.help import arrange
 from pvdm_lightning.cli.messages import said_in_options
 from pvdm_lightning.cli.next_steps import after_encoding, after_stage_one, after_stage_two, relative, say
 from pvdm_lightning.cli.option_errors import OptionError, said_shortly
-from pvdm_lightning.cli.resume import RunFolders, check_no_other_run, expand_paths, newest_checkpoint
-from pvdm_lightning.cli.run_checkpoint import checkpoint_of
-from pvdm_lightning.cli.run_folder import RunFolder, name_of_run
-from pvdm_lightning.cli.run_loggers import place_loggers, tensorboard
+from pvdm_lightning.cli.prediction_record import prediction_record
+from pvdm_lightning.cli.resume import expand_paths
+from pvdm_lightning.cli.run_folder import RunFolder
+from pvdm_lightning.cli.run_loggers import tensorboard
+from pvdm_lightning.cli.run_setup import find_run
 from pvdm_lightning.cli.run_summary import conclude, introduce
 from pvdm_lightning.cli.save_config import SaveConfig
 from pvdm_lightning.cli.signals import TrainerSignals, end_of_training
@@ -210,47 +209,8 @@ class PvdmCLI(LightningCLI):
         if path in KEYWORDS and not (self.subcommand == "fit" and path == "last"):
             raise InvalidArgumentError("--ckpt_path", path, "is no file", "Give the path of a .ckpt file.")
         if self.subcommand == "fit":
-            self._find_run(config)
-
-    def _find_run(self, config: Any) -> None:
-        """The checkpoint that a run goes on from, if it does, and its folder."""
-        root = Path(config.get("trainer.default_root_dir") or ".")
-        first_stage = config.get("model.init_args.autoencoder_checkpoint")
-        if first_stage is not None:
-            option = "--model.autoencoder_checkpoint"
-            found = checkpoint_of(first_stage, option, root, stage="AutoencoderModule")
-            config["model"]["init_args"]["autoencoder_checkpoint"] = found
-        self._purge_step: int | None = None
-        dirpath = config.get("checkpoint.dirpath")
-        folders = RunFolders(Path(dirpath) if dirpath else None, root / name_of_run(config))
-        going_on = self._find_checkpoint(config, folders)
-        lies_in_a_run = going_on is not None and going_on.parent.name == CHECKPOINTS
-        self._given = config.clone()
-        self.run_folder = RunFolder(folders.root, going_on.parents[1] if going_on and lies_in_a_run else None)
-        if dirpath is None:
-            config["checkpoint"]["dirpath"] = str(self.run_folder.checkpoints)
-        place_loggers(config.get("trainer.logger"), self.run_folder.path, root)
-
-    def _find_checkpoint(self, config: Any, folders: RunFolders) -> Path | None:
-        """Put the checkpoint to start from into the configuration; returns it if its run goes on in its folder."""
-        path = config.get("ckpt_path")
-        if not config.get("resume") and path != "last":
-            if path is not None:
-                config["ckpt_path"] = path = checkpoint_of(path, "--ckpt_path", folders.root.parent)
-            check_no_other_run(folders, path)
-            return None
-        if path not in (None, "last"):
-            remedy = "Leave one of them out."
-            raise InvalidArgumentError("--ckpt_path", path, "stands beside --resume, which finds its own", remedy)
-        found = newest_checkpoint(folders)
-        if found is None and path == "last":
-            problem = f"there is no whole checkpoint below {folders.dirpath or folders.root}"
-            raise InvalidArgumentError("--ckpt_path", path, problem, "Give a path.")
-        config["ckpt_path"] = None if found is None else str(found)
-        if found is not None:
-            self._purge_step = int(read_checkpoint(found, "--ckpt_path")["global_step"])
-            logger.info("going on from %s, step %d", found, self._purge_step)
-        return found
+            found = find_run(config)
+            self.run_folder, self._given, self._purge_step = found.folder, found.given, found.purge_step
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         accelerator = self._get(self.config_init, "trainer.accelerator", default="auto")
@@ -390,27 +350,14 @@ class PvdmCLI(LightningCLI):
         else:
             self.datamodule.limit_validation(sampling.num_videos)
         writer = next(one for one in self.trainer.callbacks if isinstance(one, PredictionWriter))  # type: ignore[attr-defined]
-        writer.about = self._how_videos_are_made(sampling, kwargs["ckpt_path"])
+        drawn = sampling if isinstance(self.model, LatentDiffusionModule) else None
+        writer.about = prediction_record(kwargs["ckpt_path"], drawn)
         self.trainer.predict(**{**kwargs, "return_predictions": False})
         if self.trainer.is_global_zero:
             rows = [("videos", f"{relative(writer.dir)} ({', '.join(writer.formats)})")]
             for name, wanted in ((PAGE, writer.page), (SHEET, writer.contact_sheets)):
                 rows += [("look at", str(relative(writer.dir / name)))] if wanted else []
             say(rows)
-
-    def _how_videos_are_made(self, sampling: Sampling, ckpt_path: str) -> dict[str, Any]:
-        """What is kept inside of the files, as plain values; nothing in it changes when the command is repeated."""
-        model = TrainedModel.read(ckpt_path)
-        given = Path(value_of(sys.argv, "--ckpt_path") or ckpt_path).name
-        record: dict[str, Any] = {"pvdm": __version__, "checkpoint": {**model.record(), "name": given}}
-        record["checkpoint"].pop("checkpoint")
-        if isinstance(self.model, LatentDiffusionModule):
-            # How many are drawn, and how many at once, changes no video.
-            left_out = ("num_videos", "batch_size")
-            record["sampling"] = {key: value for key, value in vars(sampling).items() if key not in left_out}
-        else:
-            record["shows"] = "left: original, right: reconstruction"
-        return record
 
     def encode(self, **kwargs: Any) -> None:
         """Write the latents of the data set to a cache."""
