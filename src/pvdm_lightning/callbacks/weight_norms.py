@@ -18,16 +18,15 @@ class WeightNorms(Callback):
     ) -> None:
         if not trainer._logger_connector.should_update_logs:
             return
-        for name, network in trained_networks(pl_module).items():
+        for name, network in networks_of(pl_module).items():
+            if not any(weight.requires_grad for weight in network.parameters()):
+                continue
             norm = get_total_norm([weight.detach() for weight in network.parameters()])
             pl_module.log(f"weights/{name}", norm)
 
 
-def trained_networks(module: LightningModule) -> dict[str, nn.Module]:
-    """The networks of a module that have weights to train, by name."""
+def networks_of(module: LightningModule) -> dict[str, nn.Module]:
+    """The networks of a module by name; those of its loss count as its own."""
     children = dict(module.named_children())
     loss = children.pop("loss", None)
-    children |= dict(loss.named_children()) if loss is not None else {}
-    return {
-        name: child for name, child in children.items() if any(weight.requires_grad for weight in child.parameters())
-    }
+    return children | (dict(loss.named_children()) if loss is not None else {})

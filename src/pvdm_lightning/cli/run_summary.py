@@ -10,6 +10,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from pvdm_lightning.callbacks.checkpoints import last_checkpoint
+from pvdm_lightning.callbacks.weight_norms import networks_of
 from pvdm_lightning.cli.next_steps import after_stage_one, after_stage_two, duration, relative, say
 from pvdm_lightning.cli.run_folder import RunFolder
 from pvdm_lightning.training import AutoencoderModule
@@ -19,10 +20,7 @@ logger = logging.getLogger(__name__)
 
 def networks(module: LightningModule) -> str:
     """The networks with their numbers of parameters: autoencoder 1.2 M, discriminators 3.4 M."""
-    children = dict(module.named_children())
-    loss = children.pop("loss", None)
-    children |= dict(loss.named_children()) if loss is not None else {}
-    sizes = {name: sum(weight.numel() for weight in child.parameters()) for name, child in children.items()}
+    sizes = {name: sum(weight.numel() for weight in net.parameters()) for name, net in networks_of(module).items()}
     return ", ".join(f"{name} {size / 1e6:.3g} M" for name, size in sizes.items() if size)
 
 
