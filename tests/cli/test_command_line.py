@@ -109,6 +109,15 @@ def test_the_schema_takes_the_shipped_runs_and_no_misspelling(capsys):
         assert list(check.iter_errors(config))
 
 
+def test_the_schema_takes_the_configuration_that_a_run_saves(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    schema = json.loads(printed(capsys, "completion", "--target", "schema"))
+    saved = yaml.safe_load(printed(capsys, "fit", "--config", "demo_ae.yaml", "--print_config"))
+    saved |= {"ckpt_path": None, "weights_only": None}
+    errors = jsonschema.Draft202012Validator(schema).iter_errors(saved)
+    assert not [f"{list(error.path)}: {error.message[:200]}" for error in errors]
+
+
 def test_a_dry_run_says_what_a_run_takes_and_writes_nothing(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", ["pvdm"])

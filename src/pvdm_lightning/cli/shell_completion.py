@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any, Literal
 
 from pvdm_lightning.cli import commands
-from pvdm_lightning.cli.pvdm_cli import PvdmCLI
+from pvdm_lightning.cli.parsers import command_parsers
 from pvdm_lightning.cli.shipped_configs import config_folder
 from pvdm_lightning.foreign_config import argument_types
 from pvdm_lightning.pipeline.public_classes import DATA_MODULES, MODULES, NETWORKS, find_class
@@ -58,7 +58,7 @@ def _names(paths: Iterable[str]) -> list[str]:
 
 def _options() -> dict[str, list[str]]:
     """Command -> its options, those of the public classes included."""
-    found = {name: _strings(parser) for name, parser in _parsers().items()}
+    found = {name: _strings(parser) for name, parser in command_parsers().items()}
     own = {name: _strings(commands.command_parser(name, command)) for name, command in commands.FUNCTIONS.items()}
     nested = [f"--model.{name}" for path in MODULES for name in argument_types(find_class(path))]
     nested += [f"--data.{name}" for path in DATA_MODULES for name in argument_types(find_class(path))]
@@ -71,22 +71,3 @@ def _options() -> dict[str, list[str]]:
 
 def _strings(parser: Any) -> list[str]:
     return sorted(option for option in parser._option_string_actions if option.startswith("--"))
-
-
-class _Parsers(PvdmCLI):
-    """Stops as soon as the parsers are built."""
-
-    def parse_arguments(self, parser: Any, args: Any) -> None:
-        raise _BuiltError(self._subcommand_parsers)
-
-
-class _BuiltError(Exception):
-    """Carries the parsers."""
-
-
-def _parsers() -> dict[str, Any]:
-    try:
-        _Parsers([])
-    except _BuiltError as built:
-        parsers: dict[str, Any] = built.args[0]
-    return parsers
