@@ -24,12 +24,15 @@ ALLOWED = {
     "cpu": {"models"},
     "models": {"errors", "config"},
     "diffusion": {"errors", "random", "config"},
-    "losses": {"errors", "models", "pretrained", "pretrained_files"},
+    "losses": {"config", "errors", "models", "pretrained", "pretrained_files"},
     "metrics": {"errors", "models", "pretrained", "pretrained_files", "atomic_write", "checksum"},
     "data": {"errors", "atomic_write", "output_lock", "pretrained"},
     "convert": {"models", "metrics", "pretrained_files"},
     "pipeline": {"errors", "config", "foreign_config", "atomic_write", "random", "models", "diffusion"},
-    "training": {"errors", "config", "output_lock", "random", "models", "losses", "diffusion", "metrics", "pipeline"},
+    "training": {
+        *{"errors", "config", "foreign_config", "output_lock", "random", "models", "losses", "diffusion", "metrics"},
+        "pipeline",
+    },
     "evaluation": {
         *{"errors", "atomic_write", "printing", "pretrained", "data", "metrics", "convert", "pipeline"},
         *{"training", "checksum"},

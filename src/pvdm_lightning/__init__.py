@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from pvdm_lightning.diffusion import DDIMSampler as DDIMSampler
     from pvdm_lightning.diffusion import NoiseSchedule as NoiseSchedule
     from pvdm_lightning.errors import InvalidArgumentError as InvalidArgumentError
+    from pvdm_lightning.losses import AutoencoderLoss as AutoencoderLoss
     from pvdm_lightning.models.autoencoder import VideoAutoencoder as VideoAutoencoder
+    from pvdm_lightning.models.denoiser import Denoiser as Denoiser
     from pvdm_lightning.models.triplane import Triplane as Triplane
     from pvdm_lightning.models.triplane import TriplaneShape as TriplaneShape
     from pvdm_lightning.models.unet import TriplaneUNet as TriplaneUNet
@@ -27,8 +29,10 @@ if TYPE_CHECKING:
     from pvdm_lightning.training import LatentDiffusionModule as LatentDiffusionModule
 
 _MODULES = {
+    "AutoencoderLoss": "losses",
     "AutoencoderModule": "training",
     "CachedLatents": "data",
+    "Denoiser": "models.denoiser",
     "DDIMSampler": "diffusion",
     "FrameFolder": "data",
     "InvalidArgumentError": "errors",

@@ -19,12 +19,15 @@ def register_to_config(constructor: Constructor) -> Constructor:
     Other objects, such as networks, are recorded as they are.
     """
     signature = inspect.signature(constructor)
+    open_arguments = [p.name for p in signature.parameters.values() if p.kind is p.VAR_KEYWORD]
 
     @functools.wraps(constructor)
     def recording(self: Any, *args: Any, **kwargs: Any) -> None:
         bound = signature.bind(self, *args, **kwargs)
         bound.apply_defaults()
         recorded = {key: plain(value) for key, value in list(bound.arguments.items())[1:]}
+        for name in open_arguments:
+            recorded |= recorded.pop(name)
         if "config" not in vars(self):  # or a decorated subclass has recorded its own arguments
             object.__setattr__(self, "config", recorded)
         constructor(self, *args, **kwargs)

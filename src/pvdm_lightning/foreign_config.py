@@ -76,6 +76,8 @@ def argument_types(cls: type) -> dict[str, Any]:
                 found.setdefault(parameter.name, hints.get(parameter.name, Any))
         if not any(parameter.kind == parameter.VAR_KEYWORD for parameter in parameters):
             break
+        if taker := vars(base).get("options_of"):
+            return {**argument_types(taker), **found}
     return found
 
 

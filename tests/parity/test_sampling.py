@@ -1,4 +1,5 @@
 import copy
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -6,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from pvdm_lightning.convert import load_denoiser
-from pvdm_lightning.diffusion import DDIMSampler, NoiseSchedule, classifier_free_guidance, denoising_loss
+from pvdm_lightning.diffusion import DDIMSampler, NoiseSchedule, bind, denoising_loss
 from pvdm_lightning.models.triplane import TriplaneShape
 
 HERE = Path(__file__).parent
@@ -38,7 +39,8 @@ def test_noising_and_loss(sampling, fill):
     z_0, noise = fill.tensor("z0", LATENT, seed).clamp(-1, 1), fill.tensor("noise", LATENT, seed)
     assert (schedule.add_noise(z_0, noise, recorded["t"]) - recorded["z_t"]).abs().max() <= 1e-5
     with torch.no_grad():
-        loss = denoising_loss(model, schedule, z_0, recorded["cond"], recorded["t"], noise)
+        network = partial(model, condition=recorded["cond"])
+        loss = denoising_loss(network, schedule, z_0, recorded["t"], noise)
     assert loss.shape == (2,)
     assert abs(loss.mean() - recorded["loss_l2"]) <= 1e-4
 
@@ -49,13 +51,14 @@ def run_of(sampling, name):
     sampler = DDIMSampler(NoiseSchedule(), settings["steps"], settings["eta"])
     generator = torch.Generator().manual_seed(description["draw_seed"])
     condition = recorded["cond"] if settings["conditional"] else None
-    return sampler, classifier_free_guidance(model, settings["guidance_w"]), condition, generator, recorded[name]
+    denoise = bind(model, NoiseSchedule(), condition=condition, guidance_scale=1 + settings["guidance_w"])
+    return sampler, denoise, condition, generator, recorded[name]
 
 
 @pytest.mark.parametrize("name", ["ddim_10_eta1", "ddim_10_eta1_cond"])
 def test_ddim_trajectory(sampling, name):
-    sampler, denoise, condition, generator, recorded = run_of(sampling, name)
-    z = sampler(denoise, LATENT, condition, generator)
+    sampler, denoise, _, generator, recorded = run_of(sampling, name)
+    z = sampler(denoise, LATENT, generator)
     assert (z - recorded).abs().max() <= TOLERANCE
 
 
@@ -90,24 +93,24 @@ def hold_against_float64(stepped, recorded, z, take):
 
 
 def steps_of(sampling, name):
-    """Each step of a run: its times, z before (recorded), the fresh noise, z after (recorded)."""
+    """Each step of a run: its number and time, z before (recorded), the fresh noise, z after (recorded)."""
     sampler, _, _, generator, recorded = run_of(sampling, name)
     states = load_file(HERE / "ddim_steps.safetensors")[name]
     z = torch.randn(LATENT, generator=generator)
-    for t, t_next, after in zip(sampler.timesteps, [*sampler.timesteps[1:], -1], [*states, recorded], strict=True):
-        yield t, t_next, z, torch.randn(LATENT, generator=generator), after
+    for (number, t), after in zip(enumerate(sampler.timesteps), [*states, recorded], strict=True):
+        yield number, t, z, torch.randn(LATENT, generator=generator), after
         z = after
 
 
-def stepping(sampling, name, model, t, t_next, fresh):
+def stepping(sampling, name, model, number, t, fresh):
     """z -> z of the next step, by `model` and in its precision."""
     settings = sampling[0]["runs"][name]
     sampler, _, condition, _, _ = run_of(sampling, name)
-    denoise = classifier_free_guidance(model, settings["guidance_w"])
 
     def take(z):
         given = None if condition is None else condition.to(z.dtype)
-        return sampler.step(z, denoise(z, torch.full((2,), t), given), t, t_next, fresh.to(z.dtype))
+        denoise = bind(model, NoiseSchedule(), condition=given, guidance_scale=1 + settings["guidance_w"])
+        return sampler.step(number, z, denoise(z, torch.full((2,), t)), fresh.to(z.dtype))[0]
 
     return torch.no_grad()(take)
 
@@ -120,24 +123,24 @@ def test_every_step_of_a_ddim_trajectory(sampling, in_float64, name):
     2.0 (eta 0) and 2.6e-4 (guidance) away from its own record. So the trajectory is held step by step; and single steps
     of the first amplify a rounding two hundredfold, so that on some processors they miss the tolerance.
     """
-    for t, t_next, z, fresh, after in steps_of(sampling, name):
-        stepped = stepping(sampling, name, sampling[1], t, t_next, fresh)(z)
+    for number, t, z, fresh, after in steps_of(sampling, name):
+        stepped = stepping(sampling, name, sampling[1], number, t, fresh)(z)
         if not (stepped - after).abs().max() <= TOLERANCE:
             assert name == "ddim_10_eta0", t  # with guidance no step is ill-conditioned
-            hold_against_float64(stepped, after, z, stepping(sampling, name, in_float64, t, t_next, fresh))
+            hold_against_float64(stepped, after, z, stepping(sampling, name, in_float64, number, t, fresh))
 
 
 def test_an_ill_conditioned_step_is_the_originals_but_for_rounding(sampling, in_float64):
     """On every processor, also where float32 happens to stay within the tolerance."""
     name = "ddim_10_eta0"
-    t, t_next, z, fresh, after = next(step for step in steps_of(sampling, name) if step[0] == 799)
-    stepped = stepping(sampling, name, sampling[1], t, t_next, fresh)(z)
-    sensitivity = hold_against_float64(stepped, after, z, stepping(sampling, name, in_float64, t, t_next, fresh))
+    number, t, z, fresh, after = next(step for step in steps_of(sampling, name) if step[1] == 799)
+    stepped = stepping(sampling, name, sampling[1], number, t, fresh)(z)
+    sensitivity = hold_against_float64(stepped, after, z, stepping(sampling, name, in_float64, number, t, fresh))
     assert sensitivity > 100 * 2**-24  # of numbers of order one
 
 
 def test_guided_trajectory_as_a_whole(sampling):
-    sampler, denoise, condition, generator, recorded = run_of(sampling, "ddim_10_cfg")
-    z = sampler(denoise, LATENT, condition, generator)
+    sampler, denoise, _, generator, recorded = run_of(sampling, "ddim_10_cfg")
+    z = sampler(denoise, LATENT, generator)
     assert (z - recorded).abs().max() <= 1e-3  # see test_every_step_of_a_ddim_trajectory
     assert (z - recorded).abs().mean() <= 1e-4

@@ -12,8 +12,8 @@ from pvdm_lightning.models.unet import TriplaneUNet
 from pvdm_lightning.pipeline import FrozenAutoencoder
 from pvdm_lightning.random import make_generator
 from pvdm_lightning.training import LatentDiffusionModule, LatentEncoder
-from pvdm_lightning.training.latent_source import check_latents_match, check_pixels
-from pvdm_lightning.training.pairs import pairs_of
+from pvdm_lightning.training.batches import draw_pairs
+from pvdm_lightning.training.start_checks import check_latents_match, check_pixels
 
 
 def autoencoder(seed=0, **how):
@@ -26,7 +26,7 @@ def autoencoder(seed=0, **how):
 def module():
     unet = TriplaneUNet(base_channels=32, channel_multipliers=(1,), blocks_per_level=1, heads=2)
     module = LatentDiffusionModule(unet, conditional_probability=0.5)
-    module.attach_autoencoder(FrozenAutoencoder(autoencoder()))
+    module.attach_first_stage(FrozenAutoencoder(autoencoder()))
     for parameter in module.ema.network.parameters():  # the last layer starts at zero, and any input would do
         torch.nn.init.normal_(parameter, std=0.1)
     return module
@@ -41,7 +41,7 @@ def batches(module):
     previous[1] = 0
     about = {"has_previous": has_previous, "index": torch.arange(8)}
     pixels = {"clip": clip, "previous": previous, **about}
-    encode = module.autoencoder.encode
+    encode = module.first_stage.encode
     latents = {"clip": encode(clip), "previous": encode(previous), **about}
     latents["previous"][1] = 0
     return pixels, latents
@@ -51,7 +51,7 @@ def test_targets_and_conditions(module, batches):
     both = set()
     for key in range(6):
         from_pixels, from_latents = (
-            pairs_of(batch, module.conditional_probability, module.pipeline.to_latent, make_generator(key))
+            draw_pairs(batch, module.conditional_probability, module.pipeline.to_latent, make_generator(key))
             for batch in batches
         )
         for one, other in zip(from_pixels, from_latents):
@@ -85,7 +85,7 @@ def test_losses_in_validation(module, batches, monkeypatch):
 
 
 def test_a_long_batch_is_encoded_in_parts(module, batches, monkeypatch):
-    frozen, clip = module.autoencoder, batches[0]["clip"]
+    frozen, clip = module.first_stage, batches[0]["clip"]
     whole, sizes, encode = frozen.encode(clip), [], frozen.autoencoder.encode
     monkeypatch.setattr("pvdm_lightning.pipeline.first_stage.PATCHES_AT_ONCE", 3 * 16)  # a clip has 16
     monkeypatch.setattr(frozen.autoencoder, "encode", lambda some: sizes.append(len(some)) or encode(some))
@@ -109,7 +109,7 @@ def test_what_is_called_real_is_real(module, batches):
     assert torch.equal(pixels["clips"]["held-out clip"], batches[0]["clip"][:1])
     assert set(latents["clips"]) == {"decoded latent of a held-out clip"}
     (decoded,) = latents["clips"].values()
-    assert torch.equal(decoded, module.autoencoder.decode(batches[1]["clip"][:1]))
+    assert torch.equal(decoded, module.first_stage.decode(batches[1]["clip"][:1]))
     assert all(torch.equal(a, b) for a, b in zip(pixels["samples"].values(), latents["samples"].values()))
 
 

@@ -33,7 +33,7 @@ def test_compiled_stages_are_the_same_and_compile_once():
     for weight in unet.parameters():
         torch.nn.init.normal_(weight, std=0.05)
     diffusion = LatentDiffusionModule(unet)
-    diffusion.attach_autoencoder(FrozenAutoencoder(autoencoder()))
+    diffusion.attach_first_stage(FrozenAutoencoder(autoencoder()))
     stage_one, encoder = AutoencoderModule(autoencoder()), LatentEncoder(autoencoder())
     clips = [torch.rand(2, 3, 2, 8, 8) for _ in range(3)]
     latents = [torch.randn(2, 4, 12) for _ in range(3)]

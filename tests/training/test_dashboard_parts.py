@@ -3,8 +3,7 @@
 import torch
 
 from pvdm_lightning.models.triplane import Triplane
-from pvdm_lightning.training.loss_breakdown import LossBreakdown
-from pvdm_lightning.training.plane_images import plane_images
+from pvdm_lightning.training.dashboard import LossBreakdown, plane_images
 
 
 def test_losses_by_part():

@@ -56,7 +56,7 @@ def test_stage_two_overfits_one_batch_and_keeps_the_autoencoder():
     module = LatentDiffusionModule(unet, learning_rate=3e-3, warmup_steps=10, ema_decay=0.9)
     frozen = FrozenAutoencoder(autoencoder())
     before = {key: value.clone() for key, value in frozen.state_dict().items()}
-    module.attach_autoencoder(frozen)
+    module.attach_first_stage(frozen)
     losses = fit(module, 200)
     assert losses[0] == pytest.approx(1, abs=0.3)  # a network that predicts nothing
     assert sum(losses[-30:]) / 30 < 0.5

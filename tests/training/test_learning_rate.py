@@ -1,7 +1,7 @@
 import pytest
 
 from pvdm_lightning.errors import InvalidArgumentError
-from pvdm_lightning.training.learning_rate import WarmupDecay
+from pvdm_lightning.training.optimization import WarmupDecay
 
 
 def test_rises_then_stays_then_falls_to_zero() -> None:

@@ -16,8 +16,8 @@ from pvdm_lightning.pipeline.checkpoint import read_checkpoint
 from pvdm_lightning.pipeline.pixels import to_signed_float, to_uint8
 from pvdm_lightning.random import make_generator
 from pvdm_lightning.training import AutoencoderModule, LatentDiffusionModule
+from pvdm_lightning.training.batches import draw_pairs
 from pvdm_lightning.training.ema import EMA
-from pvdm_lightning.training.pairs import pairs_of
 
 
 def autoencoder():
@@ -29,7 +29,7 @@ def autoencoder():
 def diffusion():
     unet = TriplaneUNet(base_channels=32, channel_multipliers=(1,), blocks_per_level=1, heads=2)
     module = LatentDiffusionModule(unet)
-    module.attach_autoencoder(FrozenAutoencoder(autoencoder()))
+    module.attach_first_stage(FrozenAutoencoder(autoencoder()))
     return module
 
 
@@ -108,15 +108,15 @@ def batch(count=4, paired=True):
 
 
 def draw(module, batch):
-    return pairs_of(batch, module.conditional_probability, module.pipeline.to_latent, make_generator(0))
+    return draw_pairs(batch, module.conditional_probability, module.pipeline.to_latent, make_generator(0))
 
 
 def test_conditions_are_the_latents_of_the_clips_before(diffusion):
     diffusion.conditional_probability = 1.0
     given = batch()
     z_0, condition = draw(diffusion, given)
-    assert torch.allclose(z_0, diffusion.autoencoder.encode(given["clip"]), atol=1e-6)
-    assert torch.allclose(condition, diffusion.autoencoder.encode(given["previous"]), atol=1e-6)
+    assert torch.allclose(z_0, diffusion.first_stage.encode(given["clip"]), atol=1e-6)
+    assert torch.allclose(condition, diffusion.first_stage.encode(given["previous"]), atol=1e-6)
 
 
 def test_unconditional_targets_are_either_clip_of_a_pair(diffusion):
@@ -124,7 +124,7 @@ def test_unconditional_targets_are_either_clip_of_a_pair(diffusion):
     given = batch(16)
     z_0, condition = draw(diffusion, given)
     assert not condition.any()
-    options = [diffusion.autoencoder.encode(given[name]) for name in ("clip", "previous")]
+    options = [diffusion.first_stage.encode(given[name]) for name in ("clip", "previous")]
     chosen = [[torch.allclose(z, option[i], atol=1e-5) for option in options] for i, z in enumerate(z_0)]
     assert all(any(row) for row in chosen)
     assert 0 < sum(row[1] for row in chosen) < 16
@@ -135,16 +135,16 @@ def test_without_a_clip_before_there_is_no_condition(diffusion):
     given = batch(paired=False)
     z_0, condition = draw(diffusion, given)
     assert not condition.any()
-    assert torch.allclose(z_0, diffusion.autoencoder.encode(given["clip"]), atol=1e-6)
+    assert torch.allclose(z_0, diffusion.first_stage.encode(given["clip"]), atol=1e-6)
 
 
 def test_the_denoiser_takes_the_shape_of_its_autoencoder(diffusion):
     assert diffusion.denoiser.latent_shape == diffusion.ema.network.latent_shape == TriplaneShape(4, 2, 2)
-    assert not any(p.requires_grad for p in diffusion.autoencoder.parameters())
+    assert not any(p.requires_grad for p in diffusion.first_stage.parameters())
     diffusion.train()
-    assert not diffusion.autoencoder.training
+    assert not diffusion.first_stage.training
     with pytest.raises(InvalidArgumentError, match="latent_channels 2: does not match the autoencoder's latents"):
-        LatentDiffusionModule(TriplaneUNet(latent_channels=2, base_channels=32)).attach_autoencoder(
+        LatentDiffusionModule(TriplaneUNet(latent_channels=2, base_channels=32)).attach_first_stage(
             FrozenAutoencoder(autoencoder())
         )
 
@@ -171,7 +171,7 @@ def test_samples_follow_what_the_network_predicts(prediction_type, tmp_path):
     """A network that knows the latent of every video: samples are that latent, decoded; also from a checkpoint."""
     unet = TriplaneUNet(base_channels=32, channel_multipliers=(1,), blocks_per_level=1, heads=2)
     module = LatentDiffusionModule(unet, prediction_type=prediction_type)
-    module.attach_autoencoder(FrozenAutoencoder(autoencoder()))
+    module.attach_first_stage(FrozenAutoencoder(autoencoder()))
     z_0 = torch.rand(1, 4, module.denoiser.latent_shape.num_tokens, generator=make_generator(0)) - 0.5
 
     def knowing(z_t, t, condition=None):
@@ -186,20 +186,19 @@ def test_samples_follow_what_the_network_predicts(prediction_type, tmp_path):
     for one in (module, LatentDiffusionModule.load_from_checkpoint(path, map_location="cpu")):
         one.ema.network.forward = knowing
         video = one.pipeline.generate([0, 1], Sampling(num_frames=4, num_inference_steps=5))
-        expected = one.autoencoder.decode(z_0)[0].int()
+        expected = one.first_stage.decode(z_0)[0].int()
         assert (video.int() - expected).abs().max() <= 1
 
 
 def test_a_checkpoint_that_learned_another_prediction_is_refused(diffusion):
     checkpoint = {"state_dict": diffusion.state_dict(), "hyper_parameters": {"prediction_type": "v_prediction"}}
-    checkpoint["autoencoder"] = diffusion.autoencoder.autoencoder.config
     with pytest.raises(
         InvalidArgumentError,
         match=r"LatentDiffusionModule.prediction_type epsilon: .*, which is v_prediction. Give v_prediction, or start",
     ):
-        diffusion.on_load_checkpoint(checkpoint)
+        diffusion.check_checkpoint(checkpoint, "last.ckpt")
     checkpoint["hyper_parameters"] = {}  # of before there was a choice
-    diffusion.on_load_checkpoint(checkpoint)
+    diffusion.check_checkpoint(checkpoint, "last.ckpt")
 
 
 def test_sampling_counts():

@@ -9,7 +9,7 @@ from torch import nn
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
 from pvdm_lightning.models.unet import TriplaneUNet
 from pvdm_lightning.training.muon import Muon, orthogonalize
-from pvdm_lightning.training.optimizer import make_optimizer
+from pvdm_lightning.training.optimization import make_optimizer
 
 
 def gradients(network: nn.Module, seed: int) -> None:

@@ -75,7 +75,7 @@ def module():
     unet = TriplaneUNet(base_channels=32, channel_multipliers=(1,), blocks_per_level=1, heads=2)
     network = VideoAutoencoder(4, 16, 8, dim=32, depth=1, heads=2, head_dim=16, projector_depth=1, projector_mlp_dim=32)
     module = LatentDiffusionModule(unet, normalize_latents=True, warmup_steps=1)
-    module.attach_autoencoder(FrozenAutoencoder(network))
+    module.attach_first_stage(FrozenAutoencoder(network))
     return module
 
 
@@ -93,7 +93,7 @@ def test_a_run_measures_once_and_its_samples_are_in_pixels_again(module, tmp_pat
     again = LatentDiffusionModule.load_from_checkpoint(path, map_location="cpu")
     assert torch.equal(again.normalization.mean, mean)
 
-    z_0 = module.autoencoder.to_latent(next(iter(data.train_dataloader()))["clip"][:1])
+    z_0 = module.first_stage.to_latent(next(iter(data.train_dataloader()))["clip"][:1])
     normal = module.normalization(z_0, module.denoiser.latent_shape)
 
     def knowing(z_t, t, condition=None):
@@ -102,7 +102,7 @@ def test_a_run_measures_once_and_its_samples_are_in_pixels_again(module, tmp_pat
 
     again.ema.network.forward = knowing
     video = again.pipeline.generate([0], Sampling(num_frames=4, num_inference_steps=5))
-    assert (video.int() - module.autoencoder.decode(z_0).int()).abs().max() <= 1
+    assert (video.int() - module.first_stage.decode(z_0).int()).abs().max() <= 1
 
     trainer = Trainer(max_steps=3, enable_checkpointing=False, limit_val_batches=0, **quiet)
     trainer.fit(again, datamodule=data, ckpt_path=path, weights_only=True)

@@ -31,8 +31,8 @@ class SamplingProgress(Callback):
         clips = sampling.num_clips(pl_module.clip_shape[0])
         batches = sum(int(count) for count in trainer.num_predict_batches)
         steps = batches * (first + (clips - 1) * later)
-        self._bar = tqdm(total=steps, desc="sampling", unit="step", **stream())
-        pl_module.on_denoise = self._bar.update
+        self._bar = bar = tqdm(total=steps, desc="sampling", unit="step", **stream())
+        pl_module.on_sampling_step = lambda *_: bar.update()
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._close(pl_module)
@@ -43,4 +43,4 @@ class SamplingProgress(Callback):
     def _close(self, pl_module: LightningModule) -> None:
         if self._bar is not None and isinstance(pl_module, LatentDiffusionModule):
             self._bar.close()
-            self._bar, pl_module.on_denoise = None, None
+            self._bar, pl_module.on_sampling_step = None, None

@@ -22,6 +22,7 @@ OPTIONS = {
     "AutoencoderModule": "--model.",
     "CacheOptions": "--output.",
     "DataModule": "--data.",
+    "Denoiser": "--model.denoiser.",
     "EMA": "--model.ema_",
     "Evaluation": "--evaluation.",
     "FeatureNetworks": "--metrics.",

@@ -50,16 +50,16 @@ def _as_checkpoint(path: str, folder: Path) -> str:
 
 def module_of(pipeline: VideoPipeline) -> LightningModule:
     """The module that could have trained a pipeline, with its weights."""
-    if pipeline.unet is None:
+    if pipeline.denoiser is None:
         return AutoencoderModule(pipeline.first_stage.autoencoder)
     schedule = {key: pipeline.schedule.config[key] for key in ("num_train_timesteps", "beta_start", "beta_end")}
     module = LatentDiffusionModule(
-        pipeline.unet,
+        pipeline.denoiser,
         normalize_latents=pipeline.normalization is not None,
         prediction_type=pipeline.prediction_type,
         **schedule,
     )
     if module.normalization is not None and pipeline.normalization is not None:
         module.normalization.load_state_dict(pipeline.normalization.state_dict())
-    module.attach_autoencoder(pipeline.first_stage)
+    module.attach_first_stage(pipeline.first_stage)
     return module

@@ -283,7 +283,7 @@ class PvdmCLI(LightningCLI):
                     "--ckpt_path", None, f"{self.subcommand} needs a trained model", "Give a .ckpt file."
                 )
             if isinstance(self.model, LatentDiffusionModule):
-                self.model.load_autoencoder()
+                self.model.load_first_stage()
             return
         if isinstance(self.model, LatentEncoder):
             self.model.load_weights(read_checkpoint(path, "--ckpt_path"))
@@ -292,7 +292,7 @@ class PvdmCLI(LightningCLI):
         if self.subcommand == "fit":
             check_resumable(checkpoint, path)
         if isinstance(self.model, LatentDiffusionModule):
-            self.model.attach_carried_autoencoder(checkpoint)
+            self.model.attach_carried_first_stage(checkpoint)
 
     def fit(self, **kwargs: Any) -> None:
         """Train; a signal ends it with a checkpoint."""

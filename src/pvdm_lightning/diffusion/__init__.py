@@ -1,5 +1,6 @@
 """Diffusion on latent sequences [B C L]: schedule, loss, guidance and samplers. Knows no network."""
 
+from pvdm_lightning.diffusion.binding import bind
 from pvdm_lightning.diffusion.denoise import Denoise
 from pvdm_lightning.diffusion.guidance import classifier_free_guidance
 from pvdm_lightning.diffusion.long_video import sample_clips
@@ -16,6 +17,7 @@ __all__ = [
     "NoiseSchedule",
     "PredictionType",
     "Sampler",
+    "bind",
     "classifier_free_guidance",
     "denoising_loss",
     "draw_conditional",

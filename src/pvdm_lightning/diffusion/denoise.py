@@ -1,4 +1,4 @@
-"""The one thing a sampler knows of a network."""
+"""The one thing that samplers, guidance and the loss know of a network."""
 
 from typing import Protocol
 
@@ -6,8 +6,8 @@ from torch import Tensor
 
 
 class Denoise(Protocol):
-    """Predicts the noise in z_t; a network, or a wrapper of one such as guidance."""
+    """Predicts the noise in z_t. Everything else, such as a condition, is bound to it beforehand."""
 
-    def __call__(self, z_t: Tensor, t: Tensor, condition: Tensor | None = None) -> Tensor:
-        """z_t [B C L], t [B], condition [B C L] or None -> noise [B C L]."""
+    def __call__(self, z_t: Tensor, t: Tensor) -> Tensor:
+        """z_t [B C L], t int64 [B] -> noise [B C L]."""
         ...

@@ -1,4 +1,4 @@
-"""Classifier-free guidance, as a wrapper of a denoiser."""
+"""Classifier-free guidance (Ho and Salimans 2022), as a wrapper of a denoiser."""
 
 import torch
 from torch import Tensor
@@ -6,21 +6,17 @@ from torch import Tensor
 from pvdm_lightning.diffusion.denoise import Denoise
 
 
-def classifier_free_guidance(denoise: Denoise, weight: float) -> Denoise:
-    """(1 + w) eps(z_t, c, t) - w eps(z_t, 0, t), both in one batch; where w or c is absent, `denoise` itself.
+def classifier_free_guidance(denoise_both: Denoise, guidance_scale: float) -> Denoise:
+    """eps(z_t, 0, t) + s (eps(z_t, c, t) - eps(z_t, 0, t)), both evaluated as one batch.
 
     Args:
-        denoise: The network.
-        weight: w; 0 is no guidance and costs nothing.
+        denoise_both: Takes a batch twice: the first half is bound to the conditions, the second to their absence.
+        guidance_scale: s, as in diffusers: 1 is no guidance. The paper's weight w is s - 1.
     """
-    if weight == 0:
-        return denoise
+    weight = guidance_scale - 1
 
-    def with_guidance(z_t: Tensor, t: Tensor, condition: Tensor | None = None) -> Tensor:
-        if condition is None:
-            return denoise(z_t, t, None)
-        both = denoise(torch.cat([z_t, z_t]), torch.cat([t, t]), torch.cat([condition, torch.zeros_like(condition)]))
-        conditional, unconditional = both.chunk(2)
+    def denoise(z_t: Tensor, t: Tensor) -> Tensor:
+        conditional, unconditional = denoise_both(torch.cat([z_t, z_t]), torch.cat([t, t])).chunk(2)
         return (1 + weight) * conditional - weight * unconditional
 
-    return with_guidance
+    return denoise

@@ -24,7 +24,6 @@ def denoising_loss(
     denoise: Denoise,
     schedule: NoiseSchedule,
     z_0: Tensor,
-    condition: Tensor | None,
     t: Tensor,
     noise: Tensor,
     prediction_type: PredictionType = "epsilon",
@@ -35,14 +34,13 @@ def denoising_loss(
     lambda |eps - eps_theta(z_t^2, z_0^1, t)|^2 + (1 - lambda) |eps - eps_theta(z_t, 0, t)|^2.
 
     Args:
-        denoise: The network, which predicts what `prediction_type` says.
+        denoise: The network, bound to its conditions; it predicts what `prediction_type` says.
         schedule: The forward process.
         z_0: Clean latents [B C L].
-        condition: Latents of the clips before [B C L], zeros for samples without one; None is zeros for all.
         t: Times, int64 [B].
         noise: eps [B C L], standard normal.
         prediction_type: What takes the place of eps in the formula.
     """
     target = noise if prediction_type == "epsilon" else schedule.velocity(z_0, noise, t)
-    predicted = denoise(schedule.add_noise(z_0, noise, t), t, condition)
+    predicted = denoise(schedule.add_noise(z_0, noise, t), t)
     return (predicted - target).square().mean(dim=(1, 2))

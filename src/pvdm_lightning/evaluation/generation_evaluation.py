@@ -144,13 +144,10 @@ class GenerationEvaluation(LockedOutput):
         steps = first + (self.sampling.num_clips(module.clip_shape[0]) - 1) * later
         name = f"generating {len(missing):,} of {self.count:,} videos"
         with tqdm(total=len(batches) * steps, desc=name, unit="step", disable=not self._progress) as bar:
-            module.on_denoise = bar.update
-            try:
-                for numbers in batches:
-                    for number, video in zip(numbers, module.pipeline.generate(numbers, self.sampling)):
-                        videos.write(number, video)
-            finally:
-                module.on_denoise = None
+            for numbers in batches:
+                generated = module.pipeline.generate(numbers, self.sampling, on_step=lambda *_: bar.update())
+                for number, video in zip(numbers, generated):
+                    videos.write(number, video)
         processes.barrier()
 
     def _measure(

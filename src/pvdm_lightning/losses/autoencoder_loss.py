@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pvdm_lightning.config import register_to_config
 from pvdm_lightning.errors import check_at_least
 from pvdm_lightning.losses.adversarial import discriminator_hinge, feature_matching, generator_hinge
 from pvdm_lightning.losses.perceptual import PerceptualLoss
@@ -22,14 +23,18 @@ class AutoencoderLoss(nn.Module):
     """Losses of the autoencoder and of its discriminators, one for frames and one for clips.
 
     Args:
-        pixel_loss: l1 or l2.
-        pixel_weight: Weight of the pixel loss.
-        perceptual_weight: Weight of LPIPS on one frame of each clip.
+        pixel_loss: Distance of pixels: l1 as in the paper, or l2, which learns small moving things sooner.
+        pixel_weight: Weight of the distance of pixels.
+        perceptual_weight: Weight of LPIPS on one random frame of each clip; 0 trains without it.
         adversarial_weight: Weight of the hinge terms.
         feature_weight: Weight of feature matching.
         discriminator_channels: Channels of the discriminators' first layer.
+        lpips_weights: Path of vgg16-397923af.pth; null looks for it in the cache folders.
     """
 
+    config: dict[str, Any]
+
+    @register_to_config
     def __init__(
         self,
         pixel_loss: Literal["l1", "l2"] = "l1",
@@ -38,6 +43,7 @@ class AutoencoderLoss(nn.Module):
         adversarial_weight: float = 1.0,
         feature_weight: float = 4.0,
         discriminator_channels: int = 64,
+        lpips_weights: str | None = None,
     ) -> None:
         super().__init__()
         check_at_least("AutoencoderLoss.discriminator_channels", discriminator_channels, 1)
@@ -46,6 +52,7 @@ class AutoencoderLoss(nn.Module):
         self.perceptual_weight = perceptual_weight
         self.adversarial_weight = adversarial_weight
         self.feature_weight = feature_weight
+        self.lpips_weights = lpips_weights
         self.discriminators = nn.ModuleDict(
             {
                 "frame": PatchDiscriminator(2, discriminator_channels),
@@ -55,18 +62,17 @@ class AutoencoderLoss(nn.Module):
         # Not registered: 60 MB of frozen VGG weights have no place in every checkpoint.
         self._perceptual: list[PerceptualLoss] = []
 
-    def load_perceptual(self, path: str | None, quiet: bool = False) -> None:
-        """Load LPIPS with the VGG-16 weights at `path` or in a cache folder; without them, train without.
+    def load_perceptual(self, quiet: bool = False) -> None:
+        """Load LPIPS with the VGG-16 weights at `lpips_weights` or in a cache folder; without them, train without.
 
         Args:
-            path: Of the weights; None searches the cache folder.
             quiet: Do not log that LPIPS is missing, as on all ranks but the first.
         """
         if self.perceptual_weight == 0:
             if not quiet:
                 logger.info("training without LPIPS (AutoencoderLoss.perceptual_weight 0)")
             return
-        loss = PerceptualLoss.find(path, _LPIPS)
+        loss = PerceptualLoss.find(self.lpips_weights, _LPIPS)
         self._perceptual = [] if loss is None else [loss]
         if loss is None and not quiet:
             remedy = PerceptualLoss.how_to_add(_LPIPS)

@@ -15,7 +15,7 @@ from pvdm_lightning.foreign_config import (
     check_node,
     default_arguments,
 )
-from pvdm_lightning.pipeline.public_classes import MODULES, NETWORKS, allowed, find_class
+from pvdm_lightning.pipeline.public_classes import LOSSES, MODULES, NETWORKS, allowed, find_class
 
 STAGES = {"AutoencoderModule": "a stage-one (autoencoder)", "LatentDiffusionModule": "a stage-two (latent diffusion)"}
 
@@ -29,7 +29,8 @@ def read_checkpoint(path: str | Path, argument: str, expected: str | None = None
         expected: Name of the module class that must have written it; None takes both stages.
 
     Raises:
-        InvalidArgumentError: There is no such file, it is no checkpoint of ours, or it is of the other stage.
+        InvalidArgumentError: There is no such file, it is no checkpoint of ours, it is of the other stage, or it holds
+            weights that are NaN or infinite.
     """
     if not Path(path).is_file():
         raise InvalidArgumentError(
@@ -54,6 +55,7 @@ def read_checkpoint(path: str | Path, argument: str, expected: str | None = None
             f"is {STAGES[stage]} checkpoint, and {STAGES[expected]} one is needed",
             "Give the other stage's checkpoint.",
         )
+    check_finite(checkpoint["state_dict"], argument, path)
     return checkpoint
 
 
@@ -79,7 +81,7 @@ def _check(checkpoint: Any, size: int) -> str:
     if not isinstance(checkpoint.get("global_step", 0), int) or not isinstance(checkpoint.get("callbacks", {}), dict):
         raise ForeignConfigError("its global_step or callbacks are of another type")
     arguments = {key: value for key, value in hyper_parameters.items() if not key.startswith("_")}
-    check_arguments(find_class(module_path), arguments, allowed(NETWORKS), find_class)
+    check_arguments(find_class(module_path), arguments, allowed((*NETWORKS, *LOSSES)), find_class)
     # An option that the file knows nothing of has its default.
     checkpoint["hyper_parameters"] = {**default_arguments(find_class(module_path)), **hyper_parameters}
     _check_networks(checkpoint, stage_of(checkpoint))

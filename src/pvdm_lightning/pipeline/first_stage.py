@@ -13,12 +13,11 @@ from torch import Tensor, nn
 
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
+from pvdm_lightning.models.denoiser import Denoiser
 from pvdm_lightning.models.triplane import Triplane
-from pvdm_lightning.models.unet import TriplaneUNet
 from pvdm_lightning.pipeline.checkpoint import (
     autoencoder_node,
     build_network,
-    check_finite,
     part_of,
     read_checkpoint,
     stage_of,
@@ -45,10 +44,10 @@ class FrozenAutoencoder(nn.Module):
         Raises:
             InvalidArgumentError: The file is not one.
         """
-        return cls.of(read_checkpoint(checkpoint_in(path, argument), argument, expected="AutoencoderModule"))
+        return cls.from_state(read_checkpoint(checkpoint_in(path, argument), argument, expected="AutoencoderModule"))
 
     @classmethod
-    def of(cls, checkpoint: Mapping[str, Any]) -> FrozenAutoencoder:
+    def from_state(cls, checkpoint: Mapping[str, Any]) -> FrozenAutoencoder:
         """The autoencoder of a checkpoint of either stage, as `read_checkpoint` returns it."""
         node = autoencoder_node(checkpoint)
         frozen = cls(build_network(find_class(node["class_path"]), node["init_args"]))
@@ -59,7 +58,6 @@ class FrozenAutoencoder(nn.Module):
         """Take the weights from a checkpoint of either stage."""
         prefix = "autoencoder." if stage_of(checkpoint) == "AutoencoderModule" else "autoencoder.autoencoder."
         weights = part_of(checkpoint["state_dict"], prefix)
-        check_finite(weights, "ckpt_path", "of this autoencoder")
         self.autoencoder.load_state_dict(weights)
 
     def train(self, mode: bool = True) -> FrozenAutoencoder:
@@ -101,15 +99,15 @@ class FrozenAutoencoder(nn.Module):
         return torch.cat([to_uint8(clip) for clip in clips])
 
 
-def check_denoiser(denoiser: TriplaneUNet, autoencoder: VideoAutoencoder) -> None:
+def check_denoiser(denoiser: Denoiser, autoencoder: VideoAutoencoder) -> None:
     """Raise `InvalidArgumentError` if a denoiser was built for other latents than an autoencoder's."""
     channels, shape = autoencoder.latent_channels, autoencoder.latent_shape
     if denoiser.latent_channels != channels:
         problem = f"does not match the autoencoder's latents ({channels})"
         raise InvalidArgumentError(
-            "TriplaneUNet.latent_channels", denoiser.latent_channels, problem, f"Set it to {channels}."
+            "Denoiser.latent_channels", denoiser.latent_channels, problem, f"Set it to {channels}."
         )
     if denoiser.latent_shape not in (None, shape):
         problem = f"does not match the autoencoder's latents ({shape})"
         remedy = "Set it to those, or leave it out: null takes the autoencoder's latent_shape."
-        raise InvalidArgumentError("TriplaneUNet.latent_shape", denoiser.latent_shape, problem, remedy)
+        raise InvalidArgumentError("Denoiser.latent_shape", denoiser.latent_shape, problem, remedy)

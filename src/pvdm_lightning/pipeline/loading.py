@@ -48,7 +48,7 @@ def parts_of_checkpoint(path: str | Path) -> dict[str, Any]:
     """
     checkpoint = read_checkpoint(checkpoint_in(path, "VideoPipeline.path"), "VideoPipeline.path")
     state_dict, arguments = checkpoint["state_dict"], checkpoint["hyper_parameters"]
-    parts: dict[str, Any] = {"first_stage": FrozenAutoencoder.of(checkpoint), "about": _about(checkpoint)}
+    parts: dict[str, Any] = {"first_stage": FrozenAutoencoder.from_state(checkpoint), "about": _about(checkpoint)}
     if stage_of(checkpoint) == "AutoencoderModule":
         return parts
     normalized = arguments["normalize_latents"]
@@ -62,7 +62,6 @@ def parts_of_checkpoint(path: str | Path) -> dict[str, Any]:
         "normalization": normalized,
     }
     weights = {"denoiser": part_of(state_dict, "ema.network."), "normalization": part_of(state_dict, "normalization.")}
-    check_finite(weights["denoiser"], "VideoPipeline.path", path)
     return {**parts, **_second_stage(config, weights, parts["first_stage"])}
 
 

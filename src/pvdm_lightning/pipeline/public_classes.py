@@ -9,6 +9,7 @@ from pvdm_lightning.errors import InvalidArgumentError
 
 PACKAGE = "pvdm_lightning"
 NETWORKS = (f"{PACKAGE}.VideoAutoencoder", f"{PACKAGE}.TriplaneUNet")
+LOSSES = (f"{PACKAGE}.AutoencoderLoss",)
 MODULES = (f"{PACKAGE}.AutoencoderModule", f"{PACKAGE}.LatentDiffusionModule")
 DATA_MODULES = tuple(
     f"{PACKAGE}.{name}"
@@ -52,5 +53,5 @@ def find_class(path: str) -> type:
 def class_path(cls: type) -> str:
     """The name by which YAML and checkpoints call a class: a public one, whatever file it is in, if it has one."""
     public = f"{PACKAGE}.{cls.__qualname__}"
-    known = cls.__module__.startswith(f"{PACKAGE}.") and public in (*NETWORKS, *MODULES, *DATA_MODULES)
+    known = cls.__module__.startswith(f"{PACKAGE}.") and public in (*NETWORKS, *LOSSES, *MODULES, *DATA_MODULES)
     return public if known else f"{cls.__module__}.{cls.__qualname__}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,13 @@ from pvdm_lightning.diffusion import (
     Denoise,
     NoiseSchedule,
     PredictionType,
-    classifier_free_guidance,
+    bind,
     sample_clips,
-    to_epsilon_prediction,
 )
+from pvdm_lightning.diffusion.samplers import OnStep
 from pvdm_lightning.errors import InvalidArgumentError
+from pvdm_lightning.models.denoiser import Denoiser
 from pvdm_lightning.models.triplane import Triplane
-from pvdm_lightning.models.unet import TriplaneUNet
 from pvdm_lightning.pipeline import loading
 from pvdm_lightning.pipeline.first_stage import FrozenAutoencoder
 from pvdm_lightning.pipeline.latent_normalization import LatentNormalization
@@ -44,19 +45,18 @@ class VideoPipeline:
     def __init__(
         self,
         first_stage: FrozenAutoencoder,
-        denoiser: TriplaneUNet | None = None,
+        denoiser: Denoiser | None = None,
         schedule: NoiseSchedule | None = None,
         normalization: LatentNormalization | None = None,
         prediction_type: PredictionType = "epsilon",
         about: dict[str, Any] | None = None,
     ) -> None:
         self.first_stage = first_stage
-        self.unet = denoiser
+        self.denoiser = denoiser
         self.schedule = schedule or NoiseSchedule()
         self.normalization = normalization
         self.prediction_type: PredictionType = prediction_type
         self.about = about or {}
-        self.on_denoise: Callable[[], None] | None = None
 
     @classmethod
     def from_checkpoint(cls, path: str | Path) -> VideoPipeline:
@@ -80,7 +80,7 @@ class VideoPipeline:
         """Write model.safetensors, config.json and a model card, README.md, into a folder."""
         parts = {
             "autoencoder": self.first_stage.autoencoder,
-            "denoiser": self.unet,
+            "denoiser": self.denoiser,
             "normalization": self.normalization,
         }
         networks = {name: part for name, part in parts.items() if part is not None}
@@ -169,40 +169,47 @@ class VideoPipeline:
         return torch.cat([self.generate(batch.tolist(), options, clip) for batch, clip in zip(batches, given)])
 
     @torch.no_grad()
-    def generate(self, indices: Sequence[int], sampling: Sampling, previous: Tensor | None = None) -> Tensor:
-        """One batch of videos, by their indices: uint8 [B 3 T H W] on the CPU. See `sample`."""
+    def generate(
+        self,
+        indices: Sequence[int],
+        sampling: Sampling,
+        previous: Tensor | None = None,
+        on_step: OnStep | None = None,
+    ) -> Tensor:
+        """Sample one batch of videos, by their indices: uint8 [B 3 T H W] on the CPU. See `sample`.
+
+        Args:
+            indices: Numbers of the videos, from which their random numbers follow.
+            sampling: How they are drawn.
+            previous: Clips uint8 [B 3 S H W] to continue.
+            on_step: Called after each step of the sampler, see `Sampler`.
+        """
         network = self.first_stage.autoencoder
         shape = (len(indices), network.latent_channels, network.latent_shape.num_tokens)
         generators = [make_generator(sampling.seed, index) for index in indices]
         first, later = sampling.samplers(self.schedule)
-        denoise = classifier_free_guidance(self.denoise, sampling.guidance_scale - 1)
         condition = None if previous is None else self.to_latent(previous.to(self.device))
+        bind_to = partial(self.bind, guidance_scale=sampling.guidance_scale)
         num_clips = sampling.num_clips(self.clip_shape[0])
-        latents = sample_clips(denoise, first, later, shape, num_clips, generators, condition)
+        latents = sample_clips(bind_to, first, later, shape, num_clips, generators, condition, on_step)
         video = torch.cat([self.to_pixels(latent).cpu() for latent in latents], dim=2)
         return video[:, :, : sampling.num_frames]
 
-    @property
-    def denoise(self) -> Denoise:
-        """The denoiser as samplers take it, predicting epsilon; `on_denoise` is called after each of its calls.
+    def bind(self, condition: Tensor | None = None, guidance_scale: float = 1.0) -> Denoise:
+        """Bind the denoiser to condition, guidance and prediction type, for a sampler, which expects epsilon.
+
+        Args:
+            condition: Latents [B C L] of the clips before, as the denoiser sees them; None is no clip.
+            guidance_scale: Scale of classifier-free guidance; 1 is none.
 
         Raises:
             InvalidArgumentError: Only stage one is trained.
         """
-        if self.unet is None:
+        if self.denoiser is None:
             raise InvalidArgumentError(
                 "VideoPipeline.denoiser", None, "only stage one is trained", "Load a checkpoint of stage two."
             )
-        denoise, report = to_epsilon_prediction(self.unet, self.schedule, self.prediction_type), self.on_denoise
-        if report is None:
-            return denoise
-
-        def reporting(z_t: Tensor, t: Tensor, condition: Tensor | None = None) -> Tensor:
-            epsilon = denoise(z_t, t, condition)
-            report()
-            return epsilon
-
-        return reporting
+        return bind(self.denoiser, self.schedule, self.prediction_type, condition, guidance_scale)
 
     def to_latent(self, clip: Tensor) -> Tensor:
         """Clips uint8 [B 3 S H W], or latents of the autoencoder [B C L] -> latents [B C L] of the denoiser."""
@@ -218,5 +225,5 @@ class VideoPipeline:
         return self.first_stage.decode(latent)
 
     def _modules(self) -> list[nn.Module]:
-        parts = (self.first_stage, self.unet, self.schedule, self.normalization)
+        parts = (self.first_stage, self.denoiser, self.schedule, self.normalization)
         return [part for part in parts if part is not None]

@@ -2,39 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
+from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
+from typing_extensions import Self
 
 from pvdm_lightning.config import register_to_config
-from pvdm_lightning.diffusion import (
-    NoiseSchedule,
-    PredictionType,
-)
+from pvdm_lightning.diffusion import PredictionType, denoising_loss
+from pvdm_lightning.diffusion.samplers import OnStep
 from pvdm_lightning.errors import InvalidArgumentError
-from pvdm_lightning.models.unet import TriplaneUNet
-from pvdm_lightning.pipeline.checkpoint import check_finite, check_same, check_shapes
-from pvdm_lightning.pipeline.latent_normalization import CLIP_RANGE, LatentNormalization
+from pvdm_lightning.models.denoiser import Denoiser
+from pvdm_lightning.models.triplane import Triplane
+from pvdm_lightning.pipeline.checkpoint import check_same, check_shapes, read_checkpoint
+from pvdm_lightning.pipeline.diffusion_parts import DiffusionParts
+from pvdm_lightning.pipeline.first_stage import FrozenAutoencoder, check_denoiser
 from pvdm_lightning.pipeline.sampling import Sampling
-from pvdm_lightning.random import Generators, randint, randn, sample_generators
-from pvdm_lightning.training import hyper_parameters
-from pvdm_lightning.training.clip_size import check_clip_shape
+from pvdm_lightning.pipeline.video_pipeline import VideoPipeline
+from pvdm_lightning.random import make_generator, randint, randn, sample_generators
+from pvdm_lightning.training.batches import draw_pairs, keep_host_values
+from pvdm_lightning.training.dashboard import LossBreakdown, Means, plane_images
+from pvdm_lightning.training.distributed import gather, release, shard
 from pvdm_lightning.training.ema import EMA
-from pvdm_lightning.training.evaluated import EvaluatedModule
-from pvdm_lightning.training.latent_source import check_latents_match
-from pvdm_lightning.training.learning_rate import WarmupDecay
-from pvdm_lightning.training.loss_breakdown import LossBreakdown
-from pvdm_lightning.training.optimizer import OptimizerName, make_optimizer
-from pvdm_lightning.training.pairs import pairs_of
-from pvdm_lightning.training.precision import check_precision
-from pvdm_lightning.training.sharding import shard
+from pvdm_lightning.training.module_config import constructor_arguments, hyper_parameters, network_node
+from pvdm_lightning.training.optimization import OptimizerName, WarmupDecay, make_optimizer
+from pvdm_lightning.training.start_checks import (
+    check_clip_shape,
+    check_latent_range,
+    check_latents_match,
+    check_precision,
+)
 
 
-class LatentDiffusionModule(EvaluatedModule):
-    """Trains a TriplaneUNet to denoise latents, unconditionally and given the previous clip.
+class LatentDiffusionModule(LightningModule):
+    """Trains a denoiser on latents, unconditionally and given the previous clip.
 
     The autoencoder comes from its checkpoint, is frozen, and is carried inside this module's checkpoints, so that
     sampling needs one file. Validation and samples use the EMA of the denoiser.
@@ -49,21 +55,22 @@ class LatentDiffusionModule(EvaluatedModule):
         prediction_type: What the network learns to predict: epsilon, the noise (the paper), or v_prediction, the
             velocity, which a small network learns in fewer steps. Samplers follow it.
         optimizer: adamw as in the paper, or muon, which learns the same in fewer steps.
-        learning_rate: After the warm-up.
+        learning_rate: Learning rate after the warm-up.
         warmup_steps: Steps over which the learning rate grows linearly from 0.
         decay_steps: Last steps of the run (max_steps of the trainer), over which it falls linearly to 0.
-        ema_decay: Of the EMA of the denoiser's weights.
+        ema_decay: Decay of the EMA of the denoiser's weights.
         num_train_timesteps: T, steps of the noise schedule.
-        beta_start: Its first beta.
-        beta_end: Its last beta.
+        beta_start: First beta of the noise schedule.
+        beta_end: Last beta of the noise schedule.
     """
 
     clips_per_sample = 2
+    config: dict[str, Any]
 
     @register_to_config
     def __init__(
         self,
-        denoiser: TriplaneUNet,
+        denoiser: Denoiser,
         autoencoder_checkpoint: str | None = None,
         conditional_probability: float = 0.3,
         normalize_latents: bool = False,
@@ -84,20 +91,77 @@ class LatentDiffusionModule(EvaluatedModule):
                 "Give 0 (never the clip before) to 1 (always).",
             )
             raise InvalidArgumentError(name, conditional_probability, "is not a probability", remedy)
-        self.save_hyperparameters(hyper_parameters.of_module(self))
+        self.save_hyperparameters(hyper_parameters(self))
         self.denoiser = denoiser
         self.ema = EMA(denoiser, ema_decay)
-        self.schedule = NoiseSchedule(
-            num_train_timesteps, beta_start, beta_end, CLIP_RANGE if normalize_latents else 1.0
+        self._parts = DiffusionParts.build(
+            self.ema.network, normalize_latents, prediction_type, num_train_timesteps, beta_start, beta_end
         )
-        self.normalization = LatentNormalization(denoiser.latent_channels) if normalize_latents else None
+        self.schedule, self.normalization = self._parts.schedule, self._parts.normalization
+        self.prediction_type = prediction_type
+        self.autoencoder: FrozenAutoencoder | None = None  # under this name in checkpoints; see `first_stage`
         self.autoencoder_checkpoint = autoencoder_checkpoint
         self.conditional_probability = conditional_probability
-        self.prediction_type = prediction_type
         self.optimizer = optimizer
         self.rate = WarmupDecay(learning_rate, warmup_steps, decay_steps)
         self.sampling = Sampling()
+        self.on_sampling_step: OnStep | None = None
+        self.num_evaluated: dict[str, int] = {}  # clips behind each mean of the last validation or test
         self._breakdown = LossBreakdown(num_train_timesteps)
+
+    # The frozen autoencoder. The constructor opens no file: it is read at the start of a fresh run only.
+
+    @property
+    def first_stage(self) -> FrozenAutoencoder:
+        """The frozen autoencoder; see `load_first_stage`."""
+        return self.load_first_stage()
+
+    def load_first_stage(self) -> FrozenAutoencoder:
+        """Read the frozen autoencoder from the stage-one checkpoint, at the first call of a run that starts afresh.
+
+        Raises:
+            InvalidArgumentError: No checkpoint was given, or its latents are not those that the denoiser takes.
+        """
+        if self.autoencoder is None:
+            name = "LatentDiffusionModule.autoencoder_checkpoint"
+            if self.autoencoder_checkpoint is None:
+                raise InvalidArgumentError(
+                    name,
+                    None,
+                    "stage two needs the autoencoder that stage one trained",
+                    f"Train it with `pvdm fit --config ae.yaml` and give {name} .../last.ckpt.",
+                )
+            self.attach_first_stage(FrozenAutoencoder.from_checkpoint(self.autoencoder_checkpoint, name))
+        assert self.autoencoder is not None
+        return self.autoencoder
+
+    def attach_first_stage(self, first_stage: FrozenAutoencoder) -> None:
+        """Train on the latents of `first_stage`.
+
+        Raises:
+            InvalidArgumentError: The denoiser was built for other latents.
+        """
+        check_denoiser(self.denoiser, first_stage.autoencoder)
+        self.autoencoder = first_stage
+        for network in (self.denoiser, self.ema.network):
+            network.latent_shape = first_stage.autoencoder.latent_shape
+        self.pipeline = VideoPipeline(first_stage, *self._parts)
+
+    def attach_carried_first_stage(self, checkpoint: Mapping[str, Any]) -> None:
+        """Take over the autoencoder that a stage-two checkpoint carries, unless there is one.
+
+        A resumed run calls this before it starts, so that the checkpoint of stage one is not needed.
+        """
+        if self.autoencoder is None:
+            # With weights, although the module's own follow: `setup` compares them with those that encoded the data.
+            self.attach_first_stage(FrozenAutoencoder.from_state(checkpoint))
+
+    # Start of a run
+
+    @property
+    def clip_shape(self) -> tuple[int, int, int]:
+        """(frames, height, width) of the clips the autoencoder takes."""
+        return self.first_stage.autoencoder.clip_shape
 
     def compile_networks(self, **options: Any) -> None:
         """Compile denoiser, EMA and autoencoder in place; `options` as of torch.compile."""
@@ -111,40 +175,24 @@ class LatentDiffusionModule(EvaluatedModule):
 
     def setup(self, stage: str) -> None:
         check_precision(self.trainer)
-        check_latents_match(self.trainer, self.load_autoencoder())
-        if self.normalization is None and self.load_autoencoder().autoencoder.zero_mean_motion:
-            # Subtracting a mean takes latents out of [-1, 1], to which samplers clip those that are not normalized.
-            raise InvalidArgumentError(
-                "LatentDiffusionModule.normalize_latents",
-                False,
-                "does not go with an autoencoder of zero_mean_motion, whose latents leave [-1, 1]",
-                "Give true.",
-            )
-        check_clip_shape(self.trainer, self.clip_shape, "the autoencoder")
+        check_latents_match(self.trainer, self.first_stage)
+        check_latent_range(self.first_stage, normalized=self.normalization is not None)
+        check_clip_shape(self.trainer, self.clip_shape)
         if stage == "fit":
             self.rate.check_end(self.trainer.max_steps)
 
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        # A strategy that shards weights reads them itself, after this; the command line has attached the autoencoder.
-        if "state_dict" in checkpoint:
-            self.attach_carried_autoencoder(checkpoint)
-            path = getattr(self._trainer, "ckpt_path", "it")
-            check_shapes(self.state_dict(), checkpoint["state_dict"], path)
-            check_finite(checkpoint["state_dict"], "ckpt_path", path)
-        if self._trainer is not None:
-            for state in checkpoint.get("optimizer_states", []):
-                for group in (group for group in state["param_groups"] if "fused" in group):
-                    group["fused"] = not self._trainer.gradient_clip_val  # as `configure_optimizers`
-        check_same("LatentDiffusionModule.optimizer", self.optimizer, checkpoint)
-        check_same("LatentDiffusionModule.prediction_type", self.prediction_type, checkpoint)
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        return keep_host_values(super().transfer_batch_to_device(batch, device, dataloader_idx), batch)
+
+    # Training
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         # Lightning clips no gradients that a fused optimizer would unscale itself.
         fused = not self.trainer.gradient_clip_val
         optimizer = make_optimizer(self.optimizer, self.denoiser, self.rate.learning_rate, fused=fused)
         end = self.trainer.max_steps
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self.rate.factor(step, end))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self.rate.factor(step, end))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def on_train_start(self) -> None:
         # On resume, options override the restored optimizer state.
@@ -158,17 +206,17 @@ class LatentDiffusionModule(EvaluatedModule):
     def on_train_batch_start(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         # Asked in the first step alone: a GPU would have to be waited for.
         if self.normalization is not None and self.global_step == 0 and not self.normalization.measured:
-            frozen = self.load_autoencoder()
             all_reduce = partial(self.trainer.strategy.reduce, reduce_op="sum")
             with self.trainer.precision_plugin.train_step_context():
-                latents = frozen.to_latent(batch["clip"])
-            self.normalization.measure(latents, frozen.autoencoder.latent_shape, all_reduce)
+                latents = self.first_stage.to_latent(batch["clip"])
+            self.normalization.measure(latents, self.first_stage.autoencoder.latent_shape, all_reduce)
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         generator = sample_generators(batch_idx, self.global_step, batch["index"])
-        z_0, condition = pairs_of(batch, self.conditional_probability, self.pipeline.to_latent, generator)
-        t, noise = self._draw_noise(z_0, generator)
-        losses = self._loss(self.denoiser, z_0, condition, t, noise)
+        z_0, condition = draw_pairs(batch, self.conditional_probability, self.pipeline.to_latent, generator)
+        t = randint(self.schedule.num_train_timesteps, len(z_0), generator).to(z_0.device)
+        noise = randn(z_0.shape, generator, z_0.device)
+        losses = self._losses(self.denoiser, z_0, condition, t, noise)
         self._breakdown.add(losses, t, condition)
         if self.trainer._logger_connector.should_update_logs:
             self.log_dict({f"train/{name}": value for name, value in self._breakdown.take().items()})
@@ -178,13 +226,50 @@ class LatentDiffusionModule(EvaluatedModule):
         self.log("train/ema_decay", torch.tensor(self.ema.last_decay))
         return losses.mean()
 
-    def _draw_noise(self, z_0: Tensor, generator: Generators) -> tuple[Tensor, Tensor]:
-        t = randint(self.schedule.num_train_timesteps, len(z_0), generator)
-        return t.to(z_0.device), randn(z_0.shape, generator, z_0.device)
+    def _losses(self, network: Denoiser, z_0: Tensor, condition: Tensor | None, t: Tensor, noise: Tensor) -> Tensor:
+        denoise = partial(network, condition=condition)
+        return denoising_loss(denoise, self.schedule, z_0, t, noise, self.prediction_type)
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         super().optimizer_step(*args, **kwargs)
         self.ema.update(self.denoiser)
+
+    # Validation and test: losses of the EMA on held-out clips, without a condition and given the previous clip
+
+    def on_validation_epoch_start(self) -> None:
+        self._means = Means(("loss", "loss_next_clip"), self.device)
+        gather(self.ema.network)
+
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        # Random numbers follow from the index of the video alone.
+        generators = [make_generator(0, index) for index in batch["index"].tolist()]
+        z_0 = self.pipeline.to_latent(batch["clip"])
+        t = torch.cat([torch.randint(self.schedule.num_train_timesteps, (1,), generator=one) for one in generators])
+        t, noise = t.to(z_0.device), randn(z_0.shape, generators, z_0.device)
+        self._means.add("loss", self._losses(self.ema.network, z_0, None, t, noise))
+        chosen = batch["has_previous"].nonzero()[:, 0].to(z_0.device)
+        if len(chosen):
+            condition = self.pipeline.to_latent(batch["previous"][chosen])
+            losses = self._losses(self.ema.network, z_0[chosen], condition, t[chosen], noise[chosen])
+            self._means.add("loss_next_clip", losses)
+
+    def on_validation_epoch_end(self, prefix: str = "val") -> None:
+        means = self._means.reduce(self.trainer.strategy)
+        self.num_evaluated = {name: count for name, (_, count) in means.items()}
+        release(self.ema.network)  # callbacks, which sample for the dashboard, came before
+        for name, (mean, _) in means.items():
+            self.log(f"{prefix}/{name}", mean, prog_bar=name == "loss", sync_dist=True)
+
+    def on_test_epoch_start(self) -> None:
+        self.on_validation_epoch_start()
+
+    def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        self.validation_step(batch, batch_idx)
+
+    def on_test_epoch_end(self) -> None:
+        self.on_validation_epoch_end("test")
+
+    # Samples: predictions and the dashboard
 
     def predict_with(self, sampling: Sampling) -> None:
         """Choose how `predict_step` samples."""
@@ -192,4 +277,71 @@ class LatentDiffusionModule(EvaluatedModule):
 
     def predict_step(self, batch: Tensor, batch_idx: int) -> dict[str, Tensor]:
         """Numbers of videos int64 [B] -> the videos uint8 [B 3 T H W]."""
-        return {"video": self.pipeline.generate(batch.tolist(), self.sampling), "index": batch}
+        video = self.pipeline.generate(batch.tolist(), self.sampling, on_step=self.on_sampling_step)
+        return {"video": video, "index": batch}
+
+    def clips_for_logging(self, batch: dict[str, Tensor], num_videos: int) -> dict[str, dict[str, Tensor]]:
+        """Panel of training clips for the dashboard, uint8 [N 3 S H W]; of cached latents what they decode to."""
+        return {"clips": self._captioned(batch["clip"][:num_videos], "training clip")}
+
+    def sample_for_logging(self, batch: dict[str, Tensor], num_videos: int) -> dict[str, dict[str, Tensor]]:
+        """Panels for the dashboard: held-out clips, samples of two clips, and their planes as pictures."""
+        clip = batch["clip"][:num_videos]
+        indices = list(range(len(clip)))
+        frames = self.clip_shape[0]
+        sampling = Sampling(num_frames=2 * frames, sampler="dpm_solver", num_inference_steps=20)
+        samples = self.pipeline.generate(indices, sampling)
+        first = self.first_stage.encode(samples[:, :, :frames])
+        seeds = f"samples 0 to {indices[-1]} of seed {sampling.seed}; the second half continues the first"
+        return {
+            "clips": self._captioned(clip, "held-out clip"),
+            "samples": {seeds: samples},
+            "planes": plane_images(Triplane.from_sequence(first, self.first_stage.autoencoder.latent_shape)),
+        }
+
+    def _captioned(self, clip: Tensor, name: str) -> dict[str, Tensor]:
+        """A row of clips under their caption, uint8 [N 3 S H W]."""
+        caption = f"decoded latent of a {name}" if clip.dim() == 3 else name
+        return {caption: self.first_stage.to_pixels(clip)}
+
+    # Checkpoints
+
+    @classmethod
+    def load_from_checkpoint(  # type: ignore[override]
+        cls, checkpoint_path: str | Path, map_location: torch.device | str | None = None, **arguments: Any
+    ) -> Self:
+        """Load the module of a checkpoint, with its autoencoder, without importing anything that the file names.
+
+        Args:
+            checkpoint_path: Path of a file that `fit` wrote.
+            map_location: Device of the module. Default: the CPU.
+            **arguments: Arguments of the constructor, in place of those in the file.
+
+        Raises:
+            InvalidArgumentError: The file is no checkpoint of this class, or holds weights that are NaN or infinite.
+        """
+        checkpoint = read_checkpoint(checkpoint_path, "checkpoint_path", expected=cls.__name__)
+        module = cls(**{**constructor_arguments(checkpoint["hyper_parameters"]), **arguments})
+        module.attach_carried_first_stage(checkpoint)
+        module.check_checkpoint(checkpoint, checkpoint_path)
+        module.load_state_dict(checkpoint["state_dict"])
+        return module if map_location is None else module.to(map_location)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["autoencoder"] = network_node(self.first_stage.autoencoder)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        # A strategy that shards weights reads them itself, after this; the command line has attached the autoencoder.
+        if "state_dict" in checkpoint:
+            self.attach_carried_first_stage(checkpoint)
+        self.check_checkpoint(checkpoint, self.trainer.ckpt_path)
+        for state in checkpoint.get("optimizer_states", []):
+            for group in (group for group in state["param_groups"] if "fused" in group):
+                group["fused"] = not self.trainer.gradient_clip_val  # as `configure_optimizers`
+
+    def check_checkpoint(self, checkpoint: Mapping[str, Any], path: object) -> None:
+        """Raise `InvalidArgumentError` unless a checkpoint was trained with networks and options like these."""
+        if "state_dict" in checkpoint:
+            check_shapes(self.state_dict(), checkpoint["state_dict"], path)
+        check_same("LatentDiffusionModule.optimizer", self.optimizer, checkpoint)
+        check_same("LatentDiffusionModule.prediction_type", self.prediction_type, checkpoint)

@@ -13,7 +13,7 @@ from pvdm_lightning.models.autoencoder import VideoAutoencoder
 from pvdm_lightning.pipeline.checkpoint import autoencoder_node
 from pvdm_lightning.pipeline.first_stage import FrozenAutoencoder
 from pvdm_lightning.pipeline.public_classes import class_path
-from pvdm_lightning.training.precision import check_precision
+from pvdm_lightning.training.start_checks import check_precision
 
 
 class LatentEncoder(LightningModule):

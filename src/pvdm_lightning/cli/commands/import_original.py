@@ -55,7 +55,7 @@ def import_original(
     _save(AutoencoderModule(network), targets[0])
     if unet is not None:
         module = LatentDiffusionModule(unet)
-        module.attach_autoencoder(FrozenAutoencoder(network))
+        module.attach_first_stage(FrozenAutoencoder(network))
         _save(module, targets[1])
     say(after_import(targets))
 

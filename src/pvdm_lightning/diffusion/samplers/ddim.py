@@ -21,10 +21,10 @@ class DDIMSampler(Sampler):
         super().__init__(schedule, schedule.timesteps(num_inference_steps))
         self.eta = eta
 
-    def step(self, z: Tensor, epsilon: Tensor, t: int, t_next: int, noise: Tensor) -> Tensor:
-        z_0 = self.schedule.predict_z_0(z, epsilon, t)
-        if t_next < 0:
-            return z_0
+    def advance(
+        self, number: int, z: Tensor, epsilon: Tensor, noise: Tensor, z_0: Tensor, last_z_0: Tensor | None
+    ) -> Tensor:
+        t, t_next = self.timesteps[number : number + 2]
         alpha_bar, alpha_bar_next = self.schedule.alpha_bar[t], self.schedule.alpha_bar[t_next]
         sigma = self.eta * ((1 - alpha_bar / alpha_bar_next) * (1 - alpha_bar_next) / (1 - alpha_bar)).sqrt()
         return alpha_bar_next.sqrt() * z_0 + (1 - alpha_bar_next - sigma**2).sqrt() * epsilon + sigma * noise

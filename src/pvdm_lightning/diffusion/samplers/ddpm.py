@@ -16,10 +16,10 @@ class DDPMSampler(Sampler):
     def __init__(self, schedule: NoiseSchedule) -> None:
         super().__init__(schedule, list(reversed(range(schedule.num_train_timesteps))))
 
-    def step(self, z: Tensor, epsilon: Tensor, t: int, t_next: int, noise: Tensor) -> Tensor:
-        z_0 = self.schedule.predict_z_0(z, epsilon, t)
-        if t_next < 0:
-            return z_0
+    def advance(
+        self, number: int, z: Tensor, epsilon: Tensor, noise: Tensor, z_0: Tensor, last_z_0: Tensor | None
+    ) -> Tensor:
+        t, t_next = self.timesteps[number : number + 2]
         alpha_bar, alpha_bar_next = self.schedule.alpha_bar[t], self.schedule.alpha_bar[t_next]
         beta = self.schedule.beta[t]
         # Posterior mean and variance of Ho et al. 2020, equations 6 and 7.

@@ -30,21 +30,16 @@ class DPMSolverSampler(Sampler):
         # On the CPU: steps read them as numbers, for which a GPU would have to be waited for.
         self._alpha_bar = schedule.alpha_bar.cpu().double()
         self._half_log_snr = schedule.half_log_snr()
-        self.reset()
 
-    def reset(self) -> None:
-        self._last: tuple[Tensor, float] | None = None  # the last prediction of z_0, and the step that led from it
-
-    def step(self, z: Tensor, epsilon: Tensor, t: int, t_next: int, noise: Tensor) -> Tensor:
-        z_0 = self.schedule.predict_z_0(z, epsilon, t)
-        if t_next < 0:
-            return z_0
+    def advance(
+        self, number: int, z: Tensor, epsilon: Tensor, noise: Tensor, z_0: Tensor, last_z_0: Tensor | None
+    ) -> Tensor:
+        t, t_next = self.timesteps[number : number + 2]
         h = float(self._half_log_snr[t_next] - self._half_log_snr[t])
         direction = z_0
-        if self._last is not None:
-            last_z_0, last_h = self._last
+        if last_z_0 is not None:
+            last_h = float(self._half_log_snr[t] - self._half_log_snr[self.timesteps[number - 1]])
             direction = z_0 + h / (2 * last_h) * (z_0 - last_z_0)
-        self._last = z_0, h
         alpha, sigma = (float(part.sqrt()) for part in (self._alpha_bar[t_next], 1 - self._alpha_bar[t_next]))
         kept = sigma / float((1 - self._alpha_bar[t]).sqrt())
         if not self.adds_noise:

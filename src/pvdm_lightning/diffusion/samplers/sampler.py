@@ -1,7 +1,7 @@
 """The sampling loop that all samplers share."""
 
 from abc import ABC, abstractmethod
-from itertools import pairwise
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -10,9 +10,14 @@ from pvdm_lightning.diffusion.denoise import Denoise
 from pvdm_lightning.diffusion.noise_schedule import NoiseSchedule
 from pvdm_lightning.random import Generators, randn
 
+OnStep = Callable[[int, int, Tensor], None]
+"""Called after each step with its number, its time t, and the latents [B C L] that it led to."""
+
 
 class Sampler(ABC):
-    """Draws latents with a denoiser; subclasses say how one step is made.
+    """Draws latents with a denoiser; subclasses define one step.
+
+    A sampler holds no state between steps: one instance may draw several batches, in turn or at once.
 
     Args:
         schedule: The forward process the denoiser was trained with.
@@ -31,40 +36,54 @@ class Sampler(ABC):
         self,
         denoise: Denoise,
         shape: tuple[int, int, int],
-        condition: Tensor | None = None,
         generator: Generators = None,
+        on_step: OnStep | None = None,
     ) -> Tensor:
         """Sample latents.
 
         Args:
             denoise: Predicts epsilon.
             shape: (B, C, L).
-            condition: Latents [B C L] of the clips before, or None.
             generator: See `randn`.
+            on_step: Called after each step.
 
         Returns:
             [B C L], within the clip range of the schedule.
         """
         device = self.schedule.alpha_bar.device
         z = randn(shape, generator, device)
-        self.reset()
-        for t, t_next in pairwise([*self.timesteps, -1]):
-            epsilon = denoise(z, torch.full((shape[0],), t, device=device), condition)
-            noise = randn(shape, generator, device) if self.adds_noise and t_next >= 0 else torch.zeros_like(z)
-            z = self.step(z, epsilon, t, t_next, noise)
+        z_0 = None
+        for number, t in enumerate(self.timesteps):
+            epsilon = denoise(z, torch.full((shape[0],), t, device=device))
+            fresh = self.adds_noise and number + 1 < len(self.timesteps)
+            noise = randn(shape, generator, device) if fresh else torch.zeros_like(z)
+            z, z_0 = self.step(number, z, epsilon, noise, z_0)
+            if on_step is not None:
+                on_step(number, t, z)
         return z
 
-    def reset(self) -> None:  # noqa: B027 - most samplers remember nothing
-        """Forget the steps taken so far; called before the first one."""
-
-    @abstractmethod
-    def step(self, z: Tensor, epsilon: Tensor, t: int, t_next: int, noise: Tensor) -> Tensor:
-        """Go from z_t to z_{t_next}.
+    def step(
+        self, number: int, z: Tensor, epsilon: Tensor, noise: Tensor, last_z_0: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Go from z_t at ``timesteps[number]`` to the next of the timesteps; the last step returns the clean latents.
 
         Args:
+            number: Number of the step, from 0.
             z: z_t, [B C L].
             epsilon: The noise predicted in it.
-            t: Its time.
-            t_next: The time to go to, below t; -1 is the clean latent.
-            noise: Fresh standard normal noise; not used by deterministic samplers, nor if `t_next` is -1.
+            noise: Fresh standard normal noise; zeros if the sampler adds none.
+            last_z_0: Clean latents that the step before predicted; None in the first step.
+
+        Returns:
+            The next latents [B C L], and the clean latents predicted in this step, clipped.
         """
+        z_0 = self.schedule.predict_z_0(z, epsilon, self.timesteps[number])
+        if number + 1 == len(self.timesteps):
+            return z_0, z_0
+        return self.advance(number, z, epsilon, noise, z_0, last_z_0), z_0
+
+    @abstractmethod
+    def advance(
+        self, number: int, z: Tensor, epsilon: Tensor, noise: Tensor, z_0: Tensor, last_z_0: Tensor | None
+    ) -> Tensor:
+        """Any step but the last: latents [B C L] at the next of the timesteps. Arguments as of `step`."""

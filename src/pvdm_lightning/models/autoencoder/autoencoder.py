@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -39,6 +39,9 @@ class VideoAutoencoder(nn.Module):
     Raises:
         InvalidArgumentError: The sizes do not fit each other.
     """
+
+    edge_layers: ClassVar[tuple[str, ...]] = ("embed", "to_latent", "from_s", "from_h", "from_w", "to_pixels", "token")
+    """Attribute names of first and last layers and of learned tokens: Muon leaves their weights to AdamW."""
 
     config: dict[str, Any]
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from pvdm_lightning.config import plain, register_to_config
+from pvdm_lightning.config import register_to_config
 from pvdm_lightning.errors import InvalidArgumentError, check_at_least
+from pvdm_lightning.models.denoiser import Denoiser
 from pvdm_lightning.models.triplane import Triplane, TriplaneShape
 from pvdm_lightning.models.unet.blocks import timestep_embedding
 from pvdm_lightning.models.unet.plane_block import MiddleBlock, PlaneBlock
@@ -21,7 +22,7 @@ from pvdm_lightning.models.unet.position_embedding import PositionEmbedding
 _NAME = "TriplaneUNet"
 
 
-class TriplaneUNet(nn.Module):
+class TriplaneUNet(Denoiser):
     """Denoises the latent planes of a clip, unconditionally or given the latent of the previous clip.
 
     Any plane size works: where a side cannot be halved it is rounded up inside, and cut again on the way up.
@@ -45,7 +46,7 @@ class TriplaneUNet(nn.Module):
         InvalidArgumentError: The sizes do not fit each other.
     """
 
-    config: dict[str, Any]
+    edge_layers = ("embed_time", "stem", "positions", "head_conv")
 
     @register_to_config
     def __init__(
@@ -62,7 +63,7 @@ class TriplaneUNet(nn.Module):
         axis_pooling: bool = False,
         gradient_checkpointing: bool = False,
     ) -> None:
-        super().__init__()
+        super().__init__(latent_channels, latent_shape)
         if norm_groups < 1:
             raise InvalidArgumentError(f"{_NAME}.norm_groups", norm_groups, "is not positive", "Give 32, or fewer.")
         if base_channels < norm_groups or base_channels % norm_groups:
@@ -81,8 +82,6 @@ class TriplaneUNet(nn.Module):
             raise InvalidArgumentError(f"{_NAME}.channel_multipliers", given, problem, "Give such as [1,2,4,4].")
         for name, count in (("latent_channels", latent_channels), ("blocks_per_level", blocks_per_level)):
             check_at_least(f"{_NAME}.{name}", count, 1)
-        self.latent_shape = latent_shape
-        self.latent_channels = latent_channels
         self.base_channels = base_channels
         self.gradient_checkpointing = gradient_checkpointing
         time_channels = 4 * base_channels
@@ -122,15 +121,8 @@ class TriplaneUNet(nn.Module):
         nn.init.zeros_(self.head_conv.weight)
         nn.init.zeros_(self.head_conv.bias)  # type: ignore[arg-type]
 
-    @property
-    def latent_shape(self) -> TriplaneShape | None:
-        """Sizes of the planes; None before they are known."""
-        return self._latent_shape
-
-    @latent_shape.setter
-    def latent_shape(self, shape: TriplaneShape | None) -> None:
-        self._latent_shape = shape
-        self.config["latent_shape"] = plain(shape)
+    def shard_units(self) -> list[nn.Module]:
+        return [*self.down, self.middle, *self.up]
 
     def forward(self, z_t: Tensor, t: Tensor, condition: Tensor | None = None) -> Tensor:
         """Noisy latent z_t [B C L], time t [B], condition [B C L] or None (zeros, the null frame) -> noise [B C L].

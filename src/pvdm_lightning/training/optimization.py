@@ -1,8 +1,41 @@
-"""How the learning rate follows the step."""
+"""Optimizers of the networks, and how the learning rate follows the step."""
+
+from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import nn
 
 from pvdm_lightning.errors import InvalidArgumentError, check_at_least
+from pvdm_lightning.training.muon import Muon, hidden_and_others
+
+OptimizerName = Literal["adamw", "muon"]
+
+
+def make_optimizer(
+    name: OptimizerName,
+    network: nn.Module,
+    learning_rate: float,
+    betas: tuple[float, float] = (0.9, 0.999),
+    fused: bool = True,
+) -> torch.optim.Optimizer:
+    """Build the optimizer of a network.
+
+    Args:
+        name: adamw, as in the paper, or muon.
+        network: The one to train. For muon it says itself which of its layers stay with AdamW (`edge_layers`).
+        learning_rate: The largest of the run.
+        betas: Coefficients of AdamW.
+        fused: Whether AdamW updates all weights in one kernel.
+    """
+    if name == "adamw":
+        options: dict[str, Any] = {"lr": learning_rate, "betas": betas, "fused": fused}
+        return torch.optim.AdamW(network.parameters(), **options)
+    edges: Any = getattr(network, "edge_layers", ())
+    hidden, others = hidden_and_others(network, edges)
+    return Muon(hidden, others, learning_rate, betas)
 
 
 @dataclass(frozen=True)

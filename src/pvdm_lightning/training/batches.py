@@ -1,8 +1,9 @@
-"""What a batch of clip pairs trains: p(x) or p(x^{l+1} | x^l), jointly (PVDM, section 3.3)."""
+"""What a training step takes of a batch: the values that stay on the host, and pairs of clips as (z_0, condition)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,20 +11,33 @@ from torch import Tensor
 from pvdm_lightning.diffusion import draw_conditional
 from pvdm_lightning.random import Generators, rand
 
+HOST_VALUES = ("has_previous", "index")
+"""Read by the host in each step: fetching them from a GPU would wait for the step before."""
 
-def pairs_of(
+
+def keep_host_values(moved: Any, batch: Any) -> Any:
+    """A batch that was moved to a device, with `HOST_VALUES` as they were before."""
+    if not isinstance(batch, Mapping):  # numbers of videos to sample
+        return moved
+    return {**moved, **{name: batch[name] for name in HOST_VALUES if name in batch}}
+
+
+def draw_pairs(
     batch: dict[str, Tensor],
     conditional_probability: float,
     to_latent: Callable[[Tensor], Tensor],
     generator: Generators,
 ) -> tuple[Tensor, Tensor]:
-    """Latents to denoise [B C L], and their conditions, which are zero where a sample trains p(x).
+    """Draw what each sample trains, p(x) or p(x^{l+1} | x^l), jointly (PVDM, section 3.3).
 
     Args:
         batch: clip and previous, of pixels or latents, and has_previous, bool [B] on the CPU.
         conditional_probability: lambda, the share of pairs that train p(x^{l+1} | x^l).
         to_latent: Clips -> latents [B C L].
         generator: On the CPU, one or one for each sample.
+
+    Returns:
+        Latents to denoise [B C L], and their conditions, which are zero where a sample trains p(x).
     """
     clip, has_previous = batch["clip"], batch["has_previous"]
     conditional = draw_conditional(has_previous, conditional_probability, generator)

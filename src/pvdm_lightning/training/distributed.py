@@ -1,12 +1,19 @@
-"""Batch norm over the clips of all processes."""
+"""One computation over several processes: batch norm of a whole batch, and sharded networks (FSDP2)."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch.distributed as dist
+from lightning import Trainer
+from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.nn.functional import all_reduce
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
+
+from pvdm_lightning.models.denoiser import Denoiser
 
 
 class GlobalBatchNorm(_BatchNorm):
@@ -37,3 +44,34 @@ def use_global_batch_norm(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d | nn.BatchNorm3d):
             module.__class__ = GlobalBatchNorm  # type: ignore[assignment]
+
+
+def shard(trainer: Trainer, networks: Sequence[Denoiser]) -> None:
+    """Shard denoisers, unit by unit, over all processes of a run whose strategy is ModelParallelStrategy."""
+    strategy = trainer.strategy
+    if not isinstance(strategy, ModelParallelStrategy):
+        return
+    # All processes, however the strategy arranges them: each has other samples.
+    mesh = strategy.device_mesh._flatten("all")
+    for network in networks:
+        for unit in network.shard_units():
+            fully_shard(unit, mesh=mesh)
+        fully_shard(network, mesh=mesh)
+
+
+def gather(network: nn.Module) -> None:
+    """Bring the whole weights to each process until `release`: its forward passes then wait for no other process.
+
+    Processes evaluate different numbers of clips, and one alone samples for the dashboard.
+    """
+    for part in network.modules():
+        if isinstance(part, FSDPModule):
+            part.set_reshard_after_forward(False, recurse=False)
+            part.unshard()
+
+
+def release(network: nn.Module) -> None:
+    """Keep each process's part alone again."""
+    for part in network.modules():
+        if isinstance(part, FSDPModule):
+            part.reshard()

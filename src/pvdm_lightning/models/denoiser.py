@@ -1,0 +1,56 @@
+"""What the rest of the project asks of the network of stage two."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from pvdm_lightning.config import plain
+from pvdm_lightning.models.triplane import TriplaneShape
+
+
+class Denoiser(nn.Module):
+    """A network that denoises latent sequences, unconditionally or given the latent of the previous clip.
+
+    Training, sharding, optimizers, pipelines and checkpoints use what is defined here and nothing else, so that any
+    subclass takes the place of `TriplaneUNet`. Decorate its constructor with `register_to_config`, whose record
+    checkpoints and saved pipelines rebuild it from.
+
+    Args:
+        latent_channels: C, channels of the latent.
+        latent_shape: Sizes of its planes; None takes them from the autoencoder it is trained with.
+    """
+
+    edge_layers: ClassVar[tuple[str, ...]] = ()
+    """Attribute names of first and last layers, embeddings and tokens: Muon leaves their weights to AdamW."""
+
+    config: dict[str, Any]
+
+    def __init__(self, latent_channels: int, latent_shape: TriplaneShape | None = None) -> None:
+        super().__init__()
+        self.latent_channels = latent_channels
+        self.latent_shape = latent_shape
+
+    @property
+    def latent_shape(self) -> TriplaneShape | None:
+        """Sizes of the planes; None before they are known."""
+        return self._latent_shape
+
+    @latent_shape.setter
+    def latent_shape(self, shape: TriplaneShape | None) -> None:
+        self._latent_shape = shape
+        self.config["latent_shape"] = plain(shape)
+
+    def shard_units(self) -> Sequence[nn.Module]:
+        """Submodules that are sharded one by one: each is gathered as a whole when it computes."""
+        return list(self.children())
+
+    @abstractmethod
+    def forward(self, z_t: Tensor, t: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Noisy latents z_t [B C L], times t int64 [B], condition [B C L] or None -> float32 [B C L].
+
+        What comes out is the noise, or what the prediction type of the training says. A condition of zeros is none.
+        """

@@ -1,0 +1,80 @@
+"""Checks at the start of a run: precision, clip size, and where latents come from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from lightning import Trainer
+
+from pvdm_lightning.errors import InvalidArgumentError
+from pvdm_lightning.pipeline.first_stage import FrozenAutoencoder
+
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
+"""Weights and pixels stay in float32, matrix products may be narrower."""
+
+
+def check_precision(trainer: Trainer) -> None:
+    """Raise `InvalidArgumentError` if the precision of a run is none of `PRECISIONS`."""
+    precision = getattr(trainer, "precision", PRECISIONS[0])
+    if precision not in PRECISIONS:
+        problem = "is not a precision that the networks run in"
+        raise InvalidArgumentError("Trainer.precision", precision, problem, f"Give one of {', '.join(PRECISIONS)}.")
+
+
+def check_clip_shape(trainer: Trainer, clip_shape: Sequence[int]) -> None:
+    """Raise `InvalidArgumentError` if the data module of a run makes clips of another size.
+
+    Args:
+        trainer: The Trainer of the run.
+        clip_shape: (frames, height, width) that the autoencoder takes.
+    """
+    given = getattr(_data_of(trainer), "clip_shape", clip_shape)
+    if tuple(given) != tuple(clip_shape):
+        raise InvalidArgumentError(
+            "DataModule.frames/DataModule.resolution",
+            " x ".join(map(str, given)),
+            f"differs from the {' x '.join(map(str, clip_shape))} of the autoencoder",
+            "Leave the data's frames and resolution out: they follow the autoencoder.",
+        )
+
+
+def check_pixels(trainer: Trainer) -> None:
+    """Raise `InvalidArgumentError` if the data of a run are latents: stage one trains on pixels."""
+    data = _data_of(trainer)
+    if _fingerprint(data) is not None:
+        problem = "gives latents, and stage one needs videos"
+        raise InvalidArgumentError("DataModule", type(data).__name__, problem, "Give the videos' data set.")
+
+
+def check_latents_match(trainer: Trainer, first_stage: FrozenAutoencoder) -> None:
+    """Raise `InvalidArgumentError` if the data of a run are latents of an autoencoder other than `first_stage`."""
+    data = _data_of(trainer)
+    fingerprint = _fingerprint(data)
+    if fingerprint is not None and fingerprint != first_stage.fingerprint():
+        raise InvalidArgumentError(
+            "DataModule.root",
+            data.root,
+            "holds latents of another autoencoder than the one this run decodes with",
+            "Run `pvdm encode` with this run's autoencoder into another folder, or give the autoencoder they are of.",
+        )
+
+
+def check_latent_range(first_stage: FrozenAutoencoder, normalized: bool) -> None:
+    """Raise `InvalidArgumentError` if samplers would clip latents that leave [-1, 1] and are not normalized."""
+    if first_stage.autoencoder.zero_mean_motion and not normalized:  # subtracting a mean takes them out of [-1, 1]
+        raise InvalidArgumentError(
+            "LatentDiffusionModule.normalize_latents",
+            False,
+            "does not go with an autoencoder of zero_mean_motion, whose latents leave [-1, 1]",
+            "Give true.",
+        )
+
+
+def _data_of(trainer: Trainer) -> Any:
+    return getattr(trainer, "datamodule", None)
+
+
+def _fingerprint(data: Any) -> str | None:
+    """The fingerprint of the autoencoder that encoded the data; None for data in pixels."""
+    return getattr(data, "autoencoder_fingerprint", None)
