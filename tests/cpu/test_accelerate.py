@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from pvdm_lightning.cpu import attention, convolution, linear, onednn, processor, winograd
+from pvdm_lightning.cpu import convolution, flash_attention, linear, onednn, processor, winograd
 from pvdm_lightning.cpu.accelerate import accelerate
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
 from pvdm_lightning.models.triplane import TriplaneShape
@@ -36,7 +36,7 @@ def always(monkeypatch):
     """All kernels, whatever the sizes and the processor."""
     monkeypatch.setattr(onednn, "uses_onednn", lambda: not torch.cpu._is_amx_tile_supported())
     monkeypatch.setattr(linear, "MIN_WORK", 1)
-    monkeypatch.setattr(attention, "MIN_TOKENS", 1)
+    monkeypatch.setattr(flash_attention, "MIN_TOKENS", 1)
     for name in ("WINOGRAD_MIN_CHANNELS", "WINOGRAD_MIN_POSITIONS", "WINOGRAD_MIN_SIZE"):
         monkeypatch.setattr(convolution, name, 1)
 
@@ -65,7 +65,7 @@ def test_values_gradients_and_keys_are_those_of_the_plain_network(build, always)
 
 def test_every_kernel_is_reached(always, monkeypatch):
     reached = set()
-    for module, name in ((linear, "_product"), (attention, "_attention"), (winograd, "_convolution")):
+    for module, name in ((linear, "_product"), (flash_attention, "_attention"), (winograd, "_convolution")):
         kernel = getattr(module, name)
         monkeypatch.setattr(module, name, lambda *args, name=name, kernel=kernel: reached.add(name) or kernel(*args))
     accelerate(unet())

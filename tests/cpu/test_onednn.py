@@ -6,8 +6,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from pvdm_lightning.cpu import attention, linear, onednn
-from pvdm_lightning.cpu.attention import FastAttention
+from pvdm_lightning.cpu import flash_attention, linear, onednn
+from pvdm_lightning.cpu.flash_attention import FastAttention
 from pvdm_lightning.cpu.linear import FastLinear, multiply_add
 
 attend = FastAttention()
@@ -24,9 +24,9 @@ def counted(monkeypatch):
         return real()
 
     monkeypatch.setattr(linear, "MIN_WORK", 1)
-    monkeypatch.setattr(attention, "MIN_TOKENS", 1)
+    monkeypatch.setattr(flash_attention, "MIN_TOKENS", 1)
     monkeypatch.setattr(onednn, "uses_onednn", lambda: True)
-    for module in (linear, attention):
+    for module in (linear, flash_attention):
         monkeypatch.setattr(module, "through_onednn", count)
     return calls
 
@@ -106,7 +106,7 @@ def test_what_is_not_float32_on_a_cpu_is_computed_as_usual(counted, monkeypatch)
     with FakeTensorMode():
         FastLinear(6, 11)(torch.randn(4, 6))
     monkeypatch.setattr(linear, "MIN_WORK", 4 * 6 * 11 + 1)
-    monkeypatch.setattr(attention, "MIN_TOKENS", 5)
+    monkeypatch.setattr(flash_attention, "MIN_TOKENS", 5)
     layer.float()(x)
     attend(q, q, q)
     assert not counted

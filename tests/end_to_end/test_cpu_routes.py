@@ -6,11 +6,11 @@ import torch
 FORCED = """
 import sys
 from pvdm_lightning.cli import program
-from pvdm_lightning.cpu import attention, convolution, linear, onednn
+from pvdm_lightning.cpu import flash_attention, convolution, linear, onednn
 
 through_onednn = sys.argv[1] == "onednn"
 onednn.uses_onednn = lambda: through_onednn
-linear.MIN_WORK = attention.MIN_TOKENS = 1  # small networks take the route as well
+linear.MIN_WORK = flash_attention.MIN_TOKENS = 1  # small networks take the route as well
 convolution.WINOGRAD_MIN_CHANNELS = convolution.WINOGRAD_MIN_POSITIONS = convolution.WINOGRAD_MIN_SIZE = 1
 program.main(sys.argv[2:])
 """

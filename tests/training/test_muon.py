@@ -108,7 +108,8 @@ def test_each_parameter_is_trained_once_and_edges_by_adamw(network: nn.Module) -
     names = {id(p): name for name, p in network.named_parameters()}
     by_adamw = {names[id(p)] for p in others if p.dim() > 1}
     expected = (
-        {"encoder.embed.weight", "decoder.to_pixels.weight", "projector.over_time.to_latent.weight"}
+        {"encoder.embed.weight", "decoder.to_pixels.weight"}
+        | {f"projector.over_time.{name}" for name in ("to_latent.weight", "token", "positions")}
         if isinstance(network, VideoAutoencoder)
         else {"stem.weight", "head_conv.weight", "embed_time.0.weight"}
     )

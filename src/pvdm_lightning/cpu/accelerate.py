@@ -4,8 +4,8 @@ from typing import TypeVar
 
 from torch import nn
 
-from pvdm_lightning.cpu.attention import FastAttention
 from pvdm_lightning.cpu.convolution import FastPlaneConv2d
+from pvdm_lightning.cpu.flash_attention import FastAttention
 from pvdm_lightning.cpu.linear import FastLinear
 from pvdm_lightning.models.attention import ScaledDotProductAttention
 from pvdm_lightning.models.unet.plane_convolution import PlaneConv2d

@@ -4,7 +4,7 @@ import torch
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.models.triplane import TriplaneShape
 from pvdm_lightning.models.unet import TriplaneUNet
-from pvdm_lightning.models.unet.blocks import ResidualBlock, downsample, timestep_embedding, upsample
+from pvdm_lightning.models.unet.residual_block import ResidualBlock, downsample, timestep_embedding, upsample
 
 
 def unet(shape, **more):

@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 from pvdm_lightning.config import register_to_config
 from pvdm_lightning.errors import InvalidArgumentError
-from pvdm_lightning.models.autoencoder.attention import SpaceTimeTransformer
 from pvdm_lightning.models.autoencoder.decoder import TriplaneDecoder
 from pvdm_lightning.models.autoencoder.encoder import VideoEncoder
 from pvdm_lightning.models.autoencoder.projector import TriplaneProjector
+from pvdm_lightning.models.autoencoder.space_time_transformer import SpaceTimeTransformer
 from pvdm_lightning.models.triplane import Triplane, TriplaneShape
 
 _NAME = "VideoAutoencoder"
@@ -40,8 +40,11 @@ class VideoAutoencoder(nn.Module):
         InvalidArgumentError: The sizes do not fit each other.
     """
 
-    edge_layers: ClassVar[tuple[str, ...]] = ("embed", "to_latent", "from_s", "from_h", "from_w", "to_pixels", "token")
-    """Attribute names of first and last layers and of learned tokens: Muon leaves their weights to AdamW."""
+    edge_layers: ClassVar[tuple[str, ...]] = (
+        *("embed", "to_latent", "from_s", "from_h", "from_w", "to_pixels"),
+        *("token", "positions"),
+    )
+    """Attribute names of first and last layers, of learned tokens and positions: Muon leaves their weights to AdamW."""
 
     config: dict[str, Any]
 

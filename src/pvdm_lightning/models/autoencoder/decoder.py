@@ -4,7 +4,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from pvdm_lightning.models.autoencoder.attention import SpaceTimeTransformer
+from pvdm_lightning.models.autoencoder.space_time_transformer import SpaceTimeTransformer
 from pvdm_lightning.models.triplane import Triplane
 
 

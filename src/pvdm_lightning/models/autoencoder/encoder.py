@@ -3,7 +3,7 @@
 from einops import rearrange
 from torch import Tensor, nn
 
-from pvdm_lightning.models.autoencoder.attention import SpaceTimeTransformer
+from pvdm_lightning.models.autoencoder.space_time_transformer import SpaceTimeTransformer
 
 
 class VideoEncoder(nn.Module):

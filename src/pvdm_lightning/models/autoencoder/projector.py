@@ -5,7 +5,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pvdm_lightning.models.autoencoder.attention import SelfAttention, start_at_zero
+from pvdm_lightning.models.autoencoder.space_time_transformer import SelfAttention, start_at_zero
 from pvdm_lightning.models.triplane import Triplane, TriplaneShape
 
 LATENT_GAIN = 4.0

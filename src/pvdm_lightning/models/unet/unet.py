@@ -14,10 +14,10 @@ from pvdm_lightning.config import register_to_config
 from pvdm_lightning.errors import InvalidArgumentError, check_at_least
 from pvdm_lightning.models.denoiser import Denoiser
 from pvdm_lightning.models.triplane import Triplane, TriplaneShape
-from pvdm_lightning.models.unet.blocks import timestep_embedding
-from pvdm_lightning.models.unet.plane_block import MiddleBlock, PlaneBlock
 from pvdm_lightning.models.unet.plane_convolution import PlaneConv2d, on_each_plane
 from pvdm_lightning.models.unet.position_embedding import PositionEmbedding
+from pvdm_lightning.models.unet.residual_block import timestep_embedding
+from pvdm_lightning.models.unet.unet_steps import MiddleBlock, PlaneBlock
 
 _NAME = "TriplaneUNet"
 

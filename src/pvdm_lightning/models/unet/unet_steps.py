@@ -7,9 +7,9 @@ from typing import Literal
 from torch import Tensor, nn
 
 from pvdm_lightning.models.triplane import TriplaneShape
-from pvdm_lightning.models.unet.attention import PlaneSelfAttention, TriplaneAttention
 from pvdm_lightning.models.unet.axis_pooling import AxisPooling
-from pvdm_lightning.models.unet.blocks import ResidualBlock
+from pvdm_lightning.models.unet.residual_block import ResidualBlock
+from pvdm_lightning.models.unet.token_attention import PlaneSelfAttention, TriplaneAttention
 
 
 class PlaneBlock(nn.Module):

@@ -3,7 +3,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from pvdm_lightning.models.triplane import Triplane, TriplaneShape
-from pvdm_lightning.models.unet.attention import PlaneSelfAttention, TokenAttention, TriplaneAttention
+from pvdm_lightning.models.unet.token_attention import PlaneSelfAttention, TokenAttention, TriplaneAttention
 
 
 def attention(kind):
