@@ -7,12 +7,12 @@ from importlib import import_module, metadata
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pvdm_lightning.data import UCF101 as UCF101
-    from pvdm_lightning.data import CachedLatents as CachedLatents
-    from pvdm_lightning.data import FrameFolder as FrameFolder
-    from pvdm_lightning.data import SkyTimelapse as SkyTimelapse
-    from pvdm_lightning.data import Synthetic as Synthetic
-    from pvdm_lightning.data import VideoFolder as VideoFolder
+    from pvdm_lightning.data.datamodules.cached_latents import CachedLatents as CachedLatents
+    from pvdm_lightning.data.datamodules.frame_folder import FrameFolder as FrameFolder
+    from pvdm_lightning.data.datamodules.sky_timelapse import SkyTimelapse as SkyTimelapse
+    from pvdm_lightning.data.datamodules.synthetic import Synthetic as Synthetic
+    from pvdm_lightning.data.datamodules.ucf101 import UCF101 as UCF101
+    from pvdm_lightning.data.datamodules.video_folder import VideoFolder as VideoFolder
     from pvdm_lightning.data.videos.reading import read_video as read_video
     from pvdm_lightning.data.videos.writing import write_video as write_video
     from pvdm_lightning.diffusion import DDIMSampler as DDIMSampler
@@ -28,37 +28,38 @@ if TYPE_CHECKING:
     from pvdm_lightning.training import AutoencoderModule as AutoencoderModule
     from pvdm_lightning.training import LatentDiffusionModule as LatentDiffusionModule
 
-_MODULES = {
+PUBLIC = {
     "AutoencoderLoss": "losses",
     "AutoencoderModule": "training",
-    "CachedLatents": "data",
+    "CachedLatents": "data.datamodules.cached_latents",
     "Denoiser": "models.denoiser",
     "DDIMSampler": "diffusion",
-    "FrameFolder": "data",
+    "FrameFolder": "data.datamodules.frame_folder",
     "InvalidArgumentError": "errors",
     "LatentDiffusionModule": "training",
     "NoiseSchedule": "diffusion",
-    "SkyTimelapse": "data",
-    "Synthetic": "data",
+    "SkyTimelapse": "data.datamodules.sky_timelapse",
+    "Synthetic": "data.datamodules.synthetic",
     "Triplane": "models.triplane",
     "TriplaneShape": "models.triplane",
     "TriplaneUNet": "models.unet",
-    "UCF101": "data",
+    "UCF101": "data.datamodules.ucf101",
     "VideoAutoencoder": "models.autoencoder",
-    "VideoFolder": "data",
+    "VideoFolder": "data.datamodules.video_folder",
     "VideoPipeline": "pipeline",
     "read_video": "data.videos.reading",
     "write_video": "data.videos.writing",
 }
-__all__ = ["__version__", *sorted(_MODULES)]
+"""Public names -> the modules they are in. A file may name the networks, modules, losses and data sets among them."""
+__all__ = ["__version__", *sorted(PUBLIC)]
 
 
 def __getattr__(name: str) -> object:
     if name == "__version__":
         return metadata.version("pvdm-lightning")
-    if name not in _MODULES:
+    if name not in PUBLIC:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    return getattr(import_module(f"{__name__}.{PUBLIC[name]}"), name)
 
 
 def __dir__() -> list[str]:

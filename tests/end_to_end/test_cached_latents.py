@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from pvdm_lightning.data import CachedLatents
+from pvdm_lightning import CachedLatents
 from pvdm_lightning.data.videos.synthetic import SyntheticVideos
 from pvdm_lightning.data.videos.video_info import DecodeError
 from pvdm_lightning.pipeline import FrozenAutoencoder

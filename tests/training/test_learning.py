@@ -4,7 +4,7 @@ import pytest
 import torch
 from lightning import Trainer, seed_everything
 
-from pvdm_lightning.data import Synthetic
+from pvdm_lightning import Synthetic
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
 from pvdm_lightning.models.unet import TriplaneUNet
 from pvdm_lightning.pipeline import FrozenAutoencoder, Sampling

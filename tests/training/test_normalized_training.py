@@ -7,7 +7,7 @@ import pytest
 import torch
 from lightning import Trainer
 
-from pvdm_lightning.data import Synthetic
+from pvdm_lightning import Synthetic
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
 from pvdm_lightning.models.triplane import TriplaneShape
 from pvdm_lightning.models.unet import TriplaneUNet

@@ -5,7 +5,7 @@ from typing import Any
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
-from pvdm_lightning.data import CachedLatents
+from pvdm_lightning.data.datamodules.cached_latents import CachedLatents
 
 
 class SaveDataConfig(Callback):

@@ -1,26 +1,7 @@
-"""Data sets: videos of any kind, or latents of them -> batches of clips."""
+"""Data sets: videos of any kind, or latents of them -> batches of clips. The data modules are names of the package."""
 
 from pvdm_lightning.data.clips.clip_dataset import ClipDataset
-from pvdm_lightning.data.datamodules import (
-    UCF101,
-    CachedLatents,
-    ClipDataModule,
-    FrameFolder,
-    SkyTimelapse,
-    Synthetic,
-    VideoFolder,
-)
+from pvdm_lightning.data.datamodules.clip_datamodule import ClipDataModule
 from pvdm_lightning.data.videos.source import IndexedVideos, VideoSource
 
-__all__ = [
-    "UCF101",
-    "CachedLatents",
-    "ClipDataModule",
-    "ClipDataset",
-    "FrameFolder",
-    "IndexedVideos",
-    "SkyTimelapse",
-    "Synthetic",
-    "VideoFolder",
-    "VideoSource",
-]
+__all__ = ["ClipDataModule", "ClipDataset", "IndexedVideos", "VideoSource"]

@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from importlib import import_module
 
+from pvdm_lightning import PUBLIC
 from pvdm_lightning.errors import InvalidArgumentError
 
 PACKAGE = "pvdm_lightning"
-NETWORKS = (f"{PACKAGE}.VideoAutoencoder", f"{PACKAGE}.TriplaneUNet")
-LOSSES = (f"{PACKAGE}.AutoencoderLoss",)
-MODULES = (f"{PACKAGE}.AutoencoderModule", f"{PACKAGE}.LatentDiffusionModule")
-DATA_MODULES = tuple(
-    f"{PACKAGE}.{name}"
-    for name in ("CachedLatents", "FrameFolder", "SkyTimelapse", "Synthetic", "UCF101", "VideoFolder")
-)
+
+
+def _public(*modules: str) -> tuple[str, ...]:
+    """Paths of the public names in these modules."""
+    return tuple(f"{PACKAGE}.{name}" for start in modules for name, m in PUBLIC.items() if m.startswith(start))
+
+
+NETWORKS = _public("models.autoencoder", "models.unet")
+LOSSES = _public("losses")
+MODULES = _public("training")
+DATA_MODULES = _public("data.datamodules")
 _TRUSTED: set[str] = set()
 
 

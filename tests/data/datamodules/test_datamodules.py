@@ -11,9 +11,10 @@ from jsonargparse import ArgumentParser
 from lightning import LightningDataModule
 from lightning.pytorch.trainer.states import TrainerFn
 
-from pvdm_lightning import data
-from pvdm_lightning.data import UCF101, ClipDataModule, FrameFolder, SkyTimelapse, Synthetic, VideoFolder
+from pvdm_lightning import UCF101, FrameFolder, SkyTimelapse, Synthetic, VideoFolder
+from pvdm_lightning.data import ClipDataModule
 from pvdm_lightning.errors import InvalidArgumentError
+from pvdm_lightning.pipeline.public_classes import DATA_MODULES, class_path
 
 HERE: dict[str, Any] = {"frames": 4, "resolution": (16, 24), "clips_per_sample": 1, "num_workers": 0, "batch_size": 2}
 CONFIGS = Path(__file__).parents[3] / "configs" / "data"
@@ -309,7 +310,7 @@ def test_presets_fit_the_signatures(name: str) -> None:
     parser.add_subclass_arguments(LightningDataModule, "data")
     preset = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())
     module = instantiate(parser, parser.parse_object(preset)).data
-    assert isinstance(module, ClipDataModule) and type(module).__name__ in data.__all__
+    assert isinstance(module, ClipDataModule) and class_path(type(module)) in DATA_MODULES
     flags = ["--data.batch_size=3", "--data.resolution=[32, 48]", "--data.seed=7"]
     config = parser.parse_args([f"--data={preset['data']['class_path']}", *flags])
     module = instantiate(parser, config).data

@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
 import warm
-from pvdm_lightning.data import Synthetic
+from pvdm_lightning import Synthetic
 
 Seen = list[tuple[list[int], int]]
 
@@ -150,7 +150,7 @@ import sys, warnings, logging
 warnings.simplefilter("ignore")
 import torch
 from lightning import LightningModule, Trainer
-from pvdm_lightning.data import Synthetic
+from pvdm_lightning import Synthetic
 
 class Watcher(LightningModule):
     def __init__(self):

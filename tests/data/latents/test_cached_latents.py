@@ -14,7 +14,7 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
-from pvdm_lightning.data import CachedLatents
+from pvdm_lightning import CachedLatents
 from pvdm_lightning.data.latents.latent_cache import CacheOptions, shard_path, write_description, write_shard
 from pvdm_lightning.data.latents.latent_dataset import LatentDataset
 from pvdm_lightning.errors import InvalidArgumentError

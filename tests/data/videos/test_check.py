@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from pvdm_lightning.data import UCF101, Synthetic
+from pvdm_lightning import UCF101, Synthetic
 from pvdm_lightning.data.videos import frame_folder
 from pvdm_lightning.data.videos.check import check_videos, summarise, write_report
 from pvdm_lightning.errors import InvalidArgumentError

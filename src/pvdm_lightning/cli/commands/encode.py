@@ -8,7 +8,7 @@ from lightning import Trainer
 
 from pvdm_lightning.callbacks import LatentCacheWriter
 from pvdm_lightning.data import ClipDataModule
-from pvdm_lightning.data.datamodules import WindowsToEncode
+from pvdm_lightning.data.datamodules.windows_to_encode import WindowsToEncode
 from pvdm_lightning.data.latents.latent_cache import CacheOptions, shard_path
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.training import LatentEncoder
