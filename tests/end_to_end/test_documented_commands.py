@@ -36,8 +36,6 @@ SHORT = {
         *("--trainer.max_steps", "1", "--trainer.limit_val_batches", "1", "--trainer.val_check_interval", "1"),
         *("--trainer.check_val_every_n_epoch", "null", "--data.num_workers", "0", "--data.batch_size", "1"),
         *(
-            "--trainer.sync_batchnorm",
-            "false",
             "--video_logger.num_videos",
             "0",
             "--trainer.enable_progress_bar",

@@ -110,5 +110,5 @@ def _shape(tensor: Tensor) -> str:
 def _latents(module: LightningModule) -> str:
     autoencoder: Any = module.autoencoder if isinstance(module, AutoencoderModule) else module.first_stage.autoencoder  # type: ignore[union-attr]
     shape, channels = autoencoder.latent_shape, autoencoder.latent_channels
-    s, h, w = shape.frames, shape.height, shape.width
-    return f"z_s {channels}x{h}x{w}, z_h {channels}x{s}x{w}, z_w {channels}x{s}x{h}"
+    sides = zip(("z_s", "z_h", "z_w"), shape.planes)
+    return ", ".join(f"{name} {channels}x{rows}x{columns}" for name, (rows, columns) in sides)

@@ -51,8 +51,8 @@ class TriplaneShape:
     @property
     def lengths(self) -> tuple[int, int, int]:
         """Tokens of z^s, z^h, z^w."""
-        s, h, w = (rows * columns for rows, columns in self.planes)
-        return s, h, w
+        content, over_height, over_width = (rows * columns for rows, columns in self.planes)
+        return content, over_height, over_width
 
     @property
     def num_tokens(self) -> int:

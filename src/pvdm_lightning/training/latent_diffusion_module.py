@@ -49,7 +49,7 @@ class LatentDiffusionModule(LightningModule):
         denoiser: The network.
         autoencoder_checkpoint: Stage-one checkpoint; needed to start training, and not read again after that.
         conditional_probability: lambda, the share of samples trained with the clip before as condition
-            (the authors: 0.3 on UCF-101, 0.2 on SkyTimelapse). Videos too short for a pair train without.
+            (the authors: 0.3 on UCF-101, 0.2 on time lapses of the sky). Videos too short for a pair train without.
         normalize_latents: Train on latents shifted and scaled to mean 0 and std 1, as the first batch has them;
             else on the autoencoder's own, as in the paper.
         prediction_type: What the network learns to predict: epsilon, the noise (the paper), or v_prediction, the

@@ -32,15 +32,15 @@ class AxisPooling(nn.Module):
     def forward(self, x: Tensor, shape: TriplaneShape) -> Tensor:
         """X [B C L] of planes `shape` -> [B C L]."""
         z_s, z_h, z_w = Triplane.from_sequence(self.norm(x), shape)
-        s, h, w = shape.frames, shape.height, shape.width
+        frames, height, width = shape.frames, shape.height, shape.width
         # Means of each plane along its rows and along its columns, [B C n].
         s_at_w, s_at_h = z_s.mean(dim=2), z_s.mean(dim=3)
         h_at_w, h_at_t = z_h.mean(dim=2), z_h.mean(dim=3)
         w_at_h, w_at_t = z_w.mean(dim=2), z_w.mean(dim=3)
         added = [
-            self.to_s(_grid(w_at_h, h_at_w, h, w)),
-            self.to_h(_grid(w_at_t, s_at_w, s, w)),
-            self.to_w(_grid(h_at_t, s_at_h, s, h)),
+            self.to_s(_grid(w_at_h, h_at_w, height, width)),
+            self.to_h(_grid(w_at_t, s_at_w, frames, width)),
+            self.to_w(_grid(h_at_t, s_at_h, frames, height)),
         ]
         return x + torch.cat(added, dim=1).transpose(1, 2)
 

@@ -58,12 +58,12 @@ class PlaneSelfAttention(nn.Module):
         return x + attention.out(self._attend(qkv, shape))
 
     def _attend(self, qkv: Tensor, shape: TriplaneShape) -> Tensor:
-        s, h, w = shape.lengths
+        content, over_height, over_width = shape.lengths
         attend = self.attention.attend
-        if h != w:
-            return torch.cat([attend(plane) for plane in qkv.split([s, h, w], dim=1)], dim=1)
-        z_s, both = qkv.split([s, h + w], dim=1)
-        both = attend(both.unflatten(1, (2, h)).flatten(0, 1))  # z^h and z^w in one call
+        if over_height != over_width:
+            return torch.cat([attend(plane) for plane in qkv.split(shape.lengths, dim=1)], dim=1)
+        z_s, both = qkv.split([content, over_height + over_width], dim=1)
+        both = attend(both.unflatten(1, (2, over_height)).flatten(0, 1))  # z^h and z^w in one call
         return torch.cat([attend(z_s), both.unflatten(0, (-1, 2)).flatten(1, 2)], dim=1)
 
 
