@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from pvdm_lightning.escaping import printable
+
 
 class InvalidArgumentError(ValueError):
     """An argument that cannot be used.
@@ -19,7 +21,8 @@ class InvalidArgumentError(ValueError):
 
     def __init__(self, argument: str, value: object, problem: str, remedy: str) -> None:
         self.argument, self.value, self.problem, self.remedy = argument, value, problem, remedy
-        super().__init__(" ".join(f"{argument} {value}: {problem}. {remedy}".split()))
+        # What comes from a file must not reach the terminal as it is.
+        super().__init__(printable(" ".join(f"{argument} {value}: {problem}. {remedy}".split())))
 
 
 def check_at_least(argument: str, value: int | None, least: int) -> None:

@@ -10,8 +10,11 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from pvdm_lightning.escaping import one_line
+
 LARGEST_SIZE = 2**16
 """Of a number that sizes a network; more than any network has, and little enough to be refused by its shapes."""
+LARGEST_NUMBER = 2**53
 LONGEST_LIST = 64
 LONGEST_TEXT = 4096
 _LARGEST_OF = {"depth": 1024, "blocks": 1024, "timesteps": LARGEST_SIZE, "videos": 2**24}
@@ -20,6 +23,10 @@ _LARGEST_OF |= dict.fromkeys(("seed", "steps", "start"), 2**40)  # no memory fol
 
 class ForeignConfigError(ValueError):
     """What is wrong with the configuration in a file, in a few words."""
+
+
+class UnknownNameError(ForeignConfigError):
+    """It names a class or an argument that this version does not have; a newer one may."""
 
 
 def check_node(node: object, allowed: Collection[str], find: Callable[[str], type]) -> tuple[type, dict[str, Any]]:
@@ -37,7 +44,7 @@ def check_node(node: object, allowed: Collection[str], find: Callable[[str], typ
         raise ForeignConfigError("is no class_path with init_args")
     path = node.get("class_path")
     if not isinstance(path, str) or path not in allowed:
-        raise ForeignConfigError(f"names the class {_short(path)}, which is not one of this project")
+        raise UnknownNameError(f"names the class {_short(path)}, which is not one of this project")
     arguments = node.get("init_args")
     if arguments is None:
         arguments = {}
@@ -57,9 +64,39 @@ def check_arguments(
     types_of = argument_types(cls)
     for name, value in arguments.items():
         if name not in types_of:
-            raise ForeignConfigError(f"gives an argument {_short(name)} to {cls.__name__}, which does not take it")
+            raise UnknownNameError(f"gives an argument {_short(name)} to {cls.__name__}, which does not take it")
         if not _fits(value, types_of[name], str(name), allowed, find):
             raise ForeignConfigError(f"gives {name} of {cls.__name__} the value {_short(value)}")
+
+
+MACHINE = ("batch_size", "val_batch_size", "num_workers", "num_threads", "prefetch_factor", "pin_memory", "devices")
+"""Arguments that say what a machine is to spend, not what the data is."""
+
+
+def without_machine(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a data module without those that cost the machine: they are never taken from a file."""
+    return {key: value for key, value in arguments.items() if key not in MACHINE}
+
+
+def described_data(data: object) -> dict[str, Any]:
+    """What a file says of the data that a model was trained on, for people to read: texts and numbers.
+
+    Unlike `check_node` it takes any class, of which nothing is built. What has another type is left out.
+    """
+    if not isinstance(data, Mapping) or not isinstance(data.get("class_path"), str):
+        return {}
+    arguments = data.get("init_args")
+    plain = {
+        str(key)[:LONGEST_TEXT]: list(value) if isinstance(value, tuple) else value
+        for key, value in (arguments.items() if isinstance(arguments, Mapping) else ())
+        if _is_plain(value)
+        or (isinstance(value, list | tuple) and len(value) <= LONGEST_LIST and all(map(_is_plain, value)))
+    }
+    return {"class_path": data["class_path"][:LONGEST_TEXT], "init_args": plain}
+
+
+def _is_plain(value: object) -> bool:
+    return value is None or isinstance(value, bool) or is_number(value) or _fits(value, str, "")
 
 
 def argument_types(cls: type) -> dict[str, Any]:
@@ -94,7 +131,7 @@ def _fits(
     if origin in (Union, types.UnionType):
         return any(_fits(value, option, name, allowed, find) for option in options)
     if origin is Literal:
-        return isinstance(value, str | int | None) and value in options
+        return isinstance(value, str | int | None) and any(value == o and type(value) is type(o) for o in options)
     if hint is type(None):
         return value is None
     if hint is bool:
@@ -102,7 +139,7 @@ def _fits(
     if hint is int:
         return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _largest(name)
     if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        return is_number(value)
     if hint in (str, Path):
         return isinstance(value, str) and len(value) <= LONGEST_TEXT and "\0" not in value
     if origin in (list, tuple, Sequence) and options:
@@ -124,12 +161,18 @@ def _fits(
     return False
 
 
+def is_number(value: object) -> bool:
+    """Whether a value is a finite number that a float holds."""
+    if isinstance(value, int):  # one of many digits fits into no float
+        return not isinstance(value, bool) and abs(value) < LARGEST_NUMBER
+    return isinstance(value, float) and math.isfinite(value)
+
+
 def _largest(name: str) -> int:
     return next((largest for part, largest in _LARGEST_OF.items() if part in name), LARGEST_SIZE)
 
 
 def _short(value: object) -> str:
-    if isinstance(value, Mapping | list | tuple | set):
-        return f"of type {type(value).__name__}"
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    if isinstance(value, str | int | float | None) and not (isinstance(value, int) and abs(value) >= 2**64):
+        return one_line(repr(value[:80]) if isinstance(value, str) else repr(value), 60)
+    return f"of type {type(value).__name__}"

@@ -5,6 +5,8 @@ import os
 import sys
 from pathlib import Path
 
+from pvdm_lightning.escaping import printable
+
 logger = logging.getLogger(__name__)
 
 
@@ -12,9 +14,9 @@ def print_result(text: str) -> None:
     """Write a text to stdout at once; if nobody reads it, or a disk is full, go on without."""
     if sys.stdout is None:  # closed before the start
         return
+    text = printable(text, keep="\n\t")  # names of files are bytes
     try:
-        # Names of files are bytes: those that are no text are shown escaped.
-        sys.stdout.write(text.encode("utf-8", "backslashreplace").decode())
+        sys.stdout.write(text)
         sys.stdout.flush()
     except UnicodeEncodeError:  # a locale without these letters
         sys.stdout.write(text.encode("ascii", "backslashreplace").decode())

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
 from pvdm_lightning.data.videos.writing import WRITERS
+from pvdm_lightning.escaping import html_text
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -48,15 +48,13 @@ def index_page(
         facts: Rows of the table.
     """
     figures = "\n".join(_figure(folder, index, formats) for index in indices)
-    rows = "\n".join(
-        f"<tr><td>{escape(str(key))}</td><td>{escape(str(value))}</td></tr>" for key, value in facts.items()
-    )
-    return _PAGE.format(title=escape(title), figures=figures, rows=rows)
+    rows = "\n".join(f"<tr><td>{html_text(key)}</td><td>{html_text(value)}</td></tr>" for key, value in facts.items())
+    return _PAGE.format(title=html_text(title), figures=figures, rows=rows)
 
 
 def _figure(folder: Path, index: int, formats: Sequence[str]) -> str:
     names = {name: f"video_{index:05d}{WRITERS[name][0]}" for name in formats if name in WRITERS}
-    links = " ".join(f'<a href="{quote(name)}">{escape(kind)}</a>' for kind, name in names.items())
+    links = " ".join(f'<a href="{quote(name)}">{html_text(kind)}</a>' for kind, name in names.items())
     if "mp4" in names:
         hover = 'onmouseover="this.controls=true" onmouseout="this.controls=false"'
         shown = f'<video src="{quote(names["mp4"])}" autoplay loop muted playsinline {hover}></video>'

@@ -61,7 +61,7 @@ def options_of(node: Any) -> dict[str, Any]:
     """Hyper-parameters without the levels of class_path and init_args, such as denoiser.base_channels."""
     options: dict[str, Any] = {}
     for key, value in dict(node).items():
-        if key.endswith("class_path"):
+        if key.endswith("class_path") or key.startswith("_"):
             continue
         below = value.get("init_args", value) if isinstance(value, dict) else None
         if below is None:

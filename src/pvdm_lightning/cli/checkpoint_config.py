@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
+from pvdm_lightning.cli.resume import expand_paths
 from pvdm_lightning.cli.run_checkpoint import checkpoint_of
 from pvdm_lightning.cli.shipped_configs import find_config
+from pvdm_lightning.config import plain
 from pvdm_lightning.data.videos.video_index import keep_index_apart
 from pvdm_lightning.errors import InvalidArgumentError
-from pvdm_lightning.foreign_config import ForeignConfigError, check_node
+from pvdm_lightning.escaping import one_line
+from pvdm_lightning.foreign_config import ForeignConfigError, check_node, without_machine
 from pvdm_lightning.pipeline.checkpoint import read_checkpoint
 from pvdm_lightning.pipeline.public_classes import DATA_MODULES, allowed, find_class
 from pvdm_lightning.training import LatentEncoder
@@ -101,7 +104,7 @@ def with_checkpoint_config(args: list[str], folder: Path) -> list[str]:
         "model": {"class_path": checkpoint["hyper_parameters"]["_class_path"], "init_args": init_args}
     }
     data = checkpoint.get("data_config")
-    if data and not _configure_data(args):
+    if data is not None and not _configure_data(args):
         config |= _data_of_checkpoint(path, data, args)
     last: list[str] = []
     if encodes:
@@ -121,8 +124,8 @@ def _data_of_checkpoint(path: str, data: Any, args: Sequence[str]) -> dict[str, 
         InvalidArgumentError: Its arguments are not those of the class.
     """
     classes = allowed(DATA_MODULES)
-    if isinstance(data, dict) and isinstance(data.get("class_path"), str) and data["class_path"] not in classes:
-        name = " ".join(data["class_path"].split())[:80]
+    if isinstance(data, Mapping) and isinstance(data.get("class_path"), str) and data["class_path"] not in classes:
+        name = one_line(data["class_path"], 80)
         logger.warning(
             "the checkpoint was trained on %s, which is not loaded from a file: name it with --data, or allow it with "
             "--trust_class %s if you know the file",
@@ -131,15 +134,17 @@ def _data_of_checkpoint(path: str, data: Any, args: Sequence[str]) -> dict[str, 
         )
         return {}
     try:
-        check_node(data, classes, find_class)
+        _, checked = check_node(data, classes, find_class)
     except ForeignConfigError as error:
         remedy = "Give a checkpoint that `pvdm fit` wrote, or name the data with --data."
         raise InvalidArgumentError("--ckpt_path", path, f"its data section {error}", remedy) from None
-    root = (data.get("init_args") or {}).get("root")
+    arguments = plain(without_machine(checked))
+    expand_paths(arguments)  # now, so that what is checked is what is read
+    root = arguments.get("root")
     if root is not None and not any(arg == "--data.root" or arg.startswith("--data.root=") for arg in args):
         logger.info("videos are read from %s, as the checkpoint says; --data.root names another folder", root)
         keep_index_apart(Path(root))
-    return {"data": data}
+    return {"data": {"class_path": data["class_path"], "init_args": arguments}}
 
 
 def _configure_data(args: Sequence[str]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import errno
 import logging
 import os
@@ -9,12 +10,14 @@ import re
 import traceback
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 from jsonargparse import ArgumentError
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from pvdm_lightning.cli.option_errors import OptionError, said_shortly
 from pvdm_lightning.errors import InvalidArgumentError
+from pvdm_lightning.escaping import printable
 from pvdm_lightning.evaluation.feature_networks import FoundNetworks
 
 OPTIONS = {
@@ -55,10 +58,18 @@ def said_in_options(networks: FoundNetworks) -> FoundNetworks:
 
 
 class OptionFormatter(logging.Formatter):
-    """Formats the library's log records in terms of options."""
+    """Formats the library's log records in terms of options; what files say in them is escaped."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return in_options(super().format(record))
+        if isinstance(record.args, tuple):
+            record = copy.copy(record)
+            record.args = tuple(_escaped(value) for value in record.args or ())
+        return printable(in_options(super().format(record)), keep="\n\t")
+
+
+def _escaped(value: object) -> object:
+    """An argument of a message; unlike the message itself it has no line breaks of ours."""
+    return printable(value) if isinstance(value, str | Path | BaseException) else value
 
 
 def with_options(error: InvalidArgumentError) -> str:

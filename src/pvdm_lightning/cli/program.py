@@ -22,6 +22,7 @@ from pvdm_lightning.cli.messages import users_mistake
 from pvdm_lightning.cli.pretrained_pipeline import with_pretrained_pipeline
 from pvdm_lightning.cli.pvdm_cli import PvdmCLI
 from pvdm_lightning.cli.signals import end_on_sigterm
+from pvdm_lightning.escaping import printable
 from pvdm_lightning.pipeline.public_classes import trust_classes
 from pvdm_lightning.printing import print_result
 
@@ -62,5 +63,5 @@ def main(arguments: list[str]) -> None:
 
 
 def _fail(message: str) -> None:
-    sys.stderr.write(f"pvdm: error: {message}\n")
+    sys.stderr.write(f"pvdm: error: {printable(message)}\n")
     raise SystemExit(2)

@@ -1,23 +1,37 @@
 """Reading checkpoints as data, never as code."""
 
-from collections.abc import Iterator, Mapping
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, get_args
 
 import torch
+from torch.overrides import TorchFunctionMode
 
+from pvdm_lightning import __version__
+from pvdm_lightning.config import plain
 from pvdm_lightning.errors import InvalidArgumentError
+from pvdm_lightning.escaping import one_line
 from pvdm_lightning.foreign_config import (
     ForeignConfigError,
+    UnknownNameError,
     argument_types,
     check_arguments,
     check_node,
     default_arguments,
 )
+from pvdm_lightning.foreign_files import load_tensors
 from pvdm_lightning.pipeline.public_classes import LOSSES, MODULES, NETWORKS, allowed, find_class
 
 STAGES = {"AutoencoderModule": "a stage-one (autoencoder)", "LatentDiffusionModule": "a stage-two (latent diffusion)"}
+VERSION = "_version"
+"""Of pvdm_lightning, among the hyper-parameters: what a later version writes may be unknown here."""
+MOST_PIXELS = 2**28
+"""Of a clip: 16 frames of 4096 x 4096. Its three sides stand apart in the weights, so that their product may be large."""
+_WEIGHT_TYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
+_CALLS_PER_WEIGHT = 200  # our networks take 7 calls of PyTorch for each weight
 
 
 def read_checkpoint(path: str | Path, argument: str, expected: str | None = None) -> dict[str, Any]:
@@ -37,11 +51,16 @@ def read_checkpoint(path: str | Path, argument: str, expected: str | None = None
             argument, path, "there is no such file", "Give the path of a .ckpt file that `pvdm fit` wrote."
         )
     try:
-        # weights_only: a file from a stranger never runs code.
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        checkpoint = load_tensors(path)
         stage = _check(checkpoint, Path(path).stat().st_size)
+    except UnknownNameError as error:
+        problem = f"is not a checkpoint that pvdm_lightning {__version__} can read ({one_line(error)})"
+        remedy = "Give a checkpoint of this version, or install a later one."
+        if (version := _version_of(checkpoint)) != __version__:
+            remedy = f"It was written by pvdm_lightning {version}: install that version."
+        raise InvalidArgumentError(argument, path, problem, remedy) from None
     except Exception as error:
-        reason = " ".join(str(error).split())[:160] or type(error).__name__
+        reason = one_line(error, 160) or type(error).__name__
         raise InvalidArgumentError(
             argument,
             path,
@@ -76,40 +95,95 @@ def _check(checkpoint: Any, size: int) -> str:
     if sum(tensor.numel() * tensor.element_size() for tensor in _tensors(checkpoint)) > 4 * size:
         raise ForeignConfigError("its tensors claim more than the file holds")
     module_path = hyper_parameters.get("_class_path")
-    if module_path not in MODULES:
-        raise ForeignConfigError(f"written by {module_path}")
-    if not isinstance(checkpoint.get("global_step", 0), int) or not isinstance(checkpoint.get("callbacks", {}), dict):
+    if not isinstance(module_path, str) or module_path not in MODULES:
+        raise ForeignConfigError(f"written by {one_line(module_path)}")
+    step = checkpoint.get("global_step", 0)
+    if not isinstance(step, int) or not 0 <= step < 2**63 or not isinstance(checkpoint.get("callbacks", {}), dict):
         raise ForeignConfigError("its global_step or callbacks are of another type")
     arguments = {key: value for key, value in hyper_parameters.items() if not key.startswith("_")}
     check_arguments(find_class(module_path), arguments, allowed((*NETWORKS, *LOSSES)), find_class)
     # An option that the file knows nothing of has its default.
-    checkpoint["hyper_parameters"] = {**default_arguments(find_class(module_path)), **hyper_parameters}
-    _check_networks(checkpoint, stage_of(checkpoint))
+    checkpoint["hyper_parameters"] = {**default_arguments(find_class(module_path)), **plain(hyper_parameters)}
+    _check_networks(checkpoint)
     return stage_of(checkpoint)
 
 
-def _check_networks(checkpoint: Mapping[str, Any], stage: str) -> None:
-    """Compare the shapes of the networks with their weights, without memory for them."""
-    networks = {"autoencoder.": checkpoint["hyper_parameters"].get("autoencoder")}
-    if stage == "LatentDiffusionModule":
-        denoiser = checkpoint["hyper_parameters"].get("denoiser")
-        networks = {
-            "autoencoder.autoencoder.": checkpoint.get("autoencoder"),
-            "denoiser.": denoiser,
-            "ema.network.": denoiser,
-        }
-    for prefix, node in networks.items():
-        check_weights_fit(node, part_of(checkpoint["state_dict"], prefix))
+def _version_of(checkpoint: Mapping[str, Any]) -> str:
+    """The version that wrote a checkpoint, as far as the file says it."""
+    version = checkpoint["hyper_parameters"].get(VERSION)
+    return one_line(version, 40) if isinstance(version, str) else "another"
+
+
+def _check_networks(checkpoint: dict[str, Any]) -> None:
+    """Build the module of a checkpoint without memory, and compare all that it holds with the weights."""
+    state_dict, hyper_parameters = checkpoint["state_dict"], checkpoint["hyper_parameters"]
+    cls = find_class(hyper_parameters["_class_path"])
+    with _without_memory(state_dict):
+        arguments = {key: value for key, value in hyper_parameters.items() if not key.startswith("_")}
+        module = cls(**{key: _network(value) if is_node(value) else value for key, value in arguments.items()})
+    if stage_of(checkpoint) == "LatentDiffusionModule":
+        carried = part_of(state_dict, "autoencoder.autoencoder.")
+        check_weights_fit(checkpoint.get("autoencoder"), carried)
+        checkpoint["autoencoder"] = plain(checkpoint["autoencoder"])
+        state_dict = {key: value for key, value in state_dict.items() if not key.startswith("autoencoder.autoencoder.")}
+    _compare(module, state_dict)
 
 
 def check_weights_fit(node: object, weights: Mapping[str, torch.Tensor]) -> None:
     """Raise `ForeignConfigError` unless a network of `node` has weights of these names and shapes."""
-    cls, arguments = check_node(node, allowed(NETWORKS), find_class)
-    with torch.device("meta"):
-        network = build_network(cls, arguments)
-    own = network.state_dict()
-    if set(own) != set(weights) or any(own[key].shape != weights[key].shape for key in own):
-        raise ForeignConfigError(f"its weights are not those of its {cls.__name__}")
+    with _without_memory(weights):
+        network = _network(node)
+    _compare(network, weights)
+
+
+def is_node(value: object) -> bool:
+    """Whether an argument is a network, as {class_path, init_args}."""
+    return isinstance(value, Mapping) and "class_path" in value
+
+
+def _network(node: object) -> Any:
+    network = build_network(*check_node(node, allowed((*NETWORKS, *LOSSES)), find_class))
+    if math.prod(getattr(network, "clip_shape", (0,))) > MOST_PIXELS:
+        raise ForeignConfigError("its clips have more pixels than any that are read")
+    return network
+
+
+def _compare(module: torch.nn.Module, weights: Mapping[str, torch.Tensor]) -> None:
+    """Raise `ForeignConfigError` unless these are the weights of a module that was built without memory."""
+    own = module.state_dict()
+    for key in [*own, *weights]:
+        if key not in own or key not in weights or not _is_like(weights[key], own[key]):
+            part = dict(module.named_children()).get(key.partition(".")[0])
+            named = part if hasattr(part, "config") else module
+            raise ForeignConfigError(f"its weights are not those of its {type(named).__name__}")
+
+
+def _is_like(weight: torch.Tensor, own: torch.Tensor) -> bool:
+    plain_type = weight.dtype == own.dtype or (own.is_floating_point() and weight.dtype in _WEIGHT_TYPES)
+    return plain_type and weight.shape == own.shape and weight.layout == torch.strided and weight.device.type == "cpu"
+
+
+class _LimitedCalls(TorchFunctionMode):
+    """Ends what takes more calls of PyTorch than a number."""
+
+    def __init__(self, calls: int) -> None:
+        super().__init__()
+        self.calls = calls
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        self.calls -= 1
+        if self.calls < 0:
+            raise ForeignConfigError("its networks have more layers than weights")
+        return func(*args, **(kwargs or {}))
+
+
+@contextlib.contextmanager
+def _without_memory(weights: Mapping[str, torch.Tensor]) -> Iterator[None]:
+    """Build networks without memory, and in no more time than a number of weights takes."""
+    with torch.device("meta"), _LimitedCalls(_CALLS_PER_WEIGHT * (len(weights) + 50)):
+        yield
 
 
 def build_network(cls: type, arguments: Mapping[str, Any]) -> Any:

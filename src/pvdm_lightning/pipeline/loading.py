@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,11 +12,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from pvdm_lightning import __version__
 from pvdm_lightning.atomic_write import atomic_write
-from pvdm_lightning.config import plain
 from pvdm_lightning.diffusion import NoiseSchedule, PredictionType
 from pvdm_lightning.errors import InvalidArgumentError
-from pvdm_lightning.foreign_config import check_arguments
+from pvdm_lightning.escaping import one_line
+from pvdm_lightning.foreign_config import UnknownNameError, check_arguments, described_data, is_number
+from pvdm_lightning.foreign_files import check_regular, read_json
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
 from pvdm_lightning.models.triplane import TriplaneShape
 from pvdm_lightning.models.unet import TriplaneUNet
@@ -73,9 +76,10 @@ def parts_of_folder(folder: Path) -> dict[str, Any]:
     """
     folder = find_folder(folder) or folder
     try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        config = read_json(folder / CONFIG)
         if not isinstance(config, dict) or config.get("format") != FORMAT:
             raise ValueError(f"its {CONFIG} is of another format, and this version reads {FORMAT}")
+        check_regular(folder / WEIGHTS)
         tensors = load_file(folder / WEIGHTS)
         weights = {name: part_of(tensors, f"{name}.") for name in ("autoencoder", "denoiser", "normalization")}
         _check_config(config, weights)
@@ -85,8 +89,13 @@ def parts_of_folder(folder: Path) -> dict[str, Any]:
         if config["denoiser"] is None:
             return parts
         return {**parts, **_second_stage(config, weights, parts["first_stage"])}
+    except UnknownNameError as error:
+        problem = f"holds no pipeline that pvdm_lightning {__version__} can read ({one_line(error)})"
+        version = one_line(config.get("version", "another"), 40)
+        remedy = f"It was written by pvdm_lightning {version}: install that version."
+        raise InvalidArgumentError("VideoPipeline.folder", folder, problem, remedy) from error
     except Exception as error:
-        reason = " ".join(str(error).split())[:160] or type(error).__name__
+        reason = one_line(error, 160) or type(error).__name__
         problem = f"holds no pipeline that can be read ({reason})"
         remedy = "Give a folder that VideoPipeline.save_pretrained wrote."
         raise InvalidArgumentError("VideoPipeline.folder", folder, problem, remedy) from error
@@ -106,14 +115,20 @@ def _check_config(config: dict[str, Any], weights: Mapping[str, Mapping[str, Ten
 
 
 def checked_about(about: object) -> dict[str, Any]:
-    """What a file says of its training, each part of the type that it has to be; raises `ValueError` if not."""
+    """What a file says of its training: steps, data and metrics.
+
+    Raises:
+        ValueError: They are of other types.
+    """
     types_of = {"steps": int, "data": dict, "metrics": dict}
     if not isinstance(about, dict) or any(not isinstance(about.get(key, of()), of) for key, of in types_of.items()):
         raise ValueError("what it says of its training is no table of steps, data and metrics")
-    metrics = about.get("metrics", {})
-    if not all(isinstance(name, str) and isinstance(value, int | float) for name, value in metrics.items()):
+    metrics, steps = about.get("metrics", {}), about.get("steps", 0)
+    if not all(isinstance(name, str) and is_number(value) for name, value in metrics.items()):
         raise ValueError("its metrics are no numbers")
-    return about
+    if not 0 <= steps < 2**63:
+        raise ValueError("its number of steps is none")
+    return {**about, "data": described_data(about.get("data", {}))}
 
 
 def _second_stage(
@@ -146,6 +161,7 @@ def write_folder(
     """Write weights, configuration and model card; each file is whole or absent."""
     config = {
         "format": FORMAT,
+        "version": __version__,
         **{name: networks[name].config if name in networks else None for name in ("autoencoder", "denoiser")},
         "schedule": schedule.config,
         "prediction_type": prediction_type,
@@ -170,10 +186,11 @@ def _about(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     about: dict[str, Any] = {"steps": int(checkpoint.get("global_step", 0))}
     for key in ("data_config", "encoded_data_config"):
         if isinstance(checkpoint.get(key), Mapping):
-            about["data"] = plain(checkpoint[key])
+            about["data"] = described_data(checkpoint[key])
     for state in checkpoint.get("callbacks", {}).values():
         table = state if isinstance(state, Mapping) else {}
         score, monitor = table.get("current_score"), table.get("monitor")
         if isinstance(score, torch.Tensor) and score.numel() == 1 and isinstance(monitor, str):
-            about["metrics"] = {monitor: float(score)}
+            with contextlib.suppress(RuntimeError, TypeError):  # of a type that is no number
+                about["metrics"] = {monitor: float(score)} if score.isfinite() else {}
     return about

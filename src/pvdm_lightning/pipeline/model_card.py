@@ -7,6 +7,8 @@ from typing import Any
 
 from torch import nn
 
+from pvdm_lightning.escaping import markdown_code
+
 UNKNOWN = "not recorded"
 _CARD = """\
 ---
@@ -95,10 +97,10 @@ def model_card(networks: Mapping[str, nn.Module], about: Mapping[str, Any]) -> s
             for name, network in networks.items()
             if any(True for _ in network.parameters())
         ),
-        data=data.get("class_path", UNKNOWN),
-        options=", ".join(f"{key} {value}" for key, value in shared.items()) or UNKNOWN,
+        data=markdown_code(data["class_path"]) if data.get("class_path") else UNKNOWN,
+        options=", ".join(markdown_code(f"{key} {value}") for key, value in shared.items()) or UNKNOWN,
         steps=about.get("steps", UNKNOWN),
-        metrics=", ".join(f"{name} {value:.4g}" for name, value in metrics.items()) or UNKNOWN,
+        metrics=", ".join(markdown_code(f"{name} {value:.4g}") for name, value in metrics.items()) or UNKNOWN,
         limits="It knows clips of this size only, and videos like those it was trained on. Beyond "
         f"{frames} frames each clip is drawn given the one before it, so that details drift in long videos."
         if samples

@@ -8,7 +8,8 @@ from typing import Any
 
 from torch import nn
 
-from pvdm_lightning.pipeline.checkpoint import build_network
+from pvdm_lightning import __version__
+from pvdm_lightning.pipeline.checkpoint import VERSION, build_network
 from pvdm_lightning.pipeline.public_classes import class_path, find_class
 
 
@@ -26,7 +27,7 @@ def hyper_parameters(module: nn.Module) -> dict[str, Any]:
     """
     recorded: Any = module.config
     nodes = {key: network_node(value) if isinstance(value, nn.Module) else value for key, value in recorded.items()}
-    return {"_class_path": class_path(type(module)), **nodes}
+    return {"_class_path": class_path(type(module)), VERSION: __version__, **nodes}
 
 
 def constructor_arguments(recorded: Mapping[str, Any]) -> dict[str, Any]:

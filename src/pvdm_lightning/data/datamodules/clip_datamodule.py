@@ -8,9 +8,10 @@ from pvdm_lightning.data.clips.clip_dataset import ClipDataset
 from pvdm_lightning.data.clips.split_summary import summarise_split
 from pvdm_lightning.data.clips.windows import Windows
 from pvdm_lightning.data.datamodules.evaluation_clips import EvaluationClips
-from pvdm_lightning.data.videos.check import CheckedVideo, check_index, shown
+from pvdm_lightning.data.videos.check import CheckedVideo, check_index
 from pvdm_lightning.data.videos.source import IndexedVideos, VideoSource
 from pvdm_lightning.errors import InvalidArgumentError, check_at_least
+from pvdm_lightning.escaping import printable
 
 NAMED = 10
 """Broken videos of a split that are named; the others are counted."""
@@ -179,7 +180,7 @@ class ClipDataModule(EvaluationClips):
         if self._rank_and_world_size()[0] == 0:
             logger.info(summarise_split(split, source, windows))
             for index, problem in islice(source.problems.items(), NAMED):
-                logger.warning("%s cannot be read and is skipped: %s", shown(source.name(index)), problem)
+                logger.warning("%s cannot be read and is skipped: %s", printable(source.name(index)), problem)
             if len(source.problems) > NAMED:
                 logger.warning(
                     "and %d more: `pvdm check-data --report FILE` lists them all", len(source.problems) - NAMED

@@ -16,6 +16,7 @@ from pvdm_lightning.data.videos.video_index import VideoIndex
 from pvdm_lightning.data.videos.video_info import DecodeError, Route, VideoInfo
 from pvdm_lightning.data.videos.video_tree import find_frame_folders, find_videos
 from pvdm_lightning.errors import InvalidArgumentError
+from pvdm_lightning.escaping import printable
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ def _describe(path: Path, info: VideoInfo, bad_picture: str) -> CheckedVideo:
 
 def summarise(checked: Sequence[CheckedVideo]) -> str:
     """The result of a check in readable lines: one for each video that is not good, then the totals."""
-    lines = [f"{video.status}: {shown(video.path)}: {video.reason}" for video in checked if video.status != "good"]
+    lines = [f"{video.status}: {printable(video.path)}: {video.reason}" for video in checked if video.status != "good"]
     counts = Counter(video.status for video in checked)
     routes = Counter(video.route for video in checked if video.status != "broken")
     frames = sum(video.frames for video in checked if video.status != "broken")
@@ -126,11 +127,6 @@ def summarise(checked: Sequence[CheckedVideo]) -> str:
     if routes:
         lines.append("read by " + ", ".join(f"{route} {number}" for route, number in sorted(routes.items())))
     return "\n".join(lines)
-
-
-def shown(name: str) -> str:
-    """A name in one line: names of files are bytes, and may hold line breaks and what is no text."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in name)
 
 
 def write_report(checked: Sequence[CheckedVideo], path: str | Path) -> None:

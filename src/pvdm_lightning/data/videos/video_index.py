@@ -94,8 +94,12 @@ _APART: set[Path] = set()
 
 
 def keep_index_apart(root: Path) -> None:
-    """Write nothing into a folder that the user did not name: keep its index below the cache folder alone."""
+    """Write nothing into a folder that the user did not name, or below it: indices go to the cache folder alone."""
     _APART.add(root.resolve())
+
+
+def _is_apart(root: Path) -> bool:
+    return not _APART.isdisjoint((root.resolve(), *root.resolve().parents))
 
 
 def _places(root: Path) -> list[Path]:
@@ -179,7 +183,7 @@ def save_index(index: VideoIndex) -> None:
     """Write an index so that readers see the old one or the new one, never half of it."""
     places = _places(index.root)
     problems = "\n".join(index.problems).encode("utf-8", "surrogateescape")
-    for place in places[1:] if index.root.resolve() in _APART else places:
+    for place in places[1:] if _is_apart(index.root) else places:
         try:
             with atomic_write(place) as partial, partial.open("wb") as file:
                 np.savez(
