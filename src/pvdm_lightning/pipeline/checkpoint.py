@@ -29,7 +29,7 @@ STAGES = {"AutoencoderModule": "a stage-one (autoencoder)", "LatentDiffusionModu
 VERSION = "_version"
 """Of pvdm_lightning, among the hyper-parameters: what a later version writes may be unknown here."""
 MOST_PIXELS = 2**28
-"""Of a clip: 16 frames of 4096 x 4096. Its three sides stand apart in the weights, so that their product may be large."""
+"""Of a clip: 16 frames of 4096 x 4096. Weights hold its three sides apart, and say nothing of their product."""
 _WEIGHT_TYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 _CALLS_PER_WEIGHT = 200  # our networks take 7 calls of PyTorch for each weight
 

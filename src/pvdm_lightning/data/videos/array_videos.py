@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from pvdm_lightning.data.clips.transforms import crop_and_resize
+from pvdm_lightning.data.videos.npz import map_npy
 from pvdm_lightning.data.videos.video_info import DecodeError, check_pixels, one_line, stamp_of
 
 
@@ -58,10 +59,10 @@ def open_array(path: Path) -> np.ndarray:
         DecodeError: It is none.
     """
     try:
-        video: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+        video = map_npy(path)
         if video.dtype != np.uint8 or video.ndim != 4 or video.shape[3] != 3 or 0 in video.shape:
             raise ValueError(f"is {video.dtype} {list(video.shape)}, not uint8 [T H W 3]")
         check_pixels(video.shape[1], video.shape[2])
-    except (OSError, ValueError, EOFError, SyntaxError, TypeError, OverflowError, MemoryError) as error:
+    except (OSError, ValueError) as error:
         raise DecodeError(one_line(error)) from error
     return video

@@ -17,10 +17,18 @@ import numpy as np
 from pvdm_lightning.data.videos import video_libraries
 from pvdm_lightning.data.videos.display import to_rgb, video_stream
 from pvdm_lightning.data.videos.video_info import MOST_PIXELS, DecodeError, Route, VideoInfo, check_pixels, one_line
+from pvdm_lightning.foreign_files import check_regular, open_regular
 
 if TYPE_CHECKING:
     import av
 
+FFMPEG_OPTIONS = {
+    "protocol_whitelist": "file",
+    "format_whitelist": "apng,asf,avi,flv,gif,h264,hevc,ivf,m4v,matroska,mjpeg,mov,mpeg,mpegts,mpegvideo,mxf,nut,ogg",
+}
+"""FFmpeg would follow what a file says: playlists and session descriptions open other files, and sockets."""
+CONTAINERS_FOR_DECORD = ((0, b"RIFF"), (0, b"\x1a\x45\xdf\xa3"), (4, b"ftyp"), (4, b"moov"), (4, b"mdat"), (4, b"wide"))
+"""How files begin that decord may open, as it takes no such options: AVI, Matroska and MOV."""
 DECORD_BATCH = 16  # frames decord hands over at a time, so that long clips of large pictures fit into memory
 
 Picture = TypeVar("Picture")
@@ -57,7 +65,7 @@ def _read_frames(
 ) -> list[Picture]:
     if info.route == Route.BROKEN:
         raise DecodeError(info.problem)
-    if info.route == Route.DECORD and video_libraries.decord() is not None:
+    if info.route == Route.DECORD and decord_may_open(path):
         return [transform(frame) for frame in _decord_frames(path, info, indices)]
     # Files that are exact in decord have regular time stamps, so without decord they are sought with PyAV.
     if info.route != Route.SCAN:
@@ -69,19 +77,35 @@ def _read_frames(
 
 
 @contextlib.contextmanager
-def open_video(path: Path) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
-    """A video file and the stream of it that is shown.
+def open_container(path: Path) -> Iterator[av.container.InputContainer]:
+    """A video file as FFmpeg opens it: a regular file in a format of videos, and nothing that it names.
 
     Raises:
-        DecodeError: It has none.
+        DecodeError: It is of another format.
     """
+    check_regular(path)
+    pyav = video_libraries.pyav()
     with contextlib.ExitStack() as stack:
         try:
             # Not the bare name, of which FFmpeg takes what is before a colon for a protocol.
             source: Any = f"file:{os.fsencode(path).decode()}"
         except UnicodeDecodeError:  # names are bytes, and PyAV takes text alone
-            source = stack.enter_context(path.open("rb"))
-        container = stack.enter_context(video_libraries.pyav().open(source, metadata_errors="replace"))
+            source = stack.enter_context(open_regular(path))
+        try:
+            container = stack.enter_context(pyav.open(source, options=FFMPEG_OPTIONS, metadata_errors="replace"))
+        except pyav.ArgumentError as error:  # what FFmpeg says of a format that is not in the list
+            raise DecodeError("is in no format of videos that is read") from error
+        yield container
+
+
+@contextlib.contextmanager
+def open_video(path: Path) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
+    """A video file and the stream of it that is shown.
+
+    Raises:
+        DecodeError: It has none, or is of another format.
+    """
+    with open_container(path) as container:
         stream = video_stream(container)
         if stream is None:
             raise DecodeError("has no video stream")
@@ -134,6 +158,15 @@ def pick(numbered: Iterable[tuple[int, av.VideoFrame]], indices: Sequence[int]) 
                 return
             index = following
     raise DecodeError(f"ends before frame {index}")
+
+
+def decord_may_open(path: Path) -> bool:
+    """Whether decord is there, and a file begins as the containers do that it may open."""
+    if video_libraries.decord() is None:
+        return False
+    with open_regular(path) as file:
+        head = file.read(16)
+    return any(head[start:].startswith(sign) for start, sign in CONTAINERS_FOR_DECORD)
 
 
 def _decord_frames(path: Path, info: VideoInfo, indices: Sequence[int]) -> Iterator[np.ndarray]:

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
 from pvdm_lightning.data.videos.video_info import DecodeError, Route, VideoInfo, check_pixels, one_line, stamp_of
+from pvdm_lightning.foreign_files import open_regular
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
 
@@ -55,7 +56,7 @@ def probe(folder: Path) -> VideoInfo:
         names = image_names(folder)
         if not names:
             return VideoInfo(problem="has no pictures")
-        with Image.open(folder / names[0]) as image:
+        with open_regular(folder / names[0]) as file, Image.open(file) as image:
             width, height = _size_as_shown(image)
             check_pixels(height, width)
             codec = (image.format or "").lower()
@@ -110,7 +111,7 @@ def read_image(path: Path) -> np.ndarray:
 
     Transparency is left out, 16 bits are scaled to 8.
     """
-    with Image.open(path) as image:
+    with open_regular(path) as file, Image.open(file) as image:
         check_pixels(image.height, image.width)
         image.load()
         # Damage to the EXIF alone spoils no picture.

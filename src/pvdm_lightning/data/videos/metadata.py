@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-import json
+import os
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
+from pvdm_lightning.data.videos import video_libraries
+from pvdm_lightning.data.videos.decoding import open_container
+from pvdm_lightning.data.videos.frame_folder import IMAGE_ERRORS
+from pvdm_lightning.data.videos.npz import read_npz
+from pvdm_lightning.data.videos.video_info import DecodeError, one_line
 from pvdm_lightning.data.videos.writing import PNG_KEY
+from pvdm_lightning.foreign_files import open_regular, parse_json
+
+MOST = 2**20
+"""Bytes of a text that is taken for metadata."""
 
 
 def read_metadata(path: str | Path) -> dict[str, Any] | None:
@@ -24,27 +32,30 @@ def read_metadata(path: str | Path) -> dict[str, Any] | None:
     path = Path(path)
     if path.is_dir():
         path = min(path.glob("*.png"), default=path / "frame_00000.png")
-    text = _mp4(path) if path.suffix == ".mp4" else _npz(path) if path.suffix == ".npz" else _picture(path)
+    read = {".mp4": _mp4, ".npz": _npz}.get(path.suffix.lower(), _picture)
     try:
-        found = json.loads(text)
+        text = read(path)
+    except (*video_libraries.file_errors(), *IMAGE_ERRORS, DecodeError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise OSError(f"{os.fsdecode(path)} cannot be read: {one_line(error)}") from error
+    try:
+        found = parse_json(text) if len(text) <= MOST else None
     except ValueError:  # a comment of another program
         return None
     return found if isinstance(found, dict) else None
 
 
 def _mp4(path: Path) -> str:
-    import av
-
-    with av.open(str(path)) as container:
+    with open_container(path) as container:
         return container.metadata.get("comment", "")
 
 
 def _npz(path: Path) -> str:
-    with np.load(path, allow_pickle=False) as arrays:
-        return str(arrays["metadata"]) if "metadata" in arrays else ""
+    return str(read_npz(path, ["metadata"], most=4 * MOST).get("metadata", ""))
 
 
 def _picture(path: Path) -> str:
-    with Image.open(path) as image:
+    with open_regular(path) as file, Image.open(file) as image:
         text = image.info.get("comment", image.info.get(PNG_KEY, ""))
     return text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)

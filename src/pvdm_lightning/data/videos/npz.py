@@ -1,16 +1,20 @@
-"""Many videos in one .npz file, as metric tools take them."""
+"""Files of numpy arrays: many videos in one .npz, as metric tools take them, and reading those of unknown origin."""
 
 from __future__ import annotations
 
+import io
 import json
+import math
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 from pvdm_lightning.atomic_write import atomic_write
+from pvdm_lightning.escaping import one_line
+from pvdm_lightning.foreign_files import open_regular
 
 
 def write_npz(parts: Sequence[Path], indices: Sequence[int], path: Path, metadata: Mapping[str, Any] | None) -> None:
@@ -42,3 +46,80 @@ def write_npz(parts: Sequence[Path], indices: Sequence[int], path: Path, metadat
 def _member(archive: zipfile.ZipFile, name: str) -> Any:
     # With a fixed date: the same videos make the same bytes.
     return archive.open(zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0)), "w", force_zip64=True)
+
+
+def map_npy(path: Path) -> np.ndarray:
+    """The array of a .npy file, memory-mapped.
+
+    Raises:
+        OSError: It cannot be read, or is no regular file.
+        ValueError: It is no such file, or claims another size than it has.
+    """
+    with open_regular(path) as file:
+        shape, in_fortran_order, dtype = _read_header(file)
+        start, size = file.tell(), file.seek(0, io.SEEK_END)
+        if 0 in shape or start + math.prod(shape) * dtype.itemsize > size:
+            raise ValueError(f"is {dtype} {list(shape)}, and the file has {size:,} bytes")
+        return np.memmap(file, dtype, "r", start, shape, "F" if in_fortran_order else "C")
+
+
+def read_npz(path: Path, names: Sequence[str], most: int | None = None) -> dict[str, np.ndarray]:
+    """Arrays of a .npz file; those that are not in it are left out.
+
+    An array takes no more memory than the file has bytes.
+
+    Args:
+        path: Of the file.
+        names: Of the arrays.
+        most: Bytes that one may have; None for any number.
+
+    Raises:
+        OSError: It cannot be read, or is no regular file.
+        ValueError: It is damaged, or an array claims another size than it has.
+    """
+    with open_regular(path) as file:
+        size = file.seek(0, io.SEEK_END)
+        try:
+            with zipfile.ZipFile(file) as archive:
+                return {name: _read_member(archive, name, size, most) for name in names if _has(archive, name)}
+        except (OSError, ValueError):
+            raise
+        except Exception as error:  # a damaged archive fails in as many ways as it has fields
+            raise ValueError(one_line(error) or type(error).__name__) from error
+
+
+def _has(archive: zipfile.ZipFile, name: str) -> bool:
+    return f"{name}.npy" in archive.NameToInfo
+
+
+def _read_member(archive: zipfile.ZipFile, name: str, size: int, most: int | None) -> np.ndarray:
+    member = archive.getinfo(f"{name}.npy")
+    if member.compress_type != zipfile.ZIP_STORED or member.file_size > min(size, most or size):
+        raise ValueError(f"{name} claims more than the file holds")
+    stream = io.BytesIO(archive.read(member))
+    shape, in_fortran_order, dtype = _read_header(stream)
+    data = stream.read()
+    if math.prod(shape) * dtype.itemsize != len(data):
+        raise ValueError(f"{name} claims another size than it has")
+    return np.frombuffer(data, dtype).reshape(shape, order="F" if in_fortran_order else "C").copy()
+
+
+def _read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Shape, order and type of an array of plain values.
+
+    Raises:
+        ValueError: The header is damaged, or of an array of Python objects.
+    """
+    try:
+        version = np.lib.format.read_magic(stream)
+        if version not in ((1, 0), (2, 0)):
+            raise ValueError(f"is of version {version}")
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, in_fortran_order, dtype = read(stream)
+    except OSError:
+        raise
+    except Exception as error:  # numpy parses the header as Python, which ends in as many errors as that has
+        raise ValueError(f"has no header of an array ({one_line(error, 80)})") from error
+    if dtype.hasobject or any(side < 0 for side in shape):
+        raise ValueError(f"is {dtype} {list(shape)}, no array of plain values")
+    return shape, in_fortran_order, dtype

@@ -17,6 +17,7 @@ import numpy as np
 
 from pvdm_lightning.data.videos import decoding, display, video_libraries
 from pvdm_lightning.data.videos.video_info import Route, VideoInfo, one_line
+from pvdm_lightning.foreign_files import check_regular
 
 if TYPE_CHECKING:
     import av
@@ -54,6 +55,7 @@ def probe(path: Path) -> VideoInfo:
         if path.is_dir():
             os.scandir(path).close()  # one that cannot be read is named among the videos; see `video_tree`
             return VideoInfo(problem="is a folder")
+        check_regular(path)
         if path.stat().st_size == 0:
             return VideoInfo(problem="is empty (0 bytes)")
         info, seen = _decode_all(path)
@@ -130,7 +132,7 @@ def _with_short_cut(path: Path, info: VideoInfo, seen: _Pass) -> VideoInfo:
     if pictures is None:
         return info
     fit_for_decord = (
-        video_libraries.decord() is not None
+        decoding.decord_may_open(path)
         and info.codec in CODECS_FOR_DECORD
         and not (seen.has_b_frames and info.codec in NOT_WITH_B_FRAMES)
         and seen.pixel_format in FORMATS_FOR_DECORD

@@ -5,18 +5,15 @@ them rather than copy them, and loading is one read.
 """
 
 import hashlib
-import io
 import logging
-import math
 import os
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 
 from pvdm_lightning.atomic_write import atomic_write
 from pvdm_lightning.data.videos.names import Names
+from pvdm_lightning.data.videos.npz import read_npz
 from pvdm_lightning.data.videos.video_info import MOST_PIXELS, Route, VideoInfo, stamp_of
 from pvdm_lightning.pretrained import cache_folder
 
@@ -24,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 FORMAT = 3  # raise it whenever a line's meaning or the probe changes: older indices are then built anew
 FILE_NAME = ".pvdm_index.npz"
+_ARRAYS = ("lines", "names", "name_ends", "problems")
 
 LINE = np.dtype(
     [
@@ -123,33 +121,19 @@ def load_index(root: Path) -> VideoIndex | None:
             return VideoIndex(root, names, arrays["lines"], problems)
         except FileNotFoundError:
             continue
-        except (OSError, ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
+        except (OSError, ValueError, MemoryError) as error:
             logger.warning("%s cannot be read (%s), the index is built anew", place, error)
     return None
 
 
 def _read_arrays(place: Path) -> dict[str, np.ndarray] | None:
-    """The arrays of an index; None if its format is another. An array takes no more memory than the file has bytes.
-
-    Raises:
-        ValueError: An array claims another size than it has.
-    """
-    arrays = {}
-    with zipfile.ZipFile(place) as archive:
-        for name in ("format", "lines", "names", "name_ends", "problems"):
-            member = archive.getinfo(f"{name}.npy")
-            if member.compress_type != zipfile.ZIP_STORED or member.file_size > place.stat().st_size:
-                raise ValueError(f"{name} claims more than the file holds")
-            stream = io.BytesIO(archive.read(member))
-            if np.lib.format.read_magic(stream) != (1, 0):
-                raise ValueError(f"{name} is of another version")
-            shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
-            data = stream.read()
-            if dtype.hasobject or math.prod(shape) * dtype.itemsize != len(data):
-                raise ValueError(f"{name} claims another size than it has")
-            arrays[name] = np.frombuffer(data, dtype).reshape(shape).copy()
-            if name == "format" and (shape or dtype.kind not in "iu" or int(arrays[name]) != FORMAT):
-                return None
+    """The arrays of an index; None if its format is another; raises as `read_npz`."""
+    version = read_npz(place, ["format"], most=2**10).get("format")
+    if version is None or version.shape or version.dtype.kind not in "iu" or int(version) != FORMAT:
+        return None
+    arrays = read_npz(place, _ARRAYS)
+    if missing := [name for name in _ARRAYS if name not in arrays]:
+        raise ValueError(f"{missing[0]} is missing")
     return arrays if arrays["lines"].dtype == LINE else None
 
 

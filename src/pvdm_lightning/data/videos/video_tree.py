@@ -8,7 +8,10 @@ from pathlib import Path
 from pvdm_lightning.data.videos.contact_sheet import CONTACT_SHEET
 from pvdm_lightning.data.videos.frame_folder import is_image
 from pvdm_lightning.errors import InvalidArgumentError
+from pvdm_lightning.foreign_files import read_bytes
 
+MOST_IN_LIST = 2**29
+"""Bytes of a list of videos: five million paths of a hundred letters."""
 VIDEO_SUFFIXES = (
     *(".avi", ".mp4", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".gif", ".wmv"),
     *(".flv", ".ts", ".mts", ".m2ts", ".3gp", ".ogv", ".asf", ".divx", ".vob"),
@@ -113,9 +116,9 @@ def read_list(argument: str, path: str) -> list[str]:
         InvalidArgumentError: If there is no such file, it is no text in UTF-8, or there is nothing in it.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else error.strerror
+        lines = read_bytes(path, MOST_IN_LIST).decode("utf-8-sig").splitlines()
+    except (OSError, ValueError) as error:
+        reason = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else getattr(error, "strerror", error)
         raise InvalidArgumentError(
             f"DataModule.{argument}", path, f"cannot be read ({reason})", "Give a text file."
         ) from error

@@ -39,7 +39,8 @@ def write_mp4(video: Tensor, path: Path, fps: float, metadata: str = "") -> None
     import av  # where no mp4 is written it need not be installed
 
     frames = _frames(video)[:, : video.shape[2] // 2 * 2 or None, : video.shape[3] // 2 * 2 or None]
-    with av.open(str(path), "w", format="mp4") as container:
+    # Not the bare name, of which FFmpeg takes what is before a colon for a protocol.
+    with av.open(f"file:{path}", "w", format="mp4") as container:
         if metadata:
             container.metadata["comment"] = metadata
         stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001), options={"crf": "17"})
