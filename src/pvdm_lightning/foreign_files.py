@@ -7,6 +7,7 @@ import json
 import os
 import stat
 import zipfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -76,17 +77,33 @@ def read_json(path: str | Path, most: int = MOST_JSON) -> Any:
 def load_tensors(path: str | Path) -> Any:
     """What `torch.save` wrote: tensors, memory-mapped where the format allows it, and plain values.
 
-    Nothing in the file runs. Tensors may still be views that claim more than the file holds.
+    Nothing in the file runs.
 
     Raises:
         OSError: It cannot be read.
-        Exception: It is damaged, or holds something else.
+        Exception: It is damaged, holds something else, or claims more than it holds.
     """
     with open_regular(path) as file:
         is_archive = file.read(4) == b"PK\x03\x04"  # as torch tells the two formats apart
         if is_archive:
             _check_archive(file)
-    return torch.load(path, map_location="cpu", weights_only=True, mmap=is_archive)
+        size = os.fstat(file.fileno()).st_size
+    content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_archive)
+    # An expanded view claims any size, and takes it as soon as it is copied.
+    if sum(tensor.numel() * tensor.element_size() for tensor in _tensors(content)) > 4 * size:
+        raise ValueError("its tensors claim more than the file holds")
+    return content
+
+
+def _tensors(tree: Any) -> Iterator[torch.Tensor]:
+    if isinstance(tree, torch.Tensor):
+        yield tree
+    elif isinstance(tree, Mapping):
+        for value in tree.values():
+            yield from _tensors(value)
+    elif isinstance(tree, list | tuple):
+        for value in tree:
+            yield from _tensors(value)
 
 
 def _check_archive(file: IO[bytes]) -> None:

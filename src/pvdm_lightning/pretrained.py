@@ -4,6 +4,8 @@ Nothing is downloaded. A file that is absent is for the caller to deal with: `re
 where it goes.
 """
 
+import functools
+import logging
 import os
 import tempfile
 from pathlib import Path
@@ -12,6 +14,8 @@ import torch
 
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.pretrained_files import PUBLISHED_FILES
+
+logger = logging.getLogger(__name__)
 
 
 def cache_folder() -> Path:
@@ -24,6 +28,25 @@ def cache_folder() -> Path:
         return Path.home() / ".cache" / "pvdm_lightning"
     except RuntimeError:  # neither HOME nor an entry in passwd
         return Path(tempfile.gettempdir()) / f"pvdm_lightning-{os.getuid()}"
+
+
+def usable_cache_folder() -> Path | None:
+    """The project's own cache; None, said once, if another user owns it, who might have put anything there."""
+    folder = cache_folder()
+    return folder if _is_ours(folder) else None
+
+
+@functools.cache
+def _is_ours(folder: Path) -> bool:
+    """Whether a folder, and what links to it, belong to this user or to root, or are not there yet."""
+    try:
+        owners = {folder.stat().st_uid, folder.lstat().st_uid}
+    except OSError:
+        return True
+    ours = not hasattr(os, "geteuid") or owners <= {os.geteuid(), 0}
+    if not ours:
+        logger.warning("%s belongs to another user and is not used; PVDM_CACHE names another folder", folder)
+    return ours
 
 
 def find_weights(name: str, given: str | Path | None, argument: str) -> Path | None:
@@ -49,7 +72,7 @@ def find_weights(name: str, given: str | Path | None, argument: str) -> Path | N
             )
         return path
     for folder in (cache_folder(), Path(torch.hub.get_dir()) / "checkpoints"):
-        if (folder / name).is_file():
+        if (folder / name).is_file() and _is_ours(folder):
             return folder / name
     return None
 

@@ -53,7 +53,8 @@ VGG16 = PublishedFile(
 
 I3D_STYLEGAN_V = PublishedFile(
     name="i3d_torchscript.pt",
-    purpose="FVD as StyleGAN-V reports it (FeatureNetworks.i3d_stylegan_v); a program, opening it runs its code",
+    purpose="FVD as StyleGAN-V reports it (FeatureNetworks.i3d_stylegan_v); a program, run if its hash is "
+    "the published one",
     address="https://www.dropbox.com/s/ge9e5ujwgetktms/i3d_torchscript.pt?dl=1",
     size=51_235_320,
     sha256="bec6519f66ea534e953026b4ae2c65553c17bf105611c746d904657e5860a5e2",
@@ -61,7 +62,8 @@ I3D_STYLEGAN_V = PublishedFile(
 
 C3D_UCF101 = PublishedFile(
     name="c3d_ucf101.pt",
-    purpose="Inception Score of the literature (FeatureNetworks.c3d); a program, opening it runs its code",
+    purpose="Inception Score of the literature (FeatureNetworks.c3d); a program, run if FeatureNetworks.trust_file "
+    "names it",
     address="https://www.dropbox.com/s/jxpu7avzdc9n97q/c3d_ucf101.pt?dl=1",
 )
 

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from pvdm_lightning.convert.renaming import load_renamed, strip_prefix
+from pvdm_lightning.foreign_files import load_tensors
 from pvdm_lightning.metrics.i3d import I3D
 from pvdm_lightning.metrics.published_network import PublishedNetwork
 from pvdm_lightning.pretrained_files import I3D_ORIGINAL
@@ -50,7 +50,7 @@ def _original_name(key: str) -> str:
 
 
 def _load_file(path: Path) -> I3D:
-    return load_i3d(torch.load(path, map_location="cpu", weights_only=True))
+    return load_i3d(load_tensors(path))
 
 
 ORIGINAL_I3D = PublishedNetwork(name="i3d-original", file=I3D_ORIGINAL, num_outputs=400, load=_load_file)

@@ -7,6 +7,7 @@ from http.client import HTTPMessage, HTTPResponse
 
 from pvdm_lightning.download.errors import DownloadError
 from pvdm_lightning.download.partial_file import Version
+from pvdm_lightning.escaping import one_line
 
 
 def check_is_file(address: str, response: HTTPResponse) -> None:
@@ -14,7 +15,7 @@ def check_is_file(address: str, response: HTTPResponse) -> None:
     if response.headers.get_content_type() == "text/html":
         raise DownloadError("the server gives a page and not the file")
     if address.startswith("https:") and not response.url.startswith("https:"):
-        raise DownloadError(f"the server passes on to {response.url}, which is not encrypted")
+        raise DownloadError(f"the server passes on to {one_line(response.url, 200)}, which is not encrypted")
 
 
 def span(response: HTTPResponse) -> tuple[int, int | None]:
@@ -25,7 +26,9 @@ def span(response: HTTPResponse) -> tuple[int, int | None]:
     """
     if response.status == 200:
         return 0, body_length(response)
-    part = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", "").strip())
+    part = re.fullmatch(
+        r"bytes ([0-9]{1,18})-[0-9]{1,18}/([0-9]{1,18}|\*)", response.headers.get("Content-Range", "").strip()
+    )
     if response.status != 206 or part is None:
         raise DownloadError(f"the server's answer {response.status} is not understood")
     return int(part[1]), None if part[2] == "*" else int(part[2])
@@ -34,7 +37,7 @@ def span(response: HTTPResponse) -> tuple[int, int | None]:
 def body_length(response: HTTPResponse) -> int | None:
     """Bytes of the body, if the server says it."""
     length = response.headers.get("Content-Length", "")
-    return int(length) if length.isdecimal() else None
+    return int(length) if re.fullmatch("[0-9]{1,18}", length) else None
 
 
 def version_of(address: str, total: int | None, headers: HTTPMessage) -> Version:
@@ -42,4 +45,8 @@ def version_of(address: str, total: int | None, headers: HTTPMessage) -> Version
     tag = headers.get("ETag")
     if tag is not None and tag.startswith("W/"):  # the same meaning, not the same bytes
         tag = None
-    return Version(address, total, tag or headers.get("Last-Modified"))
+    validator = tag or headers.get("Last-Modified")
+    # What was said in many letters, or in several lines, cannot be sent back.
+    return Version(
+        address, total, validator if validator and len(validator) < 200 and validator.isprintable() else None
+    )

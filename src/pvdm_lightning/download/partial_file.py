@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import IO
 
 from pvdm_lightning.atomic_write import atomic_write
+from pvdm_lightning.foreign_files import read_json
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,11 @@ class PartialFile:
 
     def _read_note(self) -> Version | None:
         try:
-            version = Version(**json.loads(self._note.read_text(encoding="utf-8")))
+            version = Version(**read_json(self._note))
         except (OSError, ValueError, TypeError):  # none yet, or damaged: the file starts anew
             return None
-        return version
+        types_of = ((version.address, str), (version.total, int | None), (version.validator, str | None))
+        return version if all(isinstance(value, kind) for value, kind in types_of) else None
 
     @property
     def size(self) -> int:

@@ -4,35 +4,40 @@ from __future__ import annotations
 
 import logging
 import shutil
-import urllib.request
 from http.client import HTTPException, HTTPResponse
-from urllib.error import HTTPError, URLError
-from urllib.parse import urlsplit
 
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from pvdm_lightning.download.answer import body_length, check_is_file, span, version_of
-from pvdm_lightning.download.errors import DownloadError, UnreachableError
+from pvdm_lightning.download.connection import Connection
+from pvdm_lightning.download.errors import DownloadError
 from pvdm_lightning.download.partial_file import PartialFile
+from pvdm_lightning.escaping import one_line
 
 logger = logging.getLogger(__name__)
 
 ATTEMPTS = 5
 """Connections that may be cut before one call gives up; the next call goes on."""
-SECONDS = 30
-"""Without an answer, or without a byte."""
+MOST_BYTES = 2**34
+"""Of a file whose size is not known; the largest published one has half a gigabyte."""
+MOST_SECONDS = 6 * 3600
+"""Of a download, all its connections together: 16 GB at 6 Mbit/s."""
 _BLOCK = 1 << 18
 
 
-def transfer(address: str, partial: PartialFile, size: int | None = None, hashed: bool = False) -> None:
+def transfer(
+    address: str, partial: PartialFile, size: int | None = None, hashed: bool = False, timeout: float = MOST_SECONDS
+) -> None:
     """Download into a partial file until it is whole.
 
     Args:
         address: Of the file.
         partial: Bytes of the same version in it are not asked for again.
-        size: Of the published file, if it is known: others are refused before they are downloaded.
+        size: Of the published file, if it is known: others are refused, before they are downloaded if the server says
+            their size. Without it MOST_BYTES are the limit.
         hashed: Whether a hash will be checked. Then parts are joined also where the server gives no validator, and a
             server need not say where the file ends.
+        timeout: Seconds for all connections together.
 
     Raises:
         DownloadError: The file cannot be had; what arrived stays, if it can be gone on with.
@@ -40,18 +45,21 @@ def transfer(address: str, partial: PartialFile, size: int | None = None, hashed
     """
     if partial.version is None or partial.version.address != address:
         partial.discard()
-    for _ in range(ATTEMPTS):
-        if partial.is_whole:
-            return
-        cut = _attempt(address, partial, size, hashed)
-        if cut is None:
-            return
+    with Connection(timeout) as connection:
+        for _ in range(ATTEMPTS):
+            if partial.is_whole:
+                return
+            cut = _attempt(address, partial, size, hashed, connection)
+            if connection.is_over and not partial.is_whole:
+                raise DownloadError(f"it is not done after {timeout:g} seconds")
+            if cut is None:
+                return
     raise DownloadError(f"the connection was cut {ATTEMPTS} times ({cut})")
 
 
-def _attempt(address: str, partial: PartialFile, size: int | None, hashed: bool) -> str | None:
+def _attempt(address: str, partial: PartialFile, size: int | None, hashed: bool, connection: Connection) -> str | None:
     """One connection: None if the file is whole after it, else why it is not."""
-    response = _open(address, _resume_headers(partial, hashed))
+    response = connection.open(address, _resume_headers(partial, hashed))
     if response is None:
         partial.discard()
         return "the file has changed on the server"
@@ -63,6 +71,9 @@ def _attempt(address: str, partial: PartialFile, size: int | None, hashed: bool)
         if size is not None and total not in (None, size):
             partial.discard()
             raise DownloadError(f"the server's file has {total:,} bytes, the published one {size:,}")
+        if total is not None and total > MOST_BYTES:
+            partial.discard()
+            raise DownloadError(f"the server's file has {total:,} bytes, and at most {MOST_BYTES:,} are downloaded")
         version = version_of(address, total, response.headers)
         free = shutil.disk_usage(partial.path.parent).free
         if total is not None and total - start > free + (partial.size if start == 0 else 0):
@@ -74,7 +85,7 @@ def _attempt(address: str, partial: PartialFile, size: int | None, hashed: bool)
             return "the file has changed on the server"
         size_said = "not said" if total is None else f"{total:,} bytes"
         logger.info("downloading %s (%s), from byte %s on", address, size_said, f"{start:,}")
-        return _receive(response, partial)
+        return _receive(response, partial, size or total or MOST_BYTES)
 
 
 def _resume_headers(partial: PartialFile, hashed: bool) -> dict[str, str]:
@@ -87,31 +98,16 @@ def _resume_headers(partial: PartialFile, hashed: bool) -> dict[str, str]:
     return headers if hashed else {}
 
 
-def _open(address: str, headers: dict[str, str]) -> HTTPResponse | None:
-    """The server's answer; None if the file does not reach as far as the range asked for."""
-    headers = {"User-Agent": "pvdm-lightning", "Accept-Encoding": "identity", **headers}
-    try:
-        response: HTTPResponse = urllib.request.urlopen(
-            urllib.request.Request(address, headers=headers), timeout=SECONDS
-        )
-    except HTTPError as error:
-        error.close()
-        if error.code == 416 and "Range" in headers:
-            return None
-        raise DownloadError(f"the server answers {error.code} {error.reason}") from None
-    except (URLError, OSError, HTTPException) as error:
-        reason = error.reason if isinstance(error, URLError) else error
-        text = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
-        server = urlsplit(address).hostname
-        raise UnreachableError(f"no connection to {server} ({text})") from None
-    return response
+def _receive(response: HTTPResponse, partial: PartialFile, most: int) -> str | None:
+    """Append the body: None if the file is whole after it, else why it is not.
 
-
-def _receive(response: HTTPResponse, partial: PartialFile) -> str | None:
-    """Append the body: None if the file is whole after it, else why it is not."""
+    Raises:
+        DownloadError: The file would have more than `most` bytes.
+    """
     total = partial.version.total if partial.version is not None else None
     left = body_length(response)
     reason = "it ended early"
+    written, too_long = partial.size, False
     name = partial.path.name.removesuffix(".part")
     # No bar where nobody watches: it would fill a log.
     bar = tqdm(desc=name, initial=partial.size, total=total, unit="B", unit_scale=True, disable=None)
@@ -119,13 +115,20 @@ def _receive(response: HTTPResponse, partial: PartialFile) -> str | None:
         while left is None or left > 0:
             try:
                 block = response.read1(_BLOCK if left is None else min(_BLOCK, left))
-            except (OSError, HTTPException) as error:
-                return str(error) or type(error).__name__
+            except (OSError, HTTPException, ValueError) as error:  # of a chunk's length, too
+                return one_line(error, 160) or type(error).__name__
             if not block:
+                break
+            written += len(block)
+            if written > most:
+                too_long = True
                 break
             file.write(block)
             bar.update(len(block))
             left = None if left is None else left - len(block)
+    if too_long:
+        partial.discard()
+        raise DownloadError(f"the server sends more than the {most:,} bytes that the file may have")
     if total is None:
         return None if not left else reason
     return None if partial.is_whole else reason

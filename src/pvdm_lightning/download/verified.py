@@ -8,14 +8,21 @@ from pathlib import Path
 from pvdm_lightning.checksum import file_sha256
 from pvdm_lightning.download.errors import DownloadError
 from pvdm_lightning.download.partial_file import PartialFile
-from pvdm_lightning.download.transfer import transfer
+from pvdm_lightning.download.transfer import MOST_SECONDS, transfer
 from pvdm_lightning.output_lock import OutputLock
 
 FOLDER = "downloads"
 """Beside the target, on its file system: what has arrived so far. One process at a time downloads there."""
 
 
-def download_file(address: str, target: Path, argument: str, size: int | None = None, sha256: str | None = None) -> str:
+def download_file(
+    address: str,
+    target: Path,
+    argument: str,
+    size: int | None = None,
+    sha256: str | None = None,
+    timeout: float = MOST_SECONDS,
+) -> str:
     """Download a file, or the rest of it.
 
     Args:
@@ -24,6 +31,7 @@ def download_file(address: str, target: Path, argument: str, size: int | None = 
         argument: What named the folder, for the error.
         size: In bytes, if it is known.
         sha256: Hexadecimal, or its first digits, if it is known.
+        timeout: Seconds that it may take.
 
     Returns:
         The file's own SHA-256.
@@ -37,7 +45,7 @@ def download_file(address: str, target: Path, argument: str, size: int | None = 
     try:
         partial = PartialFile(target.parent / FOLDER / f"{target.name}.part")
         try:
-            transfer(address, partial, size, hashed=sha256 is not None)
+            transfer(address, partial, size, hashed=sha256 is not None, timeout=timeout)
         except DownloadError as error:
             if partial.size:
                 raise type(error)(f"{error}; {partial.size:,} bytes are kept, and the same command goes on") from None

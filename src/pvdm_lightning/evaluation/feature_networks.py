@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from pvdm_lightning.convert import ORIGINAL_I3D
 from pvdm_lightning.metrics import C3D_MMACTION, C3D_UCF101, LPIPS_VGG16, STYLEGAN_V_I3D, FrozenNetwork
-from pvdm_lightning.metrics.published_network import PublishedNetwork
+from pvdm_lightning.metrics.published_network import PublishedNetwork, UntrustedFileError
 
 
 class SkippedMetric(NamedTuple):
@@ -41,10 +41,13 @@ class FeatureNetworks:
 
     Args:
         i3d: The original's I3D, i3d_pretrained_400.pt: FVD as PVDM reports it.
-        i3d_stylegan_v: StyleGAN-V's I3D, i3d_torchscript.pt: FVD as StyleGAN-V reports it. Opening it runs its code.
-        c3d: c3d_ucf101.pt: the Inception Score of the literature. Opening it runs its code.
+        i3d_stylegan_v: StyleGAN-V's I3D, i3d_torchscript.pt: FVD as StyleGAN-V reports it. It is a program.
+        c3d: c3d_ucf101.pt: the Inception Score of the literature. It is a program of which no hash is published: it
+            runs if `trust_file` names it.
         c3d_mmaction: C3D of MMAction2, a plain state dict: an Inception Score under another name.
         lpips: vgg16-397923af.pth, for LPIPS of reconstructions.
+        trust_file: Programs (TorchScript) to run although their SHA-256 is not the published one: a path, or several
+            such as [a.pt,b.pt].
     """
 
     i3d: str | None = None
@@ -52,6 +55,7 @@ class FeatureNetworks:
     c3d: str | None = None
     c3d_mmaction: str | None = None
     lpips: str | None = None
+    trust_file: list[str] | str | None = None
 
     def find(self, fvd: str = "", inception_score: bool = False, lpips: bool = False) -> FoundNetworks:
         """Open what the metrics asked for need, before any long work.
@@ -65,11 +69,20 @@ class FeatureNetworks:
             InvalidArgumentError: A file given is missing or is not the network's.
         """
         skipped: list[SkippedMetric] = []
+        trusted = [self.trust_file] if isinstance(self.trust_file, str) else self.trust_file or []
 
         def found(name: str, *wanted: tuple[PublishedNetwork, str]) -> list[FrozenNetwork]:
             networks = []
             for published, option in wanted:
-                network = published.find(getattr(self, option), f"FeatureNetworks.{option}")
+                argument, given = f"FeatureNetworks.{option}", getattr(self, option)
+                try:
+                    network = published.find(given, argument, trusted)
+                except UntrustedFileError as error:
+                    if given is not None:
+                        raise
+                    reason = f"{error.value} {error.problem}. {error.remedy}"
+                    skipped.append(SkippedMetric(f"{name} ({published.name})", reason))
+                    continue
                 if network is None:
                     skipped.append(
                         SkippedMetric(f"{name} ({published.name})", published.remedy(f"FeatureNetworks.{option}"))

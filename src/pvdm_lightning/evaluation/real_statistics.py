@@ -18,7 +18,7 @@ from pvdm_lightning.metrics import (
     save_statistics,
     statistics_path,
 )
-from pvdm_lightning.pretrained import cache_folder
+from pvdm_lightning.pretrained import usable_cache_folder
 
 logger = logging.getLogger(__name__)
 
@@ -45,9 +45,10 @@ class RealStatistics:
         }
 
     @property
-    def path(self) -> Path:
-        """Path of the file."""
-        return statistics_path(cache_folder() / "real_statistics", self.protocol)
+    def path(self) -> Path | None:
+        """Path of the file; None if the cache folder cannot be used."""
+        cache = usable_cache_folder()
+        return None if cache is None else statistics_path(cache / "real_statistics", self.protocol)
 
     def give_to(self, metric: FrechetVideoDistance) -> bool:
         """Whether the metric got its real side from the file; the same answer on all processes."""
@@ -57,7 +58,7 @@ class RealStatistics:
         return known is not None
 
     def _read(self) -> FeatureStatistics | None:
-        known = load_statistics(self.path, self.protocol)
+        known = None if self.path is None else load_statistics(self.path, self.protocol)
         return known if known is not None and known.count == self.protocol["count"] else None
 
     def keep(self, metric: FrechetVideoDistance) -> None:
@@ -67,7 +68,7 @@ class RealStatistics:
         """
         statistics = metric.real_statistics()
         metric.use_real_statistics(statistics)
-        if self.processes.is_first and statistics.count == self.protocol["count"]:
+        if self.path is not None and self.processes.is_first and statistics.count == self.protocol["count"]:
             try:
                 save_statistics(statistics, self.path, self.protocol)
             except OSError as error:  # it is only a cache

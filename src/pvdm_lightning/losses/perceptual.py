@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from pvdm_lightning.errors import InvalidArgumentError
+from pvdm_lightning.foreign_files import load_tensors
 from pvdm_lightning.models.lpips_vgg import build_lpips
 from pvdm_lightning.pretrained import find_weights, remedy
 from pvdm_lightning.pretrained_files import VGG16
@@ -27,7 +28,7 @@ class PerceptualLoss(nn.Module):
     def __init__(self, trunk: Path, argument: str) -> None:
         super().__init__()
         try:
-            self.lpips = build_lpips(torch.load(trunk, map_location="cpu", weights_only=True))
+            self.lpips = build_lpips(load_tensors(trunk))
         except Exception as error:
             raise InvalidArgumentError(
                 argument, trunk, f"cannot be read as VGG-16 weights ({error})", f"Give {VGG16.name}."

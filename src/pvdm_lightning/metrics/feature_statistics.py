@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from pvdm_lightning.atomic_write import atomic_write
+from pvdm_lightning.foreign_files import load_tensors
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +80,7 @@ def load_statistics(path: Path, protocol: Mapping[str, object]) -> FeatureStatis
     if not path.is_file():
         return None
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = load_tensors(path)
         if content["protocol"] != _canonical(protocol):
             return None
         total, outer, count = content["total"], content["outer"], content["count"]

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from pvdm_lightning.foreign_files import load_tensors
 from pvdm_lightning.metrics.published_network import PublishedNetwork
 from pvdm_lightning.models.lpips_vgg import build_lpips
 from pvdm_lightning.pretrained_files import VGG16
@@ -35,7 +36,7 @@ class VideoLPIPSDistance(nn.Module):
 
 
 def _load(path: Path) -> VideoLPIPSDistance:
-    return VideoLPIPSDistance(torch.load(path, map_location="cpu", weights_only=True))
+    return VideoLPIPSDistance(load_tensors(path))
 
 
 LPIPS_VGG16 = PublishedNetwork(

@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from pvdm_lightning import pretrained_files
 from pvdm_lightning.checksum import file_sha256
 from pvdm_lightning.errors import InvalidArgumentError
+from pvdm_lightning.foreign_files import load_tensors
 from pvdm_lightning.metrics.c3d import load_c3d
 from pvdm_lightning.metrics.frozen_network import FrozenNetwork
 from pvdm_lightning.pretrained import find_weights, remedy
@@ -20,13 +21,16 @@ from pvdm_lightning.pretrained_files import PublishedFile
 logger = logging.getLogger(__name__)
 
 
+class UntrustedFileError(InvalidArgumentError):
+    """A file is a program that nobody has vouched for."""
+
+
 @dataclass(frozen=True)
 class PublishedNetwork:
     """A network by the name under which results are compared.
 
-    Some are published as TorchScript, which is a program: opening such a file runs it. That happens only with a path
-    the user gave or a file in the cache folders, which the user fills; nothing is fetched. State dicts are read with
-    ``weights_only``, which runs nothing.
+    Some are published as TorchScript, which is a program: opening such a file runs it. That happens only if its SHA-256
+    is the published one, or if the user trusts this very file. State dicts are data, of which nothing runs.
 
     Attributes:
         name: As results name it.
@@ -34,6 +38,7 @@ class PublishedNetwork:
         num_inputs: Videos it takes: 2 for a distance.
         num_outputs: Values it gives for a video.
         load: Opens such a file.
+        is_program: Whether opening it runs it.
     """
 
     name: str
@@ -41,22 +46,28 @@ class PublishedNetwork:
     num_outputs: int
     load: Callable[[Path], nn.Module]
     num_inputs: int = 1
+    is_program: bool = False
 
     @property
     def file_name(self) -> str:
         """Of the published file."""
         return self.file.name
 
-    def find(self, given: str | Path | None, argument: str) -> FrozenNetwork | None:
+    def find(self, given: str | Path | None, argument: str, trusted: Sequence[str | Path] = ()) -> FrozenNetwork | None:
         """Open the weights at `given`, else those in the cache folders; None where there are none.
 
         A file whose hash is not the published one is used, but under a name that shows it, and a warning is logged:
         a figure never carries the name of a network that did not measure it. Where no hash is on record, the name
         shows the file's own.
 
+        Args:
+            given: Path of the weights, of option `argument`.
+            argument: For errors.
+            trusted: Paths of programs that may run whatever their hash is, or their hashes.
+
         Raises:
-            InvalidArgumentError: `given` (of option `argument`) does not exist, or the file is not what `file_name`
-                should be.
+            UntrustedFileError: The file is a program, its hash is not the published one, and it is not trusted.
+            InvalidArgumentError: `given` does not exist, or the file is not what `file_name` should be.
         """
         path = find_weights(self.file_name, given, argument)
         if path is None:
@@ -67,6 +78,11 @@ class PublishedNetwork:
         if verified is False:
             name = f"{self.name} (unrecognised file {digest[:12]})"
             logger.warning("%s is not the published %s: its SHA-256 is %s", path, self.file_name, digest)
+        if self.is_program and not verified and not _is_trusted(path, digest, trusted):
+            why = "no SHA-256 of it is published" if verified is None else "its SHA-256 is not the published one"
+            problem = f"is a program (TorchScript), which is not run, as {why}"
+            remedy = f"If you know where it comes from, add FeatureNetworks.trust_file {path}."
+            raise UntrustedFileError(argument, path, problem, remedy)
         try:
             network = FrozenNetwork(self.load(path), name, self.num_outputs, path, digest)
             # Of another network the outputs tell; now, and not after thousands of videos were generated.
@@ -83,6 +99,11 @@ class PublishedNetwork:
     def remedy(self, argument: str) -> str:
         """How to add the network, if `find` returned None."""
         return f"{self.name} is missing: {remedy(self.file_name, argument)}"
+
+
+def _is_trusted(path: Path, digest: str, trusted: Sequence[str | Path]) -> bool:
+    paths = [Path(one).expanduser() for one in trusted]
+    return digest in map(str, trusted) or any(one.exists() and one.samefile(path) for one in paths)
 
 
 class _StyleGANVI3D(nn.Module):
@@ -117,6 +138,7 @@ STYLEGAN_V_I3D = PublishedNetwork(
     file=pretrained_files.I3D_STYLEGAN_V,
     num_outputs=400,
     load=lambda path: _StyleGANVI3D(_open_torchscript(path)),
+    is_program=True,
 )
 """FVD detector of the StyleGAN-V protocol (Skorokhodov et al., arXiv 2112.14683): a TorchScript program."""
 
@@ -125,6 +147,7 @@ C3D_UCF101 = PublishedNetwork(
     file=pretrained_files.C3D_UCF101,
     num_outputs=101,
     load=lambda path: _C3DLogProbabilities(_open_torchscript(path)),
+    is_program=True,
 )
 """Classifier of the video Inception Score in the literature: a TorchScript program with its own preprocessing."""
 
@@ -132,7 +155,7 @@ C3D_MMACTION = PublishedNetwork(
     name="c3d-ucf101-mmaction2",
     file=pretrained_files.C3D_MMACTION,
     num_outputs=101,
-    load=lambda path: load_c3d(torch.load(path, map_location="cpu", weights_only=True)),
+    load=lambda path: load_c3d(load_tensors(path)),
 )
 """C3D fine-tuned on UCF-101 by MMAction2: a plain state dict, for machines that run no foreign programs. Its scores
 are close to those of `C3D_UCF101` at best, so they carry another name."""

@@ -52,7 +52,7 @@ def read_checkpoint(path: str | Path, argument: str, expected: str | None = None
         )
     try:
         checkpoint = load_tensors(path)
-        stage = _check(checkpoint, Path(path).stat().st_size)
+        stage = _check(checkpoint)
     except UnknownNameError as error:
         problem = f"is not a checkpoint that pvdm_lightning {__version__} can read ({one_line(error)})"
         remedy = "Give a checkpoint of this version, or install a later one."
@@ -78,8 +78,8 @@ def read_checkpoint(path: str | Path, argument: str, expected: str | None = None
     return checkpoint
 
 
-def _check(checkpoint: Any, size: int) -> str:
-    """The stage of a checkpoint of `size` bytes, whose classes, arguments and tensors are what they have to be.
+def _check(checkpoint: Any) -> str:
+    """The stage of a checkpoint, whose classes, arguments and tensors are what they have to be.
 
     Raises:
         Exception: They are not.
@@ -91,9 +91,6 @@ def _check(checkpoint: Any, size: int) -> str:
         raise ForeignConfigError("its state_dict or hyper_parameters are no tables")
     if not all(isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in state_dict.items()):
         raise ForeignConfigError("its state_dict holds more than tensors")
-    # An expanded view claims any size, and takes it as soon as it is copied.
-    if sum(tensor.numel() * tensor.element_size() for tensor in _tensors(checkpoint)) > 4 * size:
-        raise ForeignConfigError("its tensors claim more than the file holds")
     module_path = hyper_parameters.get("_class_path")
     if not isinstance(module_path, str) or module_path not in MODULES:
         raise ForeignConfigError(f"written by {one_line(module_path)}")
@@ -196,17 +193,6 @@ def build_network(cls: type, arguments: Mapping[str, Any]) -> Any:
 def _built(value: Any, hint: Any) -> Any:
     shape: Any = next((option for option in (hint, *get_args(hint)) if is_dataclass(option)), None)
     return shape(**value) if shape is not None and isinstance(value, Mapping) else value
-
-
-def _tensors(tree: Any) -> Iterator[torch.Tensor]:
-    if isinstance(tree, torch.Tensor):
-        yield tree
-    elif isinstance(tree, Mapping):
-        for value in tree.values():
-            yield from _tensors(value)
-    elif isinstance(tree, list | tuple):
-        for value in tree:
-            yield from _tensors(value)
 
 
 def stage_of(checkpoint: Mapping[str, Any]) -> str:

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning import LightningModule, Trainer
 from torch import Tensor
 
@@ -13,6 +12,7 @@ from pvdm_lightning.atomic_write import atomic_write
 from pvdm_lightning.cli.next_steps import after_import, say
 from pvdm_lightning.convert import load_autoencoder, load_denoiser
 from pvdm_lightning.errors import InvalidArgumentError
+from pvdm_lightning.foreign_files import load_tensors
 from pvdm_lightning.pipeline import FrozenAutoencoder
 from pvdm_lightning.training import AutoencoderModule, LatentDiffusionModule
 
@@ -64,7 +64,7 @@ def _load(path: str, flag: str, build: Callable[[Mapping[str, Tensor]], Any]) ->
     if not Path(path).is_file():
         raise InvalidArgumentError(flag, path, "there is no such file", "Give the path of the released file.")
     try:
-        weights = torch.load(path, map_location="cpu", weights_only=True)
+        weights = load_tensors(path)
     except Exception as error:
         raise InvalidArgumentError(
             flag, path, f"cannot be read safely ({str(error).splitlines()[0][:120]})", "Give a released state dict."

@@ -1,31 +1,39 @@
 """`pvdm weights`: the pretrained files that others publish."""
 
 import logging
+import threading
 
 from pvdm_lightning.checksum import file_sha256
 from pvdm_lightning.cli.weights_list import by_hand, verdict, weights_list
 from pvdm_lightning.download import DownloadError, UnreachableError, download_file
+from pvdm_lightning.download.transfer import MOST_SECONDS
 from pvdm_lightning.errors import InvalidArgumentError
-from pvdm_lightning.pretrained import cache_folder, find_weights
+from pvdm_lightning.pretrained import cache_folder, find_weights, usable_cache_folder
 from pvdm_lightning.pretrained_files import PUBLISHED_FILES, PublishedFile
 from pvdm_lightning.printing import print_result
 
 logger = logging.getLogger(__name__)
 
 
-def weights(fetch: list[str] | str | None = None) -> None:
+def weights(fetch: list[str] | str | None = None, timeout: float = MOST_SECONDS) -> None:
     """List the pretrained files that others publish, with size, hash and place, or download them.
 
     Args:
         fetch: Files to download into the cache folder: a name, several such as [a.pt,b.pt], or all, which leaves out
             those that only a browser can get. Default: list the files.
+        timeout: Seconds that the download of a file may take.
     """
     if not fetch:
         print_result(weights_list())
         return
+    if usable_cache_folder() is None:
+        problem, remedy = "belongs to another user", "Set PVDM_CACHE to a folder of your own."
+        raise InvalidArgumentError("PVDM_CACHE", cache_folder(), problem, remedy)
+    if not 0 < timeout <= threading.TIMEOUT_MAX:  # NaN, too
+        raise InvalidArgumentError("--timeout", timeout, "is no time", "Give seconds, such as 3600.")
     names = fetch.split(",") if isinstance(fetch, str) else fetch
     names = [name.strip() for name in names]
-    _fetch(_chosen(names))
+    _fetch(_chosen(names), timeout)
     if names == ["all"]:
         for file in PUBLISHED_FILES.values():
             if not file.direct and find_weights(file.name, None, "--fetch") is None:
@@ -59,7 +67,7 @@ def _is_here(file: PublishedFile) -> bool:
     return True
 
 
-def _fetch(files: list[PublishedFile]) -> None:
+def _fetch(files: list[PublishedFile], timeout: float) -> None:
     """Download files; those that fail do not keep back the others, and are said together in one line."""
     failed: dict[PublishedFile, str] = {}
     unreachable: dict[str, str] = {}  # by server, so that a machine without network waits once for each
@@ -69,7 +77,7 @@ def _fetch(files: list[PublishedFile]) -> None:
             failed[file] = unreachable[server]
             continue
         try:
-            download_file(file.address, target, "PVDM_CACHE", file.size, file.sha256)
+            download_file(file.address, target, "PVDM_CACHE", file.size, file.sha256, timeout)
         except DownloadError as error:
             failed[file] = str(error)
             if isinstance(error, UnreachableError):

@@ -20,6 +20,8 @@ from torch import Tensor
 
 from pvdm_lightning.atomic_write import atomic_write
 from pvdm_lightning.errors import InvalidArgumentError, check_at_least
+from pvdm_lightning.escaping import one_line
+from pvdm_lightning.foreign_files import check_regular, parse_json, read_json
 
 FORMAT = 1
 MOST = 10**7
@@ -116,15 +118,15 @@ def read_description(root: Path, argument: str) -> dict[str, Any]:
     if not root.is_dir():
         raise InvalidArgumentError(argument, root, "there is no such folder", remedy)
     try:
-        description = json.loads((root / DESCRIPTION).read_text(encoding="utf-8"))
+        description = read_json(root / DESCRIPTION)
         version = description["format"]
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+    except (OSError, ValueError, TypeError, KeyError):
         raise InvalidArgumentError(
             argument, root, f"is no cache of latents: it has no readable {DESCRIPTION}", remedy
         ) from None
     if version != FORMAT:
         raise InvalidArgumentError(
-            argument, root, f"has format {str(version)[:20]}, and this version reads {FORMAT}", "Write it anew."
+            argument, root, f"has format {one_line(version, 20)}, and this version reads {FORMAT}", "Write it anew."
         )
     if not _is_whole(description):
         raise InvalidArgumentError(argument, root, f"its {DESCRIPTION} is not one of `pvdm encode`", remedy)
@@ -169,15 +171,16 @@ def read_table(path: Path, argument: str) -> tuple[dict[str, Tensor], dict[str, 
         InvalidArgumentError: The file is damaged.
     """
     try:
+        check_regular(path)
         with safe_open(path, "pt") as shard:
-            failures = json.loads(shard.metadata()["failures"])
+            failures = parse_json(shard.metadata()["failures"])
             _check_table(shard, failures)
             return {name: shard.get_tensor(name) for name in COLUMNS}, failures
     except Exception as error:
         raise InvalidArgumentError(
             argument,
             path.parent,
-            f"{path.name} is damaged ({str(error)[:80]})",
+            f"{path.name} is damaged ({one_line(error, 80)})",
             "Delete it and run `pvdm encode` again.",
         ) from None
 

@@ -33,9 +33,12 @@ def read_metadata(path: str | Path) -> dict[str, Any] | None:
     if path.is_dir():
         path = min(path.glob("*.png"), default=path / "frame_00000.png")
     read = {".mp4": _mp4, ".npz": _npz}.get(path.suffix.lower(), _picture)
+    errors: tuple[type[Exception], ...] = (*IMAGE_ERRORS, DecodeError)
+    if read is _mp4:
+        errors += video_libraries.file_errors()
     try:
         text = read(path)
-    except (*video_libraries.file_errors(), *IMAGE_ERRORS, DecodeError) as error:
+    except errors as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise OSError(f"{os.fsdecode(path)} cannot be read: {one_line(error)}") from error

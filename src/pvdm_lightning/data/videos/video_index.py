@@ -15,7 +15,7 @@ from pvdm_lightning.atomic_write import atomic_write
 from pvdm_lightning.data.videos.names import Names
 from pvdm_lightning.data.videos.npz import read_npz
 from pvdm_lightning.data.videos.video_info import MOST_PIXELS, Route, VideoInfo, stamp_of
-from pvdm_lightning.pretrained import cache_folder
+from pvdm_lightning.pretrained import usable_cache_folder
 
 logger = logging.getLogger(__name__)
 
@@ -103,7 +103,8 @@ def _is_apart(root: Path) -> bool:
 def _places(root: Path) -> list[Path]:
     """Where the index of a folder may lie, best first."""
     key = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:16]
-    return [root / FILE_NAME, cache_folder() / f"{key}.npz"]
+    cache = usable_cache_folder()
+    return [root / FILE_NAME, *([] if cache is None else [cache / f"{key}.npz"])]
 
 
 def load_index(root: Path) -> VideoIndex | None:
@@ -167,6 +168,7 @@ def save_index(index: VideoIndex) -> None:
     """Write an index so that readers see the old one or the new one, never half of it."""
     places = _places(index.root)
     problems = "\n".join(index.problems).encode("utf-8", "surrogateescape")
+    reason: object = "it has no place"
     for place in places[1:] if _is_apart(index.root) else places:
         try:
             with atomic_write(place) as partial, partial.open("wb") as file:
