@@ -16,6 +16,7 @@ from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.pretrained_files import PUBLISHED_FILES
 
 logger = logging.getLogger(__name__)
+_ROOT = 0
 
 
 def cache_folder() -> Path:
@@ -43,7 +44,7 @@ def _is_ours(folder: Path) -> bool:
         owners = {folder.stat().st_uid, folder.lstat().st_uid}
     except OSError:
         return True
-    ours = not hasattr(os, "geteuid") or owners <= {os.geteuid(), 0}
+    ours = not hasattr(os, "geteuid") or owners <= {os.geteuid(), _ROOT}
     if not ours:
         logger.warning("%s belongs to another user and is not used; PVDM_CACHE names another folder", folder)
     return ours

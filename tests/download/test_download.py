@@ -1,11 +1,16 @@
 """Downloads from a server on this machine: whole or absent, resumed, checked."""
 
+import contextlib
 import hashlib
 import socket
+import threading
+import time
 from email.message import Message
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from file_server import file_server
 from pvdm_lightning.download import DownloadError, UnreachableError, download_file, transfer
@@ -206,3 +211,107 @@ def test_two_processes_do_not_write_into_one_file(server, target):
     lock.release()
     fetch(server, target)
     assert target.read_bytes() == server.body
+
+
+def endless(head, more=b""):
+    """An answer: its head, then the same bytes for ever."""
+
+    def answer(connection):
+        connection.sendall(head)
+        while more:
+            connection.sendall(more)
+            time.sleep(0.001)
+
+    return answer
+
+
+@contextlib.contextmanager
+def answering(answer):
+    """The address of a server that gives one answer to whatever it is asked."""
+
+    def serve():
+        with contextlib.suppress(OSError):
+            while True:
+                connection = listening.accept()[0]
+                with connection, contextlib.suppress(OSError):
+                    connection.recv(65536)
+                    answer(connection)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/file"
+        listening.shutdown(socket.SHUT_RDWR)
+
+
+OK, CHUNK = b"HTTP/1.1 200 OK\r\n", b"10000\r\n" + b"x" * 65536 + b"\r\n"
+ENDLESS = {
+    "chunks": endless(OK + b"Transfer-Encoding: chunked\r\n\r\n", CHUNK),
+    "a body without length": endless(OK + b"\r\n", b"x" * 65536),
+    "more than was said": endless(b"HTTP/1.1 200 OK\r\nContent-Length: 999999999999\r\n\r\n", b"x" * 65536),
+    "a part of what was not said": endless(
+        b"HTTP/1.1 206 Partial\r\nContent-Range: bytes 0-9/*\r\nTransfer-Encoding: chunked\r\n\r\n", CHUNK
+    ),
+}
+SLOW = {
+    "letters of a header": endless(OK + b"X: ", b"x"),
+    "announcements": endless(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "a body byte by byte": endless(OK + b"Content-Length: 1000000\r\n\r\n", b"x"),
+    "a body without end byte by byte": endless(OK + b"\r\n", b"x"),
+    "letters of a chunk": endless(OK + b"Transfer-Encoding: chunked\r\n\r\n", b"0"),
+}
+
+
+@pytest.mark.parametrize("answer", ENDLESS.values(), ids=ENDLESS)
+@pytest.mark.parametrize("size", [200_000, None])
+def test_a_body_ends_at_the_size_that_the_file_may_have(answer, size, target, monkeypatch):
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(transfer, "MOST_BYTES", 500_000)
+    with answering(answer) as address, pytest.raises(DownloadError, match="bytes"):
+        download_file(address, target, "PVDM_CACHE", size, "0" * 64)
+    assert names(target) == []
+
+
+@pytest.mark.parametrize("answer", SLOW.values(), ids=SLOW)
+def test_a_download_ends_when_its_time_is_over(answer, target, monkeypatch):
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with (
+        answering(answer) as address,
+        pytest.raises(DownloadError, match=r"^it is not done after 0\.5 seconds|not unde"),
+    ):
+        download_file(address, target, "PVDM_CACHE", None, "0" * 64, timeout=0.5)
+    assert not target.exists()
+
+
+def heads():
+    """Answers without a body, of names, numbers and lines that a server makes up."""
+    values = st.one_of(
+        st.text(st.characters(max_codepoint=255, exclude_characters="\r\n"), max_size=80),
+        st.sampled_from(["9" * 5000, "-1", "bytes 5-4/3", "bytes 0-" + "9" * 5000 + "/*", "a\r\n b", "\x1b[2J"]),
+        st.sampled_from(
+            ["http://" + "a" * 70 + ".com/x", "http://[", "http://a:b/", "ftp://x/", "file:///etc/passwd", "//"]
+        ),
+    )
+    names = st.sampled_from(
+        ["Location", "Content-Length", "Content-Range", "Transfer-Encoding", "ETag", "Content-Type"]
+    )
+    status = st.sampled_from(["200 OK", "206 P", "302 F", "301", "416 R", "500 \x1b[2J", "999999 x", "x", "", "304 N"])
+    return st.builds(
+        lambda status, fields: f"HTTP/1.1 {status}\r\n" + "".join(f"{n}: {v}\r\n" for n, v in fields) + "\r\n",
+        status,
+        st.lists(st.tuples(names, values), max_size=3),
+    )
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(head=heads())
+@example(head="HTTP/1.1 302 F\r\nLocation: http://" + "a" * 70 + ".com/x\r\n\r\n")
+@example(head='HTTP/1.1 200 OK\r\nETag: "a\r\n b"\r\nContent-Length: 9\r\n\r\n')
+def test_whatever_a_server_answers_is_one_kind_of_error(head, tmp_path, monkeypatch):
+    monkeypatch.setenv("no_proxy", "*")
+    target = tmp_path / "cache" / NAME
+    with answering(endless(head.encode("latin-1"))) as address:
+        for _ in range(2):  # the second time it may go on with what is there
+            with contextlib.suppress(DownloadError):
+                download_file(address, target, "PVDM_CACHE", 200_000, "0" * 64, timeout=5)
+    assert not target.exists()

@@ -215,7 +215,8 @@ def networks(tmp_path_factory):
     folder = tmp_path_factory.mktemp("networks")
     detector = save_script(RandomDetector(), folder / "detector.pt")
     classifier = save_script(RandomClassifier(), folder / "classifier.pt")
-    return ["--metrics.i3d_stylegan_v", detector, "--metrics.c3d", classifier]
+    trusted = f"[{detector},{classifier}]"
+    return ["--metrics.i3d_stylegan_v", detector, "--metrics.c3d", classifier, "--metrics.trust_file", trusted]
 
 
 @pytest.fixture

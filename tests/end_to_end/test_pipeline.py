@@ -40,7 +40,7 @@ def test_a_saved_folder_is_the_same_pipeline(workdir, pipeline):
     for name in ("README.md", "config.json", "model.safetensors"):
         assert Path("saved", name).read_bytes() == Path("twice", name).read_bytes()
     card = Path("saved/README.md").read_text()
-    assert "Trained on: pvdm_lightning.Synthetic" in card and "Optimizer steps: 4" in card and "val/loss" in card
+    assert "Trained on: `pvdm_lightning.Synthetic`" in card and "Optimizer steps: 4" in card and "val/loss" in card
 
 
 def test_commands_take_a_saved_folder_as_they_take_a_checkpoint(pvdm, workdir, trained, pipeline, error_of):

@@ -1,5 +1,8 @@
+import os
+
 import pytest
 
+from pvdm_lightning import pretrained
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.pretrained import find_weights, remedy
 
@@ -33,3 +36,30 @@ def test_the_remedy_names_file_folder_and_flag(folders):
     assert remedy("net.pt", "--net") == (
         f"put net.pt into {folders[0]} (PVDM_CACHE names another folder) or give its path with --net."
     )
+
+
+def test_folders_of_another_user_are_not_used(folders, monkeypatch, caplog):
+    own, hub = folders
+    for folder in (own, hub):
+        (folder / "net.pt").touch()
+    monkeypatch.setattr("os.geteuid", lambda: own.stat().st_uid + 1)
+    monkeypatch.setattr(pretrained, "_ROOT", own.stat().st_uid + 2)
+    pretrained._is_ours.cache_clear()
+    assert find_weights("net.pt", None, "--net") is None and find_weights("net.pt", None, "--net") is None
+    assert pretrained.usable_cache_folder() is None
+    assert caplog.text.count(f"{own} belongs to another user and is not used") == 1
+    assert find_weights("net.pt", own / "net.pt", "--net") == own / "net.pt"  # given, and so meant
+    pretrained._is_ours.cache_clear()
+    monkeypatch.setattr(pretrained, "_ROOT", own.stat().st_uid)
+    assert find_weights("net.pt", None, "--net") == own / "net.pt"
+    pretrained._is_ours.cache_clear()
+
+
+def test_a_link_of_another_user_is_not_followed(folders, tmp_path, monkeypatch):
+    link = tmp_path / "link"
+    link.symlink_to(folders[0])
+    if os.geteuid() != 0:
+        pytest.skip("only root gives a link to somebody else")
+    os.lchown(link, 12345, 12345)
+    monkeypatch.setenv("PVDM_CACHE", str(link))
+    assert pretrained.usable_cache_folder() is None
