@@ -109,7 +109,19 @@ class ResumableDataModule(LightningDataModule):
         return {"epoch": epoch, "batches": batches, **self._what_order_depends_on(loader.clip_sampler)}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        self._resumed = dict(state_dict)
+        """Take the position in training from a checkpoint.
+
+        Raises:
+            InvalidArgumentError: It is none.
+        """
+        names = ("epoch", "batches", "seed", "num_samples", "global_batch")
+        counts = [state_dict.get(name) for name in names] if isinstance(state_dict, dict) and state_dict else []
+        if not all(isinstance(count, int) and 0 <= count < 2**40 for count in counts):
+            problem = "holds a position in the data that is none"
+            raise InvalidArgumentError(
+                "ckpt_path", getattr(self.trainer, "ckpt_path", "it"), problem, "Give another checkpoint."
+            )
+        self._resumed = dict(state_dict or {})
 
     def _training_loader(self) -> ClipLoader | None:
         """The loader that the trainer trains from, if it does."""
