@@ -75,3 +75,13 @@ def test_tensors_that_claim_more_than_the_file_holds(tmp_path, new_format):
 def test_the_older_format_is_read(tmp_path):
     torch.save({"a": torch.ones(3)}, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
     assert load_tensors(tmp_path / "old.pt")["a"].sum() == 3
+
+
+def test_a_tree_deeper_than_any_stack(tmp_path):
+    torch.save({}, tmp_path / "good.pt")
+    with zipfile.ZipFile(tmp_path / "good.pt") as old, zipfile.ZipFile(tmp_path / "deep.pt", "w") as new:
+        for part in old.infolist():
+            deep = b"\x80\x02" + b"]" * 100_000 + b"a" * 99_999 + b"."
+            new.writestr(part.filename, deep if part.filename.endswith("data.pkl") else old.read(part))
+    with pytest.raises(RecursionError):  # an Exception, as readers expect of a damaged file
+        load_tensors(tmp_path / "deep.pt")

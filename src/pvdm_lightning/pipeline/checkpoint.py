@@ -31,7 +31,7 @@ VERSION = "_version"
 MOST_PIXELS = 2**28
 """Of a clip: 16 frames of 4096 x 4096. Weights hold its three sides apart, and say nothing of their product."""
 _WEIGHT_TYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
-_CALLS_PER_WEIGHT = 200  # our networks take 7 calls of PyTorch for each weight
+_CALLS_PER_WEIGHT = 30  # our networks take 7 calls of PyTorch for each weight
 
 
 def read_checkpoint(path: str | Path, argument: str, expected: str | None = None) -> dict[str, Any]:
