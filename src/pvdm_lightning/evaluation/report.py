@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pvdm_lightning.atomic_write import atomic_write
+from pvdm_lightning.escaping import printable
 from pvdm_lightning.evaluation.feature_networks import SkippedMetric
 from pvdm_lightning.evaluation.options import USUAL_COUNT
 from pvdm_lightning.evaluation.protocol import network_record, protocol_hash
@@ -86,9 +87,10 @@ class Report:
             )
             for metric in self.metrics
         ]
-        lines = [self.title, "", *_aligned(rows), ""]
-        lines += [f"skipped: {name}: {reason}" for name, reason in self.skipped]
-        lines += [f"note: {note}" for note in self.all_notes()]
+        # Names of files are in all of these.
+        lines = [printable(self.title), "", *_aligned(rows), ""]
+        lines += [printable(f"skipped: {name}: {reason}") for name, reason in self.skipped]
+        lines += [printable(f"note: {note}") for note in self.all_notes()]
         return "\n".join(lines) + "\n"
 
     def all_notes(self) -> list[str]:

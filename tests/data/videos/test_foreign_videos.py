@@ -72,6 +72,24 @@ def test_videos_of_all_names_are_read(tmp_path, name):
     assert metadata.read_metadata(tmp_path / name) == {"a": 1}
 
 
+def test_pictures_in_formats_that_start_programs(tmp_path, monkeypatch):
+    from PIL import EpsImagePlugin
+
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *_, **__: pytest.fail("Ghostscript was started"))
+    Image.new("RGB", (8, 8)).save(tmp_path / "0.png", "EPS")
+    assert "cannot identify" in frame_folder.probe(tmp_path).problem
+    with pytest.raises(OSError):
+        frame_folder.read_image(tmp_path / "0.png")
+    with pytest.raises(OSError):
+        metadata.read_metadata(tmp_path / "0.png")
+
+
+@pytest.mark.parametrize("kind", ["BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP", "MPO"])
+def test_pictures_are_read_whatever_their_names_say(tmp_path, kind):
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "0.png", kind)
+    assert frame_folder.read_image(tmp_path / "0.png").shape == (8, 8, 3)
+
+
 def test_pipes_and_devices_are_no_videos(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for suffix in (".mp4", ".npy", ".png"):

@@ -4,7 +4,7 @@ import contextlib
 import os
 import re
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,11 +16,21 @@ from pvdm_lightning.foreign_files import open_regular
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
 
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+"""Of pictures that are read, whatever their names say: for EPS, Pillow would start another program."""
+
 # What Pillow's readers raise on damaged files, and on pictures too large to be one.
 IMAGE_ERRORS: tuple[type[Exception], ...] = (OSError, ValueError, LookupError, ArithmeticError, SyntaxError, EOFError)
 IMAGE_ERRORS += (struct.error, Image.DecompressionBombError, MemoryError)
 
 Picture = TypeVar("Picture")
+
+
+@contextlib.contextmanager
+def open_picture(path: Path) -> Iterator[Image.Image]:
+    """A picture as Pillow opens it: a regular file, in one of `FORMATS`."""
+    with open_regular(path) as file, Image.open(file, formats=FORMATS) as image:
+        yield image
 
 
 def natural_key(name: str) -> list[tuple[int, str]]:
@@ -56,7 +66,7 @@ def probe(folder: Path) -> VideoInfo:
         names = image_names(folder)
         if not names:
             return VideoInfo(problem="has no pictures")
-        with open_regular(folder / names[0]) as file, Image.open(file) as image:
+        with open_picture(folder / names[0]) as image:
             width, height = _size_as_shown(image)
             check_pixels(height, width)
             codec = (image.format or "").lower()
@@ -111,7 +121,7 @@ def read_image(path: Path) -> np.ndarray:
 
     Transparency is left out, 16 bits are scaled to 8.
     """
-    with open_regular(path) as file, Image.open(file) as image:
+    with open_picture(path) as image:
         check_pixels(image.height, image.width)
         image.load()
         # Damage to the EXIF alone spoils no picture.

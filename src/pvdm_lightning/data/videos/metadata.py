@@ -6,15 +6,13 @@ import os
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from pvdm_lightning.data.videos import video_libraries
 from pvdm_lightning.data.videos.decoding import open_container
-from pvdm_lightning.data.videos.frame_folder import IMAGE_ERRORS
+from pvdm_lightning.data.videos.frame_folder import IMAGE_ERRORS, open_picture
 from pvdm_lightning.data.videos.npz import read_npz
 from pvdm_lightning.data.videos.video_info import DecodeError, one_line
 from pvdm_lightning.data.videos.writing import PNG_KEY
-from pvdm_lightning.foreign_files import open_regular, parse_json
+from pvdm_lightning.foreign_files import parse_json
 
 MOST = 2**20
 """Bytes of a text that is taken for metadata."""
@@ -59,6 +57,6 @@ def _npz(path: Path) -> str:
 
 
 def _picture(path: Path) -> str:
-    with open_regular(path) as file, Image.open(file) as image:
+    with open_picture(path) as image:
         text = image.info.get("comment", image.info.get(PNG_KEY, ""))
     return text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)

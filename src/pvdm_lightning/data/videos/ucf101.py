@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+from pvdm_lightning.data.videos.video_tree import MOST_IN_LIST
 from pvdm_lightning.errors import InvalidArgumentError
+from pvdm_lightning.foreign_files import read_bytes
 
 SPLITS_FOLDER = "ucfTrainTestlist"
 
@@ -33,7 +35,7 @@ def find_splits(root: Path, splits: str | None) -> Path:
 
 def read_lines(path: Path) -> list[str]:
     """The non-blank lines of a text file, with any line ending."""
-    return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    return [line.strip() for line in read_bytes(path, MOST_IN_LIST).decode("utf-8-sig").splitlines() if line.strip()]
 
 
 def read_classes(splits: Path) -> dict[str, int]:
