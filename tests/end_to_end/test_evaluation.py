@@ -223,7 +223,7 @@ def test_stage_one_with_networks(pvdm, workdir, networks, report_in, monkeypatch
     save_checkpoint(AutoencoderModule(VideoAutoencoder(**shape)), workdir / "ae.ckpt")
     torch.save(random_vgg16(), workdir / "vgg.pt")
     data = ["--data", "Synthetic", "--data.num_videos", 8, "--data.num_val_videos", 5, "--data.num_workers", 0]
-    args = ["test", "--ckpt_path", "ae.ckpt", *CPU, *BAR, *data, *networks[:2]]
+    args = ["test", "--ckpt_path", "ae.ckpt", *CPU, *BAR, *data, *networks[:2], *networks[-2:]]
     pvdm.run(*args, "--metrics.lpips", "vgg.pt")
     report = report_in(workdir / "evaluation")
     assert values(report).keys() == {"R-FVD 9", "PSNR", "SSIM", "LPIPS"}
