@@ -197,3 +197,20 @@ def test_one_server_out_of_reach_does_not_keep_back_the_others(server, cache, ca
 def test_an_empty_list_lists(capsys):
     cli.main(["weights", "--fetch", "[]"])
     assert "0 of 9 files are here." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("timeout", ["0", "-1", ".nan", ".inf", "1e12"])
+def test_a_time_limit_that_is_none(cache, capsys, timeout):
+    with pytest.raises(SystemExit):
+        cli.main(["weights", "--fetch", VGG, "--timeout", timeout])
+    assert capsys.readouterr().err.splitlines()[-1].startswith("pvdm: error: --timeout ")
+
+
+def test_another_users_cache_folder_is_not_downloaded_into(cache, capsys, monkeypatch):
+    monkeypatch.setattr("pvdm_lightning.pretrained._is_ours", lambda folder: False)
+    with pytest.raises(SystemExit):
+        cli.main(["weights", "--fetch", VGG])
+    assert (
+        f"PVDM_CACHE {cache}: belongs to another user. Set PVDM_CACHE to a folder of your own."
+        in capsys.readouterr().err
+    )
