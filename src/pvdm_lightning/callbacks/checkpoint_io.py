@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import errno
 import os
 from pathlib import Path
@@ -20,6 +21,24 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     Lightning's own writes into TMPDIR and moves the file: across file systems that is a copy, which a full disk or a
     kill leaves half-written under the final name.
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._read: dict[str, dict[str, Any]] = {}
+
+    def hand_over(self, path: _PATH, checkpoint: dict[str, Any]) -> None:
+        """Let the next `load_checkpoint` of a path return what has been read of it already."""
+        self._read[str(path)] = checkpoint
+
+    def load_checkpoint(
+        self, path: _PATH, map_location: Any | None = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """The contents of a checkpoint; weights that were read before stay memory-mapped."""
+        read = self._read.pop(str(path), None)
+        if read is None:
+            return super().load_checkpoint(path, map_location, weights_only)
+        # Copies of all that training changes in place: a module copies its weights, an optimizer keeps its states.
+        return {key: value if key == "state_dict" else copy.deepcopy(value) for key, value in read.items()}
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: _PATH, storage_options: Any | None = None) -> None:
         if "://" in str(path):  # a remote file system

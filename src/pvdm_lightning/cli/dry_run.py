@@ -28,10 +28,11 @@ class DryRun(Callback):
 
     Args:
         folder: Where the run would write.
+        planned: max_steps of the run.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, planned: int) -> None:
+        self.folder, self.planned = folder, planned
         self._seconds: list[float] = []
         self._since = 0.0
 
@@ -90,9 +91,6 @@ class DryRun(Callback):
         rows.append(("checkpoint", f"{size / 2**20:.3g} MiB each; {disk.free / 2**30:.3g} GiB are free for them"))
         rows.append(("dry run", f"nothing was written; without --dry_run the run goes into {self.folder.parent}"))
         say(rows)
-
-    planned = -1
-    """max_steps of the run."""
 
 
 def checkpoint_bytes(trainer: Trainer, module: nn.Module) -> int:

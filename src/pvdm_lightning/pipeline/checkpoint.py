@@ -39,7 +39,7 @@ def read_checkpoint(path: str | Path, argument: str, expected: str | None = None
     try:
         # weights_only: a file from a stranger never runs code.
         checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        stage = _check(checkpoint, Path(path).stat().st_size)
+        _check(checkpoint, Path(path).stat().st_size)
     except Exception as error:
         reason = " ".join(str(error).split())[:160] or type(error).__name__
         raise InvalidArgumentError(
@@ -48,23 +48,22 @@ def read_checkpoint(path: str | Path, argument: str, expected: str | None = None
             f"is not a checkpoint of this project ({reason})",
             "Give a .ckpt file of `pvdm fit`; files of the original implementation go through `pvdm import-original`.",
         ) from None
-    if expected is not None and stage != expected:
-        raise InvalidArgumentError(
-            argument,
-            path,
-            f"is {STAGES[stage]} checkpoint, and {STAGES[expected]} one is needed",
-            "Give the other stage's checkpoint.",
-        )
+    if expected is not None:
+        check_stage(checkpoint, path, argument, expected)
     check_finite(checkpoint["state_dict"], argument, path)
     return checkpoint
 
 
-def _check(checkpoint: Any, size: int) -> str:
-    """The stage of a checkpoint of `size` bytes, whose classes, arguments and tensors are what they have to be.
+def check_stage(checkpoint: Mapping[str, Any], path: object, argument: str, expected: str) -> None:
+    """Raise `InvalidArgumentError` unless a module of the class `expected` wrote a checkpoint."""
+    stage = stage_of(checkpoint)
+    if stage != expected:
+        problem = f"is {STAGES[stage]} checkpoint, and {STAGES.get(expected, expected)} one is needed"
+        raise InvalidArgumentError(argument, path, problem, "Give the other stage's checkpoint.")
 
-    Raises:
-        Exception: They are not.
-    """
+
+def _check(checkpoint: Any, size: int) -> None:
+    """Raise an exception unless classes, arguments and tensors of a file of `size` bytes are what they have to be."""
     if not isinstance(checkpoint, dict) or not {"state_dict", "hyper_parameters"} <= set(checkpoint):
         raise ForeignConfigError("it has no state_dict and hyper_parameters")
     hyper_parameters, state_dict = checkpoint["hyper_parameters"], checkpoint["state_dict"]
@@ -85,7 +84,6 @@ def _check(checkpoint: Any, size: int) -> str:
     # An option that the file knows nothing of has its default.
     checkpoint["hyper_parameters"] = {**default_arguments(find_class(module_path)), **hyper_parameters}
     _check_networks(checkpoint, stage_of(checkpoint))
-    return stage_of(checkpoint)
 
 
 def _check_networks(checkpoint: Mapping[str, Any], stage: str) -> None:
