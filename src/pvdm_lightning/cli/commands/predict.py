@@ -42,8 +42,9 @@ def predict(parts: Parts) -> None:
     elif parts.data is None:
         raise InvalidArgumentError("--data", None, "reconstructing needs clips", "Give --data, as to fit.")
     else:
-        parts.data.limit_validation(sampling.num_videos)  # type: ignore[operator]
-        source = parts.data
+        data: Any = parts.data  # of any class that gives clips
+        data.limit_validation(sampling.num_videos)
+        source = data
         writer.about = _record(parts.request.checkpoint, None)
     trainer.callback_list.append(SamplingProgress())
     trainer.predict(model, source, return_predictions=False)
