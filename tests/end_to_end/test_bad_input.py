@@ -189,7 +189,7 @@ def test_a_fault_of_ours_keeps_its_trace(workdir, monkeypatch, pvdm):
     def fail(*args):
         raise KeyError("ours")
 
-    monkeypatch.setattr(parts, "_prepare_fit", fail)
+    monkeypatch.setattr(parts, "_prepare_training", fail)
     with pytest.raises(KeyError):
         pvdm.run("fit", "--config", "tiny_ae.yaml")
 

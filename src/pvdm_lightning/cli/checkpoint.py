@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lightning import LightningModule
-
 from pvdm_lightning.checksum import file_sha256
 from pvdm_lightning.cli.arguments import expand, expand_paths
 from pvdm_lightning.cli.run_checkpoint import checkpoint_of
@@ -120,23 +118,19 @@ class Checkpoint:
 
     def encoder(self) -> LatentEncoder:
         """The module that encodes with its autoencoder."""
-        return LatentEncoder(FrozenAutoencoder.of(self.contents).autoencoder)
+        return LatentEncoder(FrozenAutoencoder.from_state(self.contents).autoencoder)
 
-    def load_into(self, module: LightningModule) -> None:
+    def load_into(self, module: AutoencoderModule | LatentDiffusionModule) -> None:
         """Put the weights into a module of the same stage.
 
         Raises:
-            InvalidArgumentError: They do not fit, or are NaN or infinite.
+            InvalidArgumentError: They do not fit.
         """
         check_stage(self.contents, self.path, OPTION, type(module).__name__)
-        contents = dict(self.contents)
-        try:
-            module.on_load_checkpoint(contents)
-        except InvalidArgumentError as error:
-            if error.argument != "ckpt_path":
-                raise
-            raise InvalidArgumentError(OPTION, self.path, error.problem, error.remedy) from None
-        module.load_state_dict(contents["state_dict"])
+        if isinstance(module, LatentDiffusionModule):
+            module.attach_carried_first_stage(self.contents)
+        module.check_checkpoint(self.contents, self.path)
+        module.load_state_dict(self.contents["state_dict"])
 
     def provenance(self) -> TrainedModel:
         """What reports and videos say of the model; reads the file once more, for its hash."""
@@ -170,7 +164,7 @@ def _contents_of(pipeline: VideoPipeline) -> dict[str, Any]:
     return contents
 
 
-def _module_of(pipeline: VideoPipeline) -> LightningModule:
+def _module_of(pipeline: VideoPipeline) -> AutoencoderModule | LatentDiffusionModule:
     """The module that could have trained a pipeline, with its weights."""
     if pipeline.denoiser is None:
         return AutoencoderModule(pipeline.first_stage.autoencoder)

@@ -90,11 +90,7 @@ def _build(request: Request, parser: Any, config: Namespace, found: FoundRun | N
     sections = parser.instantiate(config)
     options = DryRun.trainer_options() if sections.get("dry_run") else {}
     trainer = build_trainer(request.command, sections, default_logger, **options)
-    model = sections["model"] if checkpoint is None or request.command != "encode" else checkpoint.encoder()
-    if checkpoint is None:
-        _prepare_fit(trainer, model, config["ckpt_path"])
-    elif request.command != "encode":
-        checkpoint.load_into(model)
+    model = _model(request, sections, trainer)
     data = sections["data"]
     if isinstance(data, ClipDataModule):
         data.default_to(model.clip_shape, model.clips_per_sample)
@@ -107,8 +103,19 @@ def _build(request: Request, parser: Any, config: Namespace, found: FoundRun | N
     return Parts(request, plain, given, sections, trainer, model, data, found)
 
 
-def _prepare_fit(trainer: PvdmTrainer, model: Any, path: str | None) -> None:
-    """Give a module that is about to be trained its autoencoder, and the Trainer the checkpoint it goes on from."""
+def _model(request: Request, sections: Namespace, trainer: PvdmTrainer) -> Any:
+    """The module, with the weights of the checkpoint, or with what it needs to be trained."""
+    if request.checkpoint is None:
+        _prepare_training(sections["model"], trainer, sections["ckpt_path"])
+    elif request.command == "encode":
+        return request.checkpoint.encoder()
+    else:
+        request.checkpoint.load_into(sections["model"])
+    return sections["model"]
+
+
+def _prepare_training(model: Any, trainer: PvdmTrainer, path: str | None) -> None:
+    """Give a module its first stage, and the Trainer the checkpoint that it goes on from."""
     if path is None:
         if isinstance(model, LatentDiffusionModule):
             model.load_first_stage()
