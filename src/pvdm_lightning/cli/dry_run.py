@@ -33,8 +33,8 @@ class DryRun(Callback):
 
     def __init__(self, folder: Path, planned: int) -> None:
         self.folder, self.planned = folder, planned
-        self._seconds: list[float] = []
-        self._since = 0.0
+        self._seconds: list[float] = []  # of each optimizer step, which may take several batches
+        self._of_step = self._since = 0.0
 
     @staticmethod
     def trainer_options() -> dict[str, Any]:
@@ -62,7 +62,11 @@ class DryRun(Callback):
     ) -> None:
         if pl_module.device.type == "cuda":
             torch.cuda.synchronize(pl_module.device)
-        self._seconds.append(time.perf_counter() - self._since)
+        self._of_step += time.perf_counter() - self._since
+        if trainer.global_step == len(self._seconds):
+            return  # gradients of more batches are accumulated
+        self._seconds.append(self._of_step)
+        self._of_step = 0.0
         if len(self._seconds) == STEPS or trainer.global_step == trainer.max_steps:
             trainer.should_stop = True
             trainer.fit_loop.epoch_loop.max_steps = trainer.global_step

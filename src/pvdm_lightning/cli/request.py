@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pvdm_lightning.cli.arguments import option_values, with_comma_lists, with_values, without_option
+from pvdm_lightning.cli.arguments import expand, option_values, with_comma_lists, with_values, without_option
 from pvdm_lightning.cli.checkpoint import Checkpoint
 from pvdm_lightning.cli.commands import COMMANDS
 from pvdm_lightning.cli.option_errors import OptionError
@@ -53,7 +53,8 @@ def resolve(arguments: Sequence[str]) -> Request:
     given = _last_value(words, configs, "ckpt_path")
     if not command.takes_model or given is None:
         return Request(name, words)
-    checkpoint = Checkpoint.find(given, _last_value(words, configs, "trainer.default_root_dir") or "runs")
+    root = expand(_last_value(words, configs, "trainer.default_root_dir") or "runs")
+    checkpoint = Checkpoint.find(given, root)
     # What encodes is the checkpoint's autoencoder, whatever a configuration says of a model.
     defaults = {"model": checkpoint.model_node} if name != "encode" else {}
     # A configuration that names a class of data does not mean those of the checkpoint, its stride for one.
