@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
-from lightning.fabric.utilities.types import _PATH
 
 from pvdm_lightning.atomic_write import atomic_write
 
@@ -26,12 +25,12 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         super().__init__()
         self._read: dict[str, dict[str, Any]] = {}
 
-    def hand_over(self, path: _PATH, checkpoint: dict[str, Any]) -> None:
+    def hand_over(self, path: str | Path, checkpoint: dict[str, Any]) -> None:
         """Let the next `load_checkpoint` of a path return what has been read of it already."""
         self._read[str(path)] = checkpoint
 
     def load_checkpoint(
-        self, path: _PATH, map_location: Any | None = None, weights_only: bool | None = None
+        self, path: str | Path, map_location: Any | None = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
         """The contents of a checkpoint; weights that were read before stay memory-mapped."""
         read = self._read.pop(str(path), None)
@@ -40,7 +39,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         # Copies of all that training changes in place: a module copies its weights, an optimizer keeps its states.
         return {key: value if key == "state_dict" else copy.deepcopy(value) for key, value in read.items()}
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: _PATH, storage_options: Any | None = None) -> None:
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
         if "://" in str(path):  # a remote file system
             super().save_checkpoint(checkpoint, path, storage_options)
             return
