@@ -14,6 +14,7 @@ from pvdm_lightning.cli.arguments import expand_paths
 from pvdm_lightning.cli.commands import COMMANDS, function_of
 from pvdm_lightning.cli.option_errors import OptionError, said_shortly
 from pvdm_lightning.cli.sections import Section, options_of, sections_of
+from pvdm_lightning.pipeline.public_classes import DATA_MODULES, LOSSES, MODULES, NETWORKS, find_class
 
 # Batch sizes are per process, and the paper's: more GPUs only if they are asked for.
 _TRAINER_DEFAULTS = {"default_root_dir": "runs", "devices": 1, "enable_model_summary": False}
@@ -21,6 +22,8 @@ _TRAINER_DEFAULTS = {"default_root_dir": "runs", "devices": 1, "enable_model_sum
 
 def build_parser(command: str) -> ArgumentParser:
     """The parser of a command."""
+    for path in (*DATA_MODULES, *LOSSES, *MODULES, *NETWORKS):
+        find_class(path)  # imports it: the parser knows by its name alone what has been imported
     return _of_table(command) if COMMANDS[command].has_trainer else _of_function(command)
 
 
