@@ -16,7 +16,6 @@ from pvdm_lightning.cli.messages import OptionFormatter
 _YELLOW, _PLAIN = "\033[33m", "\033[0m"
 _FALSE_ALARMS = (
     ".*does not have many workers.*",
-    ".*LightningCLI's args parameter.*",
     ".*treespec, LeafSpec.*",
     ".*GPU available but not used.*",
     ".*The dirpath has changed.*",
