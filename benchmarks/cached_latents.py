@@ -23,7 +23,7 @@ import yaml
 from lightning import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
-from pvdm_lightning.cli.commands import encode
+from pvdm_lightning.cli.commands.encode import write_latents
 from pvdm_lightning.cli.shipped_configs import config_folder
 from pvdm_lightning.cpu.accelerate import accelerate
 from pvdm_lightning.data import CachedLatents, ClipDataModule, Synthetic, VideoFolder
@@ -119,7 +119,7 @@ def main() -> None:
     say = sys.stdout.write
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
-        encode(trainer_of(args), LatentEncoder(network), videos(), {}, CacheOptions(dir=folder))
+        write_latents(trainer_of(args), LatentEncoder(network), videos(), {}, CacheOptions(dir=folder))
         say(f"clips of {' x '.join(map(str, network.clip_shape))}, batch {args.batch_size}, size {args.size}\n")
         say(f"encoding one window a video took {time.perf_counter() - started:.1f} s\n\n")
         sources = {"pixels": videos, "cache": lambda: CachedLatents(folder, args.batch_size)}

@@ -21,10 +21,9 @@ _ROOT = 0
 
 def cache_folder() -> Path:
     """The project's own cache: the environment's ``PVDM_CACHE``, else ``~/.cache/pvdm_lightning``."""
-    if os.environ.get("PVDM_CACHE"):
-        return Path(os.environ["PVDM_CACHE"])
-    if os.environ.get("XDG_CACHE_HOME"):
-        return Path(os.environ["XDG_CACHE_HOME"]) / "pvdm_lightning"
+    for variable, inside in (("PVDM_CACHE", ""), ("XDG_CACHE_HOME", "pvdm_lightning")):
+        if os.environ.get(variable):  # which a .env file or a YAML file of jobs may set to ~/cache
+            return Path(os.path.expandvars(os.environ[variable])).expanduser() / inside
     try:
         return Path.home() / ".cache" / "pvdm_lightning"
     except RuntimeError:  # neither HOME nor an entry in passwd

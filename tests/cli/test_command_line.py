@@ -1,16 +1,21 @@
 """Help, completion, lists with commas, the schema of configurations and the dry run."""
 
+import itertools
 import json
 import re
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import jsonschema
 import pytest
 import yaml
 
-from pvdm_lightning import cli
-from pvdm_lightning.cli.comma_lists import with_comma_lists
+from pvdm_lightning import AutoencoderModule, VideoPipeline, cli
+from pvdm_lightning.cli import dry_run
+from pvdm_lightning.cli.arguments import with_comma_lists
+from pvdm_lightning.cli.commands.import_original import _save as save_checkpoint
+from pvdm_lightning.cli.next_steps import duration
 from pvdm_lightning.cli.shipped_configs import config_folder
 
 
@@ -52,17 +57,18 @@ def test_classes_are_listed_and_explained(capsys, option, name):
         (["evaluate", "--frames", "16,128"], ["evaluate", "--frames", "[16,128]"]),
         (["evaluate", "--frames=16"], ["evaluate", "--frames=[16]"]),
         (["import-original", "--frames", "16"], ["import-original", "--frames", "16"]),
-        (["--output.formats", "mp4"], ["--output.formats", "[mp4]"]),
-        (["--output.formats", "[mp4,gif]"], ["--output.formats", "[mp4,gif]"]),
-        (["--model.autoencoder.resolution", "128,192"], ["--model.autoencoder.resolution", "[128,192]"]),
-        (["--model.autoencoder.resolution", "128"], ["--model.autoencoder.resolution", "128"]),
-        (["--model.autoencoder.frames", "16"], ["--model.autoencoder.frames", "16"]),
-        (["--data.root", "a,b"], ["--data.root", "a,b"]),
-        (["--evaluation.frames", "null"], ["--evaluation.frames", "null"]),
+        (["fit", "--output.formats", "mp4"], ["fit", "--output.formats", "[mp4]"]),
+        (["fit", "--output.formats", "[mp4,gif]"], ["fit", "--output.formats", "[mp4,gif]"]),
+        (["fit", "--model.autoencoder.resolution", "128,192"], ["fit", "--model.autoencoder.resolution", "[128,192]"]),
+        (["fit", "--model.autoencoder.resolution", "128"], ["fit", "--model.autoencoder.resolution", "128"]),
+        (["fit", "--model.autoencoder.frames", "16"], ["fit", "--model.autoencoder.frames", "16"]),
+        (["fit", "--data.root", "a,b"], ["fit", "--data.root", "a,b"]),
+        (["fit", "--evaluation.frames", "null"], ["fit", "--evaluation.frames", "null"]),
     ],
 )
 def test_lists_with_commas(given, parsed):
-    assert with_comma_lists(given) == parsed
+    command, *words = given
+    assert [command, *with_comma_lists(command, words)] == parsed
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +119,7 @@ def test_the_schema_takes_the_configuration_that_a_run_saves(capsys, tmp_path, m
     monkeypatch.chdir(tmp_path)
     schema = json.loads(printed(capsys, "completion", "--target", "schema"))
     saved = yaml.safe_load(printed(capsys, "fit", "--config", "demo_ae.yaml", "--print_config"))
-    saved |= {"ckpt_path": None, "weights_only": None}
+    saved["ckpt_path"] = None
     errors = jsonschema.Draft202012Validator(schema).iter_errors(saved)
     assert not [f"{list(error.path)}: {error.message[:200]}" for error in errors]
 
@@ -131,3 +137,21 @@ def test_a_dry_run_says_what_a_run_takes_and_writes_nothing(capsys, tmp_path, mo
     assert "adversarial phase" in rows["step"] and rows["run"].startswith("3000 steps: ")
     assert "MiB each" in rows["checkpoint"]
     assert not list(Path(tmp_path).iterdir())
+
+
+@pytest.mark.parametrize("batches", [1, 3])
+def test_a_dry_run_counts_optimizer_steps(capsys, tmp_path, monkeypatch, batches):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["pvdm"])
+    ticks = itertools.count()  # each batch takes a second
+    monkeypatch.setattr(dry_run, "time", SimpleNamespace(perf_counter=lambda: float(next(ticks))))
+    pipeline = VideoPipeline.from_pretrained("showcase")
+    checkpoint = tmp_path / "first.ckpt"
+    save_checkpoint(AutoencoderModule(pipeline.first_stage.autoencoder), checkpoint)
+    options = ["--model.autoencoder_checkpoint", str(checkpoint), "--trainer.accelerator", "cpu", "--dry_run"]
+    options += ["--model.denoiser.latent_channels", "6", "--data.batch_size", "1"]
+    options += ["--trainer.max_steps", "100", "--trainer.accumulate_grad_batches", str(batches)]
+    text = printed(capsys, "fit", "--config", "demo_ldm.yaml", *options)
+    rows = dict(line.split(maxsplit=1) for line in text.splitlines() if line)
+    assert rows["step"] == f"{batches} s" and "peak of 6 steps" in rows["memory"]
+    assert rows["run"].startswith(f"100 steps: {duration(100 * batches)} ")

@@ -2,20 +2,31 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from pvdm_lightning import __version__, cli
-from pvdm_lightning.cli import commands, overview, pvdm_cli
+from pvdm_lightning.cli import commands
+from pvdm_lightning.cli.commands import COMMANDS, function_of
 
 
 @pytest.mark.parametrize("option", ["--help", "-h"])
 def test_every_command_is_listed(capsys, option):
     cli.main([option])
     said = capsys.readouterr().out
-    assert set(overview.COMMANDS) == {*pvdm_cli.PvdmCLI.subcommands(), *commands.FUNCTIONS}
-    for name, about in overview.COMMANDS.items():
-        assert f"  {name} " in said and about in said
+    for name, command in COMMANDS.items():
+        assert f"  {name} " in said and command.about in said
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_is_a_file_with_its_function(name):
+    assert function_of(name).__module__ == f"pvdm_lightning.cli.commands.{name.replace('-', '_')}"
+
+
+def test_every_file_is_a_command():
+    files = {path.stem.replace("_", "-") for path in Path(commands.__file__).parent.glob("*.py")} - {"--init--"}
+    assert files == COMMANDS.keys()
 
 
 def test_the_version(capsys):

@@ -1,6 +1,7 @@
 """Runs that are stopped, killed, resumed and started twice."""
 
 import functools
+import importlib
 import os
 import signal
 import subprocess
@@ -219,18 +220,19 @@ def test_the_adversarial_phase_ends_when_it_destroys_pictures(workdir, pvdm, cap
 
 @pytest.mark.parametrize("command", ["check-data", "evaluate", "predict"])
 def test_ctrl_c_ends_any_command_in_one_line(workdir, pvdm, trained, monkeypatch, capsys, command):
-    from pvdm_lightning.cli import commands, program
+    from pvdm_lightning.cli import program
 
     def interrupted(*args, **kwargs):
         raise KeyboardInterrupt
 
     if command == "predict":
         args = ["--ckpt_path", trained["ldm"]]
-        monkeypatch.setattr(program, "PvdmCLI", interrupted)
+        monkeypatch.setattr(program, "run", interrupted)
     else:
         args = ["--data", "Synthetic"] if command == "check-data" else ["--real", "a", "--generated", "b"]
-        function = commands.FUNCTIONS[command]
-        monkeypatch.setitem(commands.FUNCTIONS, command, functools.wraps(function)(interrupted))
+        name = command.replace("-", "_")
+        module = importlib.import_module(f"pvdm_lightning.cli.commands.{name}")
+        monkeypatch.setattr(module, name, functools.wraps(getattr(module, name))(interrupted))
     with pytest.raises(SystemExit) as ended:
         pvdm.run(command, *args)
     assert ended.value.code == 130 and capsys.readouterr().err.splitlines()[-1] == "pvdm: interrupted"

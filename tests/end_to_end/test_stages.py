@@ -1,5 +1,7 @@
 """Both stages train, hand over, go on, and are read back."""
 
+import re
+
 import pytest
 import torch
 import yaml
@@ -226,3 +228,21 @@ def test_data_are_recorded_by_their_public_path(pvdm, workdir, load):
     pvdm.run("fit", "--config", "tiny_ae.yaml", "--data", module, "--data.num_val_videos", 3, "--trainer.max_steps", 1)
     data = load(pvdm.last)["data_config"]
     assert (data["class_path"], data["init_args"]["num_val_videos"]) == ("pvdm_lightning.Synthetic", 3)
+
+
+def test_what_lightning_finds_is_said_and_used(pvdm, workdir, trained, load, caplog):
+    search = ["--trainer.callbacks+=LearningRateFinder", "--trainer.callbacks.num_training_steps=20"]
+    search += ["--trainer.callbacks.min_lr=1e-5", "--trainer.callbacks.early_stop_threshold=null"]
+    first_stage = ["--model.autoencoder_checkpoint", trained["ae"]]
+    pvdm.run("fit", "--config", "tiny_ldm.yaml", *first_stage, *search, "--trainer.profiler", "simple")
+    (found,) = re.findall(r"Learning rate set to (\S+)", caplog.text)
+    assert "Profiler Report" in caplog.text
+    last = load(pvdm.last)
+    assert last["hyper_parameters"]["learning_rate"] == float(found) != 1e-3
+    assert last["optimizer_states"][0]["param_groups"][0]["initial_lr"] == float(found)
+    assert last["global_step"] == 4
+
+
+def test_a_search_for_the_learning_rate_of_two_optimizers_is_refused(workdir, error_of):
+    line = error_of("fit", "--config", "tiny_ae.yaml", "--trainer.callbacks+=LearningRateFinder")
+    assert "learning rate finder only works with single optimizer" in line

@@ -284,8 +284,9 @@ def test_no_number_of_a_network_is_taken_without_its_weights(trained, stage):
 
 
 def test_what_costs_the_machine_is_not_taken_from_a_file(trained, workdir, monkeypatch):
-    import pvdm_lightning
     from pvdm_lightning.cli.checkpoint_config import _data_of_checkpoint
+
+    import pvdm_lightning
     from pvdm_lightning.foreign_config import MACHINE, argument_types
 
     costly = {"num_workers": 300, "batch_size": 60_000, "val_batch_size": 60_000}
@@ -301,6 +302,7 @@ def test_what_costs_the_machine_is_not_taken_from_a_file(trained, workdir, monke
 @pytest.mark.parametrize("below", ["", "train"])
 def test_an_index_is_not_kept_beside_videos_that_a_file_names(workdir, monkeypatch, root, below):
     from pvdm_lightning.cli.checkpoint_config import _data_of_checkpoint
+
     from pvdm_lightning.data.videos import video_index
     from pvdm_lightning.data.videos.build_index import load_or_build
     from pvdm_lightning.data.videos.video_info import VideoInfo

@@ -1,4 +1,4 @@
-"""The command line: LightningCLI for both stages, and the commands beside it."""
+"""The command line: both stages through Lightning's Trainer, and the commands beside it."""
 
 import sys
 from collections.abc import Sequence
@@ -10,9 +10,9 @@ def main(args: Sequence[str] | None = None) -> None:
     """Run `pvdm`. A user's mistake ends in one line on stderr and exit status 2."""
     arguments = list(sys.argv[1:] if args is None else args)
     if arguments in (["--help"], ["-h"], ["--version"]):
-        from pvdm_lightning.cli import overview
+        from pvdm_lightning.cli.commands import overview, version
 
-        print_result(overview.version() if arguments == ["--version"] else overview.overview())
+        print_result(version() if arguments == ["--version"] else overview())
         return
     from pvdm_lightning.cli import program
 

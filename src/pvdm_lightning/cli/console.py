@@ -16,7 +16,6 @@ from pvdm_lightning.cli.messages import OptionFormatter
 _YELLOW, _PLAIN = "\033[33m", "\033[0m"
 _FALSE_ALARMS = (
     ".*does not have many workers.*",
-    ".*LightningCLI's args parameter.*",
     ".*treespec, LeafSpec.*",
     ".*GPU available but not used.*",
     ".*The dirpath has changed.*",
@@ -64,6 +63,8 @@ def set_up_console() -> None:
     logging.getLogger("pvdm_lightning").setLevel(logging.INFO)
     for library in ("lightning", "lightning.pytorch", "lightning.fabric", "lightning_utilities"):
         logging.getLogger(library).setLevel(logging.WARNING)  # devices found, tips, states restored
+    for library in ("lightning.pytorch.profilers", "lightning.pytorch.tuner"):
+        logging.getLogger(library).setLevel(logging.INFO)  # what a profiler or a search that was asked for has found
     for message in _FALSE_ALARMS:
         warnings.filterwarnings("ignore", message=message)
     warnings.showwarning = _show

@@ -28,12 +28,13 @@ class DryRun(Callback):
 
     Args:
         folder: Where the run would write.
+        planned: max_steps of the run.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._seconds: list[float] = []
-        self._since = 0.0
+    def __init__(self, folder: Path, planned: int) -> None:
+        self.folder, self.planned = folder, planned
+        self._seconds: list[float] = []  # of each optimizer step, which may take several batches
+        self._of_step = self._since = 0.0
 
     @staticmethod
     def trainer_options() -> dict[str, Any]:
@@ -61,7 +62,11 @@ class DryRun(Callback):
     ) -> None:
         if pl_module.device.type == "cuda":
             torch.cuda.synchronize(pl_module.device)
-        self._seconds.append(time.perf_counter() - self._since)
+        self._of_step += time.perf_counter() - self._since
+        if trainer.global_step == len(self._seconds):
+            return  # gradients of more batches are accumulated
+        self._seconds.append(self._of_step)
+        self._of_step = 0.0
         if len(self._seconds) == STEPS or trainer.global_step == trainer.max_steps:
             trainer.should_stop = True
             trainer.fit_loop.epoch_loop.max_steps = trainer.global_step
@@ -90,9 +95,6 @@ class DryRun(Callback):
         rows.append(("checkpoint", f"{size / 2**20:.3g} MiB each; {disk.free / 2**30:.3g} GiB are free for them"))
         rows.append(("dry run", f"nothing was written; without --dry_run the run goes into {self.folder.parent}"))
         say(rows)
-
-    planned = -1
-    """max_steps of the run."""
 
 
 def checkpoint_bytes(trainer: Trainer, module: nn.Module) -> int:

@@ -16,32 +16,12 @@ from jsonargparse import ArgumentError
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from pvdm_lightning.cli.option_errors import OptionError, said_shortly
+from pvdm_lightning.cli.sections import library_names
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.escaping import printable
 from pvdm_lightning.evaluation.feature_networks import FoundNetworks
 
-OPTIONS = {
-    "AutoencoderLoss": "--model.",
-    "AutoencoderModule": "--model.",
-    "CacheOptions": "--output.",
-    "DataModule": "--data.",
-    "Denoiser": "--model.denoiser.",
-    "EMA": "--model.ema_",
-    "Evaluation": "--evaluation.",
-    "FeatureNetworks": "--metrics.",
-    "FiniteTraining": "--finite.",
-    "DivergenceGuard": "--divergence.",
-    "Checkpoints": "--checkpoint.",
-    "LatentDiffusionModule": "--model.",
-    "NoiseSchedule": "--model.",
-    "PredictionWriter": "--output.",
-    "Sampling": "--sampling.",
-    "Trainer": "--trainer.",
-    "TriplaneUNet": "--model.denoiser.",
-    "VideoAutoencoder": "--model.autoencoder.",
-    "WarmupDecay": "--model.",
-    "measure_folders": "--",
-}
+OPTIONS = library_names()
 """Classes and functions of the library -> the options that their arguments come from."""
 _ARGUMENT = re.compile(rf"\b({'|'.join(OPTIONS)})\.(?=\w)")
 

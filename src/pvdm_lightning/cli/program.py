@@ -5,25 +5,16 @@ from __future__ import annotations
 import atexit
 import signal
 import sys
-import tempfile
-from pathlib import Path
 
-from pvdm_lightning.cli import commands
-from pvdm_lightning.cli.checkpoint_config import (
-    with_checkpoint_config,
-    with_found_checkpoint,
-    with_found_configs,
-    without_trusted_classes,
-)
-from pvdm_lightning.cli.comma_lists import with_comma_lists
+from pvdm_lightning.cli.commands import COMMANDS, function_of
 from pvdm_lightning.cli.console import set_up_console
 from pvdm_lightning.cli.help import classes_asked_for
 from pvdm_lightning.cli.messages import users_mistake
-from pvdm_lightning.cli.pretrained_pipeline import with_pretrained_pipeline
-from pvdm_lightning.cli.pvdm_cli import PvdmCLI
+from pvdm_lightning.cli.parser import build_parser, parse
+from pvdm_lightning.cli.parts import run
+from pvdm_lightning.cli.request import resolve
 from pvdm_lightning.cli.signals import end_on_sigterm
 from pvdm_lightning.escaping import printable
-from pvdm_lightning.pipeline.public_classes import trust_classes
 from pvdm_lightning.printing import print_result
 
 
@@ -35,19 +26,13 @@ def main(arguments: list[str]) -> None:
         if listed := classes_asked_for(arguments):
             print_result(listed)
             return
-        arguments = with_comma_lists(arguments)
-        if arguments and arguments[0] in commands.FUNCTIONS:
-            command = commands.FUNCTIONS[arguments[0]]
-            parser = commands.command_parser(arguments[0], command)
-            options = parser.instantiate(parser.parse_args(arguments[1:]))
-            command(**vars(options))
-            return
-        arguments, trusted = without_trusted_classes(arguments)
-        trust_classes(trusted)
-        with tempfile.TemporaryDirectory() as folder:
-            arguments = with_found_checkpoint(with_found_configs(arguments))
-            arguments = with_pretrained_pipeline(arguments, Path(folder))
-            PvdmCLI(with_checkpoint_config(arguments, Path(folder)))
+        request = resolve(arguments)
+        if COMMANDS[request.command].has_trainer:
+            run(request)
+        else:
+            parser = build_parser(request.command)
+            options = parser.instantiate(parse(parser, request.words))
+            function_of(request.command)(**vars(options))
     except KeyboardInterrupt:
         sys.stderr.write("pvdm: interrupted\n")
         raise SystemExit(128 + signal.SIGINT) from None

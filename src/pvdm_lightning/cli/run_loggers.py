@@ -11,9 +11,14 @@ from lightning.pytorch.loggers import TensorBoardLogger
 PROJECT = "pvdm"
 
 
-def tensorboard(folder: Path) -> TensorBoardLogger:
-    """The logger of a run for which none is configured, with its files in the folder itself."""
-    return TensorBoardLogger(folder, name="", version="", default_hp_metric=False)
+def tensorboard(folder: Path, purge_step: int | None = None) -> TensorBoardLogger:
+    """The logger of a run for which none is configured, with its files in the folder itself.
+
+    Args:
+        folder: Of the run.
+        purge_step: Step that the run goes on from: what was logged after it is dropped.
+    """
+    return TensorBoardLogger(folder, name="", version="", default_hp_metric=False, purge_step=purge_step)
 
 
 def place_loggers(loggers: Any, folder: Path, root: Path) -> None:

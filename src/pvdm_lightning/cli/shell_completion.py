@@ -7,10 +7,10 @@ every class that an option may name, has a hundred megabytes.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Literal
 
-from pvdm_lightning.cli import commands
-from pvdm_lightning.cli.parsers import command_parsers
+from pvdm_lightning.cli.commands import COMMANDS
+from pvdm_lightning.cli.parser import build_parser, option_strings
 from pvdm_lightning.cli.shipped_configs import config_folder
 from pvdm_lightning.foreign_config import argument_types
 from pvdm_lightning.pipeline.public_classes import DATA_MODULES, MODULES, NETWORKS, find_class
@@ -58,16 +58,11 @@ def _names(paths: Iterable[str]) -> list[str]:
 
 def _options() -> dict[str, list[str]]:
     """Command -> its options, those of the public classes included."""
-    found = {name: _strings(parser) for name, parser in command_parsers().items()}
-    own = {name: _strings(commands.command_parser(name, command)) for name, command in commands.FUNCTIONS.items()}
+    found = {name: option_strings(build_parser(name)) for name in COMMANDS}
     nested = [f"--model.{name}" for path in MODULES for name in argument_types(find_class(path))]
     nested += [f"--data.{name}" for path in DATA_MODULES for name in argument_types(find_class(path))]
     networks = {"autoencoder": "VideoAutoencoder", "denoiser": "TriplaneUNet"}
     for option, network in networks.items():
         (path,) = (path for path in NETWORKS if path.endswith(f".{network}"))
         nested += [f"--model.{option}.{name}" for name in argument_types(find_class(path))]
-    return {**{name: sorted({*strings, *nested}) for name, strings in found.items()}, **own}
-
-
-def _strings(parser: Any) -> list[str]:
-    return sorted(option for option in parser._option_string_actions if option.startswith("--"))
+    return {name: sorted({*own, *(nested if COMMANDS[name].has_trainer else ())}) for name, own in found.items()}

@@ -1,20 +1,56 @@
-"""The configurations that come with the package, found by name from any folder."""
+"""Configuration files: those that come with the package are found by name from any folder."""
+
+from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
+from pvdm_lightning.cli.arguments import expand
 from pvdm_lightning.errors import InvalidArgumentError
 
 MOST_NODES = 100_000
 
 
-def _check_expansion(path: str) -> None:
-    """Raise `InvalidArgumentError` if a file is too large, or its aliases expand to more than any configuration has.
+def config_folder() -> Path:
+    """The folder of configurations: inside the installed package, or beside src/ in a checkout."""
+    installed = Path(str(resources.files("pvdm_lightning"))) / "configs"
+    return installed if installed.is_dir() else Path(__file__).parents[3] / "configs"
 
-    What is wrong with its YAML otherwise is said by the parser of the options.
+
+def find_config(name: str) -> str:
+    """The path of a configuration: a file here, else a shipped one of that name (with or without .yaml).
+
+    Raises:
+        InvalidArgumentError: There is neither.
     """
+    path = expand(name)
+    if Path(path).is_file():
+        _check_expansion(path)
+        return path
+    folder = config_folder()
+    for candidate in (folder / name, folder / f"{name}.yaml"):
+        if candidate.is_file():
+            return str(candidate)
+    shipped = ", ".join(sorted(str(path.relative_to(folder)) for path in folder.rglob("*.yaml")))
+    raise InvalidArgumentError(
+        "--config", name, "is neither a file here nor a shipped configuration", f"Shipped: {shipped}."
+    )
+
+
+def read_config(path: str) -> dict[str, Any]:
+    """The contents of a configuration; empty if it cannot be read, which the parser of the options says in one line."""
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError, UnicodeDecodeError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _check_expansion(path: str) -> None:
+    """Raise `InvalidArgumentError` if a file is too large, or its aliases expand to more than any configuration has."""
     problem, remedy = "is larger than any configuration", "Give a YAML file of options."
     if Path(path).stat().st_size > 2**20:
         raise InvalidArgumentError("--config", path, problem, remedy)
@@ -38,28 +74,3 @@ def _expanded(node: yaml.Node, sizes: dict[int, int]) -> int:
         below = children if isinstance(children, list) else []
         sizes[id(node)] = 1 + sum(_expanded(child, sizes) for child in below)
     return sizes[id(node)]
-
-
-def config_folder() -> Path:
-    """The folder of configurations: inside the installed package, or beside src/ in a checkout."""
-    installed = Path(str(resources.files("pvdm_lightning"))) / "configs"
-    return installed if installed.is_dir() else Path(__file__).parents[3] / "configs"
-
-
-def find_config(name: str) -> str:
-    """The path of a configuration: a file here, else a shipped one of that name (with or without .yaml).
-
-    Raises:
-        InvalidArgumentError: There is neither.
-    """
-    if Path(name).is_file():
-        _check_expansion(name)
-        return name
-    folder = config_folder()
-    for candidate in (folder / name, folder / f"{name}.yaml"):
-        if candidate.is_file():
-            return str(candidate)
-    shipped = ", ".join(sorted(str(path.relative_to(folder)) for path in folder.rglob("*.yaml")))
-    raise InvalidArgumentError(
-        "--config", name, "is neither a file here nor a shipped configuration", f"Shipped: {shipped}."
-    )

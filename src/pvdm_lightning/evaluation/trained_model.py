@@ -9,10 +9,8 @@ from typing import Any
 
 from lightning import Trainer
 
-from pvdm_lightning.checksum import file_sha256
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.evaluation.report import Report
-from pvdm_lightning.pipeline.checkpoint import read_checkpoint
 from pvdm_lightning.printing import print_result
 
 logger = logging.getLogger(__name__)
@@ -23,7 +21,7 @@ class TrainedModel:
     """A checkpoint that is evaluated.
 
     Attributes:
-        path: Of the file.
+        path: Of the checkpoint, or of the folder of a saved pipeline.
         global_step: Optimizer steps it was trained for.
         sha256: Of the file, so that metrics and videos of other weights are never taken for its own.
     """
@@ -31,16 +29,6 @@ class TrainedModel:
     path: Path
     global_step: int
     sha256: str
-
-    @classmethod
-    def read(cls, path: str | Path) -> TrainedModel:
-        """Read what a checkpoint says of its model.
-
-        Raises:
-            InvalidArgumentError: The file is not one.
-        """
-        checkpoint = read_checkpoint(path, "ckpt_path")
-        return cls(Path(path), int(checkpoint["global_step"]), file_sha256(Path(path)))
 
     def record(self) -> dict[str, Any]:
         """As plain values."""

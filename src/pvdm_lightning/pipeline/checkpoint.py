@@ -52,7 +52,7 @@ def read_checkpoint(path: str | Path, argument: str, expected: str | None = None
         )
     try:
         checkpoint = load_tensors(path)
-        stage = _check(checkpoint)
+        _check(checkpoint)
     except UnknownNameError as error:
         problem = f"is not a checkpoint that pvdm_lightning {__version__} can read ({one_line(error)})"
         remedy = "Give a checkpoint of this version, or install a later one."
@@ -67,23 +67,22 @@ def read_checkpoint(path: str | Path, argument: str, expected: str | None = None
             f"is not a checkpoint of this project ({reason})",
             "Give a .ckpt file of `pvdm fit`; files of the original implementation go through `pvdm import-original`.",
         ) from None
-    if expected is not None and stage != expected:
-        raise InvalidArgumentError(
-            argument,
-            path,
-            f"is {STAGES[stage]} checkpoint, and {STAGES[expected]} one is needed",
-            "Give the other stage's checkpoint.",
-        )
+    if expected is not None:
+        check_stage(checkpoint, path, argument, expected)
     check_finite(checkpoint["state_dict"], argument, path)
     return checkpoint
 
 
-def _check(checkpoint: Any) -> str:
-    """The stage of a checkpoint, whose classes, arguments and tensors are what they have to be.
+def check_stage(checkpoint: Mapping[str, Any], path: object, argument: str, expected: str) -> None:
+    """Raise `InvalidArgumentError` unless a module of the class `expected` wrote a checkpoint."""
+    stage = stage_of(checkpoint)
+    if stage != expected:
+        problem = f"is {STAGES[stage]} checkpoint, and {STAGES.get(expected, expected)} one is needed"
+        raise InvalidArgumentError(argument, path, problem, "Give the other stage's checkpoint.")
 
-    Raises:
-        Exception: They are not.
-    """
+
+def _check(checkpoint: Any) -> None:
+    """Raise an exception unless classes, arguments and tensors of a checkpoint are what they have to be."""
     if not isinstance(checkpoint, dict) or not {"state_dict", "hyper_parameters"} <= set(checkpoint):
         raise ForeignConfigError("it has no state_dict and hyper_parameters")
     hyper_parameters, state_dict = checkpoint["hyper_parameters"], checkpoint["state_dict"]
@@ -102,7 +101,6 @@ def _check(checkpoint: Any) -> str:
     # An option that the file knows nothing of has its default.
     checkpoint["hyper_parameters"] = {**default_arguments(find_class(module_path)), **plain(hyper_parameters)}
     _check_networks(checkpoint)
-    return stage_of(checkpoint)
 
 
 def _version_of(checkpoint: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -186,6 +187,15 @@ class LatentDiffusionModule(LightningModule):
 
     # Training
 
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate after the warm-up; Lightning's LearningRateFinder sets it."""
+        return self.rate.learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, value: float) -> None:
+        self.rate = replace(self.rate, learning_rate=value)
+
     def configure_optimizers(self) -> OptimizerLRScheduler:
         # Lightning clips no gradients that a fused optimizer would unscale itself.
         fused = not self.trainer.gradient_clip_val
@@ -197,7 +207,8 @@ class LatentDiffusionModule(LightningModule):
     def on_train_start(self) -> None:
         # On resume, options override the restored optimizer state.
         scheduler = self.lr_schedulers()
-        assert isinstance(scheduler, torch.optim.lr_scheduler.LambdaLR)
+        if not isinstance(scheduler, torch.optim.lr_scheduler.LambdaLR):
+            return  # that of a LearningRateFinder, whose trial steps begin here, too
         scheduler.base_lrs = [self.rate.learning_rate] * len(scheduler.base_lrs)
         factor = scheduler.lr_lambdas[0](scheduler.last_epoch)
         for group in scheduler.optimizer.param_groups:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -10,9 +9,7 @@ from lightning import LightningModule, Trainer
 from torch import Tensor
 
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
-from pvdm_lightning.pipeline.checkpoint import autoencoder_node
 from pvdm_lightning.pipeline.first_stage import FrozenAutoencoder
-from pvdm_lightning.pipeline.public_classes import class_path
 from pvdm_lightning.training.start_checks import check_precision
 
 
@@ -29,15 +26,6 @@ class LatentEncoder(LightningModule):
         super().__init__()
         self.frozen = FrozenAutoencoder(autoencoder)
         self.flips = False
-
-    @classmethod
-    def node_of(cls, checkpoint: Mapping[str, Any]) -> dict[str, Any]:
-        """The configuration of the encoder of a checkpoint of either stage."""
-        return {"class_path": class_path(cls), "init_args": {"autoencoder": autoencoder_node(checkpoint)}}
-
-    def load_weights(self, checkpoint: Mapping[str, Any]) -> None:
-        """Take the autoencoder's weights from a checkpoint of either stage."""
-        self.frozen.load_weights(checkpoint)
 
     def encode_with(self, flips: bool, trainer: Trainer) -> None:
         """Choose whether mirrored training clips are encoded too, and attach the trainer before it starts."""

@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from pvdm_lightning.cli.config_schema import config_schema
+from pvdm_lightning.cli.shell_completion import completion_script
 from pvdm_lightning.printing import print_result
 
 
@@ -11,8 +13,4 @@ def completion(target: Literal["bash", "zsh", "schema"]) -> None:
     Args:
         target: bash, zsh, or schema.
     """
-    # They know all commands, this one too.
-    from pvdm_lightning.cli.config_schema import config_schema
-    from pvdm_lightning.cli.shell_completion import completion_script
-
     print_result(config_schema() if target == "schema" else completion_script(target))

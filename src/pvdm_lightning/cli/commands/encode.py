@@ -7,6 +7,8 @@ from typing import Any
 from lightning import Trainer
 
 from pvdm_lightning.callbacks import LatentCacheWriter
+from pvdm_lightning.cli.next_steps import after_encoding, say
+from pvdm_lightning.cli.parts import Parts
 from pvdm_lightning.data import ClipDataModule
 from pvdm_lightning.data.datamodules.windows_to_encode import WindowsToEncode
 from pvdm_lightning.data.latents.latent_cache import CacheOptions, shard_path
@@ -16,7 +18,19 @@ from pvdm_lightning.training import LatentEncoder
 logger = logging.getLogger(__name__)
 
 
-def encode(
+def encode(parts: Parts) -> None:
+    """Write the latents of the data set to a cache."""
+    if not isinstance(parts.data, ClipDataModule):
+        value = None if parts.data is None else type(parts.data).__name__
+        raise InvalidArgumentError("--data", value, "encoding needs videos", "Give their data set, as to fit.")
+    assert parts.request.checkpoint is not None
+    options: CacheOptions = parts.sections["output"]
+    write_latents(parts.trainer, parts.model, parts.data, parts.config["data"], options)
+    if parts.trainer.is_global_zero:
+        say(after_encoding(options.dir, parts.request.checkpoint.name))
+
+
+def write_latents(
     trainer: Trainer, encoder: LatentEncoder, data: ClipDataModule, data_config: dict[str, Any], options: CacheOptions
 ) -> None:
     """Write the latents of a data set's windows to a cache, or complete an interrupted one.

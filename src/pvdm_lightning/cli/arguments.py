@@ -1,0 +1,95 @@
+"""The words of a command line, and what a shell would have made of their values."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import Namespace
+
+ALWAYS_LISTS = ("--evaluation.frames", "--output.formats", "--fetch")
+"""Options that are lists of one value, too."""
+MAYBE_LISTS = ("resolution", "betas", "channel_multipliers", "attention_levels", "devices")
+"""Last names of options that take one value or several."""
+
+
+def option_values(words: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Each option with its value, which stands after it or after its equals sign."""
+    for number, word in enumerate(words):
+        option, equals, value = word.partition("=")
+        if not option.startswith("-"):
+            continue
+        if equals:
+            yield option, value
+        elif number + 1 < len(words):
+            yield option, words[number + 1]
+
+
+def with_values(words: Sequence[str], replace: Callable[[str, str], str]) -> list[str]:
+    """The words with `replace(option, value)` for each value."""
+    found = list(words)
+    for number, word in enumerate(words):
+        option, equals, value = word.partition("=")
+        if not option.startswith("-"):
+            continue
+        if equals:
+            found[number] = f"{option}={replace(option, value)}"
+        elif number + 1 < len(words):
+            found[number + 1] = replace(option, words[number + 1])
+    return found
+
+
+def without_option(words: Sequence[str], option: str) -> tuple[list[str], list[str]]:
+    """Take an option out: (the other words, its values)."""
+    others: list[str] = []
+    values: list[str] = []
+    remaining = iter(words)
+    for word in remaining:
+        if word == option:
+            values.append(next(remaining, ""))
+        elif word.startswith(f"{option}="):
+            values.append(word.removeprefix(f"{option}="))
+        else:
+            others.append(word)
+    return others, values
+
+
+def with_comma_lists(command: str, words: Sequence[str]) -> list[str]:
+    """Brackets around lists that are given with commas alone: `--frames 16,128` for `--frames [16,128]`."""
+    lists = (*ALWAYS_LISTS, "--frames") if command == "evaluate" else ALWAYS_LISTS
+    return with_values(words, lambda option, value: _bracketed(option, value, lists))
+
+
+def _bracketed(option: str, value: str, lists: tuple[str, ...]) -> str:
+    if not option.startswith("--"):
+        return value
+    several = re.fullmatch(r"[\w.-]+(,[\w.-]+)+", value)
+    one = option in lists and re.fullmatch(r"[\w.][\w.-]*", value) and value != "null"
+    is_list = option in lists or option.rsplit(".", 1)[-1] in MAYBE_LISTS
+    return f"[{value}]" if one or (is_list and several) else value
+
+
+def expand(value: str) -> str:
+    """Replace ``~``, ``~user``, ``$HOME`` and the like at the start of a value.
+
+    A shell does so for `--option ~/x`, not for `--option=~/x`, and a YAML file has no shell.
+    """
+    if re.match(r"(~[\w.-]*|\$\w+|\$\{\w+\})(/|$)", value):
+        return os.path.expanduser(os.path.expandvars(value))  # noqa: PTH111
+    return value
+
+
+def expand_paths(node: Any) -> None:
+    """`expand` each text in a parsed configuration, in place."""
+    items = vars(node).items() if isinstance(node, Namespace) else node.items() if isinstance(node, dict) else ()
+    places = enumerate(node) if isinstance(node, list) else list(items)
+    for key, value in places:
+        if isinstance(value, str):
+            node[key] = expand(value)
+        elif type(value) is type(Path()):
+            node[key] = Path(expand(str(value)))
+        else:
+            expand_paths(value)

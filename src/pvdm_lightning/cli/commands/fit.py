@@ -1,0 +1,45 @@
+"""`pvdm fit`: train a stage, or go on with it."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+from pvdm_lightning.callbacks import RunRecord, SaveDataConfig, Throughput, Utilization, WeightNorms
+from pvdm_lightning.callbacks.checkpoints import last_checkpoint
+from pvdm_lightning.cli.dry_run import DryRun
+from pvdm_lightning.cli.parts import Parts
+from pvdm_lightning.cli.run_summary import conclude, introduce
+from pvdm_lightning.cli.save_config import SaveConfig
+from pvdm_lightning.cli.signals import end_of_training
+from pvdm_lightning.pipeline.public_classes import class_path
+
+logger = logging.getLogger(__name__)
+
+
+def fit(parts: Parts) -> None:
+    """Train; a signal ends it with a checkpoint."""
+    trainer, model, data, run = parts.trainer, parts.model, parts.data, parts.run
+    assert run is not None
+    if parts.sections["dry_run"]:
+        DryRun(run.folder.path, trainer.max_steps).attach(trainer)
+        trainer.fit(model, datamodule=data)
+        return
+    trainer.callback_list.extend([Throughput(), Utilization(parts.sections["compile"]), WeightNorms()])
+    trainer.callback_list.extend([RunRecord(parts.given), SaveConfig(parts.given, run.folder)])
+    if data is not None:
+        # By its public path, by which alone later commands load it.
+        trainer.callback_list.append(SaveDataConfig({**parts.config["data"], "class_path": class_path(type(data))}))
+    begin, first_step = time.monotonic(), run.purge_step or 0
+    introduce(trainer, model, data, run.folder)
+    try:
+        trainer.fit(model, datamodule=data, ckpt_path=parts.sections["ckpt_path"])
+    except SIGTERMException:
+        last = last_checkpoint(trainer)
+        if trainer.is_global_zero:
+            goes_on = f"{last} holds its state, --resume goes on" if last else "no checkpoint was kept"
+            logger.warning("training ends at step %d: %s", trainer.global_step, goes_on)
+        raise end_of_training(trainer) from None
+    conclude(trainer, model, run.folder, first_step, time.monotonic() - begin)

@@ -1,0 +1,72 @@
+"""`pvdm predict`: videos in files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import LightningDataModule
+from torch.utils.data import DataLoader
+
+from pvdm_lightning import __version__
+from pvdm_lightning.callbacks import PredictionWriter, SamplingProgress
+from pvdm_lightning.callbacks.prediction_writer import PAGE, SHEET
+from pvdm_lightning.cli.checkpoint import Checkpoint
+from pvdm_lightning.cli.next_steps import relative, say
+from pvdm_lightning.cli.parts import Parts
+from pvdm_lightning.errors import InvalidArgumentError
+from pvdm_lightning.pipeline import Sampling
+from pvdm_lightning.training import LatentDiffusionModule
+
+
+def predict(parts: Parts) -> None:
+    """Sample videos (stage two), or reconstruct validation clips (stage one)."""
+    trainer, model = parts.trainer, parts.model
+    sampling: Sampling = parts.sections["sampling"]
+    writer: PredictionWriter = parts.sections["output"]
+    assert parts.request.checkpoint is not None
+    source: LightningDataModule | DataLoader[int]
+    if isinstance(model, LatentDiffusionModule):
+        model.predict_with(sampling)
+        sampling.samplers(model.schedule)
+        sampling.check_memory(model.clip_shape)
+        if trainer.world_size > sampling.num_videos:
+            problem = f"is fewer than the {trainer.world_size} processes, and each needs one"
+            raise InvalidArgumentError(
+                "--sampling.num_videos", sampling.num_videos, problem, "Use fewer --trainer.devices."
+            )
+        numbers: Any = torch.arange(sampling.num_videos)
+        source = DataLoader(numbers, batch_size=sampling.batch_size)
+        writer.about = _record(parts.request.checkpoint, sampling)
+    elif parts.data is None:
+        raise InvalidArgumentError("--data", None, "reconstructing needs clips", "Give --data, as to fit.")
+    else:
+        data: Any = parts.data  # of any class that gives clips
+        data.limit_validation(sampling.num_videos)
+        source = data
+        writer.about = _record(parts.request.checkpoint, None)
+    trainer.callback_list.append(SamplingProgress())
+    trainer.predict(model, source, return_predictions=False)
+    if trainer.is_global_zero:
+        rows = [("videos", f"{relative(writer.dir)} ({', '.join(writer.formats)})")]
+        for name, wanted in ((PAGE, writer.page), (SHEET, writer.contact_sheets)):
+            rows += [("look at", str(relative(writer.dir / name)))] if wanted else []
+        say(rows)
+
+
+def _record(checkpoint: Checkpoint, sampling: Sampling | None) -> dict[str, Any]:
+    """How videos are made, for their metadata; nothing in it changes when the command is repeated.
+
+    Args:
+        checkpoint: The model.
+        sampling: Options of sampling; None for reconstructions.
+    """
+    model = checkpoint.provenance()
+    about = {"sha256": model.sha256, "global_step": model.global_step, "name": Path(checkpoint.given).name}
+    record: dict[str, Any] = {"pvdm": __version__, "checkpoint": about}
+    if sampling is None:
+        return {**record, "shows": "left: original, right: reconstruction"}
+    # How many are drawn, and how many at once, changes no video.
+    left_out = ("num_videos", "batch_size")
+    return {**record, "sampling": {key: value for key, value in vars(sampling).items() if key not in left_out}}
