@@ -6,6 +6,7 @@ import copy
 import json
 import os
 import resource
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -284,15 +285,14 @@ def test_no_number_of_a_network_is_taken_without_its_weights(trained, stage):
 
 
 def test_what_costs_the_machine_is_not_taken_from_a_file(trained, workdir, monkeypatch):
-    from pvdm_lightning.cli.checkpoint_config import _data_of_checkpoint
-
     import pvdm_lightning
+    from pvdm_lightning.cli.checkpoint import Checkpoint
     from pvdm_lightning.foreign_config import MACHINE, argument_types
 
     costly = {"num_workers": 300, "batch_size": 60_000, "val_batch_size": 60_000}
     for name in ("Synthetic", "VideoFolder", "UCF101", "SkyTimelapse", "FrameFolder", "CachedLatents"):
         data = {"class_path": f"pvdm_lightning.{name}", "init_args": {**costly, "seed": 3}}
-        taken = _data_of_checkpoint("x.ckpt", data, [])["data"]["init_args"]
+        taken = Checkpoint("x", Path("x"), {"data_config": data}).data_node(None)["init_args"]
         assert taken == {"seed": 3}
         arguments = argument_types(getattr(pvdm_lightning, name))
         assert {key for key in arguments if "batch" in key or "work" in key} <= set(MACHINE)
@@ -301,8 +301,7 @@ def test_what_costs_the_machine_is_not_taken_from_a_file(trained, workdir, monke
 @pytest.mark.parametrize("root", ["~/videos", "$HOME/videos", "${HOME}/videos", "{home}/videos", "{home}/x/../videos"])
 @pytest.mark.parametrize("below", ["", "train"])
 def test_an_index_is_not_kept_beside_videos_that_a_file_names(workdir, monkeypatch, root, below):
-    from pvdm_lightning.cli.checkpoint_config import _data_of_checkpoint
-
+    from pvdm_lightning.cli.checkpoint import Checkpoint
     from pvdm_lightning.data.videos import video_index
     from pvdm_lightning.data.videos.build_index import load_or_build
     from pvdm_lightning.data.videos.video_info import VideoInfo
@@ -315,7 +314,7 @@ def test_an_index_is_not_kept_beside_videos_that_a_file_names(workdir, monkeypat
     folder.mkdir(parents=True)
     (folder / "a.mp4").touch()
     given = root.replace("{home}", str(workdir))
-    taken = _data_of_checkpoint("x.ckpt", videos(root=given), [])["data"]["init_args"]["root"]
+    taken = Checkpoint("x", Path("x"), {"data_config": videos(root=given)}).data_node(None)["init_args"]["root"]
     assert os.path.realpath(taken) == str(workdir / "videos")
     load_or_build(folder, ["a.mp4"], lambda path: VideoInfo(problem="x"), progress=False)
     assert [path.name for path in folder.iterdir()] == ["a.mp4"] and list((workdir / "cache").glob("*.npz"))

@@ -77,6 +77,8 @@ def _of_table(command: str) -> ArgumentParser:
 
 def _add_section(parser: ArgumentParser, section: Section, command: str) -> None:
     if section.is_open:
+        for path in (*MODULES, *DATA_MODULES):
+            find_class(path)  # a short name, such as UCF101, is that of a class that has been imported
         is_required = section.name == "model" and command == "fit"
         parser.add_subclass_arguments(section.kind, section.name, fail_untyped=False, required=is_required)
     else:

@@ -45,9 +45,8 @@ def test_both_files(imported, tmp_path):
     assert np.load("samples/video_00000.npy").shape == (16, 64, 64, 3)
 
     module = AutoencoderModule.load_from_checkpoint(imported / "autoencoder.ckpt", map_location="cpu")
-    hyper_parameters = dict(module.hparams)
-    class_path = hyper_parameters.pop("_class_path", "pvdm_lightning.AutoencoderModule")
-    hyper_parameters.pop("_instantiator", None)
+    hyper_parameters = {key: value for key, value in module.hparams.items() if not key.startswith("_")}
+    class_path = module.hparams["_class_path"]
     config = {"model": {"class_path": class_path, "init_args": hyper_parameters}}
     Path("further.yaml").write_text(yaml.safe_dump(config))
     steps = ["--trainer.max_steps", "1", "--trainer.limit_val_batches", "0", "--data.batch_size", "1"]
