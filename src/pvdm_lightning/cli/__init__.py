@@ -10,9 +10,9 @@ def main(args: Sequence[str] | None = None) -> None:
     """Run `pvdm`. A user's mistake ends in one line on stderr and exit status 2."""
     arguments = list(sys.argv[1:] if args is None else args)
     if arguments in (["--help"], ["-h"], ["--version"]):
-        from pvdm_lightning.cli import overview
+        from pvdm_lightning.cli import help as texts
 
-        print_result(overview.version() if arguments == ["--version"] else overview.overview())
+        print_result(texts.version() if arguments == ["--version"] else texts.overview())
         return
     from pvdm_lightning.cli import program
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from pvdm_lightning.cli.messages import OptionFormatter
+from pvdm_lightning.cli.errors import OptionFormatter
 
 _YELLOW, _PLAIN = "\033[33m", "\033[0m"
 _FALSE_ALARMS = (

@@ -17,8 +17,8 @@ from pvdm_lightning.cli.checkpoint_config import (
 )
 from pvdm_lightning.cli.comma_lists import with_comma_lists
 from pvdm_lightning.cli.console import set_up_console
+from pvdm_lightning.cli.errors import parse, users_mistake
 from pvdm_lightning.cli.help import classes_asked_for
-from pvdm_lightning.cli.messages import users_mistake
 from pvdm_lightning.cli.pretrained_pipeline import with_pretrained_pipeline
 from pvdm_lightning.cli.pvdm_cli import PvdmCLI
 from pvdm_lightning.cli.signals import end_on_sigterm
@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> None:
         if arguments and arguments[0] in commands.FUNCTIONS:
             command = commands.FUNCTIONS[arguments[0]]
             parser = commands.command_parser(arguments[0], command)
-            options = parser.instantiate(parser.parse_args(arguments[1:]))
+            options = parser.instantiate(parse(parser, arguments[1:]))
             command(**vars(options))
             return
         arguments, trusted = without_trusted_classes(arguments)
@@ -52,7 +52,7 @@ def main(arguments: list[str]) -> None:
         sys.stderr.write("pvdm: interrupted\n")
         raise SystemExit(128 + signal.SIGINT) from None
     except Exception as error:
-        message = users_mistake(error)
+        message = users_mistake(error, arguments)
         if message is None:
             # After the stack trace, which the interpreter prints at its end.
             atexit.register(

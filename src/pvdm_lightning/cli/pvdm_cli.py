@@ -39,10 +39,9 @@ from pvdm_lightning.callbacks.prediction_writer import PAGE, SHEET
 from pvdm_lightning.cli import commands
 from pvdm_lightning.cli.checkpoint_config import FROM_CHECKPOINT, KEYWORDS
 from pvdm_lightning.cli.dry_run import DryRun
+from pvdm_lightning.cli.errors import OptionError, parser_error, said_in_options
 from pvdm_lightning.cli.help import arrange
-from pvdm_lightning.cli.messages import said_in_options
 from pvdm_lightning.cli.next_steps import after_encoding, after_stage_one, after_stage_two, relative, say
-from pvdm_lightning.cli.option_errors import OptionError, said_shortly
 from pvdm_lightning.cli.prediction_record import prediction_record
 from pvdm_lightning.cli.resume import expand_paths
 from pvdm_lightning.cli.run_folder import RunFolder
@@ -142,8 +141,7 @@ class PvdmCLI(LightningCLI):
             super().parse_arguments(parser, args)
         except ArgumentError as error:
             known = self._subcommand_parsers.get(args[0] if args else "")
-            options = [] if known is None else list(known._option_string_actions)
-            raise OptionError(said_shortly(str(error), options)) from None
+            raise OptionError(parser_error(str(error), known, args)) from None
         seed = self.config[self.config.subcommand].get("seed_everything")
         if isinstance(seed, int) and not isinstance(seed, bool) and not 0 <= seed < 2**32:
             raise InvalidArgumentError("--seed_everything", seed, "is no seed", "Give a number from 0 to 4294967295.")
@@ -217,6 +215,9 @@ class PvdmCLI(LightningCLI):
         if accelerator == "mps" or (accelerator == "gpu" and torch.backends.mps.is_available()):
             problem = "Apple's GPU has no float64, which the metrics are computed in"
             raise InvalidArgumentError("--trainer.accelerator", accelerator, problem, "Give cpu, or leave it out.")
+        if accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
+            problem = "PyTorch finds no GPU on this machine"
+            raise InvalidArgumentError("--trainer.accelerator", accelerator, problem, "Give cpu, or auto.")
         if accelerator == "auto" and torch.backends.mps.is_available():
             kwargs["accelerator"] = "cpu"
         dry_run = self.subcommand == "fit" and self._get(self.config_init, "dry_run")

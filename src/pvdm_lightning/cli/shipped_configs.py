@@ -10,12 +10,9 @@ from pvdm_lightning.errors import InvalidArgumentError
 MOST_NODES = 100_000
 
 
-def _check_expansion(path: str) -> None:
-    """Raise `InvalidArgumentError` if a file is too large, or its aliases expand to more than any configuration has.
-
-    What is wrong with its YAML otherwise is said by the parser of the options.
-    """
-    problem, remedy = "is larger than any configuration", "Give a YAML file of options."
+def _check_yaml(path: str) -> None:
+    """Raise `InvalidArgumentError` unless a file is a YAML mapping of a sensible size, its aliases expanded."""
+    problem, remedy = "is larger than any configuration", "Give a YAML file of options, such as ae.yaml."
     if Path(path).stat().st_size > 2**20:
         raise InvalidArgumentError("--config", path, problem, remedy)
     try:
@@ -24,8 +21,15 @@ def _check_expansion(path: str) -> None:
         nodes = 0 if root is None else _expanded(root, sizes)
     except RecursionError:
         nodes = MOST_NODES + 1
+    except yaml.MarkedYAMLError as error:
+        where = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        reason = " ".join(f"{error.context or ''} {error.problem or ''}".split())
+        problem = f"is not valid YAML{where} ({reason})"
+        raise InvalidArgumentError("--config", path, problem, "Correct that line.") from None
     except (yaml.YAMLError, UnicodeDecodeError):
-        return
+        raise InvalidArgumentError("--config", path, "is not a text file", remedy) from None
+    if root is not None and not isinstance(root, yaml.MappingNode):
+        raise InvalidArgumentError("--config", path, "does not map options to values", remedy)
     if nodes > MOST_NODES:
         raise InvalidArgumentError("--config", path, f"{problem} once its aliases are expanded", remedy)
 
@@ -53,7 +57,7 @@ def find_config(name: str) -> str:
         InvalidArgumentError: There is neither.
     """
     if Path(name).is_file():
-        _check_expansion(name)
+        _check_yaml(name)
         return name
     folder = config_folder()
     for candidate in (folder / name, folder / f"{name}.yaml"):

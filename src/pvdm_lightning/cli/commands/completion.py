@@ -12,7 +12,6 @@ def completion(target: Literal["bash", "zsh", "schema"]) -> None:
         target: bash, zsh, or schema.
     """
     # They know all commands, this one too.
-    from pvdm_lightning.cli.config_schema import config_schema
-    from pvdm_lightning.cli.shell_completion import completion_script
+    from pvdm_lightning.cli.completion import completion_script, config_schema
 
     print_result(config_schema() if target == "schema" else completion_script(target))
