@@ -117,7 +117,7 @@ def users_mistake(error: BaseException, args: Sequence[str] = ()) -> str | None:
         if isinstance(cause, InvalidArgumentError):
             return _with_options(cause)
         if isinstance(cause, ModuleNotFoundError) and not _is_ours(cause):
-            return _missing_package(cause)
+            return _missing_package(str(cause), cause.name)
     if isinstance(error, OptionError):
         return str(error)
     if _while_restoring(error):
@@ -260,9 +260,8 @@ def _is_ours(error: ModuleNotFoundError) -> bool:
     return (error.name or "").split(".")[0] == "pvdm_lightning"
 
 
-def _missing_package(error: ModuleNotFoundError) -> str:
-    text = str(error)
-    package = error.name or next(iter(re.findall(r"pip install (?:-U )?[\"'`]?([\w-]+)", text)), None)
+def _missing_package(text: str, name: str | None = None) -> str:
+    package = name or next(iter(re.findall(r"pip install (?:-U )?[\"'`]?([\w-]+)", text)), None)
     package = package or next(iter(re.findall(r"[Rr]equirement '([\w-]+)", text)), "it")
     return f"the package {package} is needed and not installed. Install it with `pip install {package}`."
 
@@ -308,7 +307,7 @@ def parser_error(text: str, parser: ArgumentParser | None, args: Sequence[str]) 
         return _missing_options(missing[1].split(", "), parser, args)
     place = _place_of(text)
     if place is None:
-        return _shortened(text, 300)
+        return _of_instantiation(text)
     option = place.option
     if place.refused:
         return _refused_argument(f"{option}.{place.refused}", place.owner)
@@ -333,6 +332,19 @@ def parser_error(text: str, parser: ArgumentParser | None, args: Sequence[str]) 
             return f"{said}: is not {_words(hint)}. Give {_integral(value)}."
     near = _did_you_mean(value.strip("[]"), _choices(hint)) if value else ""
     return f"{said}: is not {_words(hint)}.{near or _example(option, _samples(hint, default))}"
+
+
+def _of_instantiation(text: str) -> str:
+    """A message about building objects, which names no option: the class that could not be built, and why."""
+    if found := re.search(r"given class_path '([^']+)':\n\s*(.+)", text):
+        with contextlib.suppress(Exception):  # whatever the class is, its name is said below
+            kind = next(kind for kind in _PLUGGED_IN if issubclass(find_class(found[1]), kind))
+            said = f"{_PLUGGED_IN[kind]} {found[1].rsplit('.', 1)[-1]}: "
+            return said + (_missing_package(found[2]) if "pip install" in found[2] else _shortened(found[2], 300))
+    said_nothing = ("- Expected a", "- Not a valid subclass", "- Does not validate", "- a ")
+    lines = [line.strip() for line in text.splitlines()]
+    reasons = [line for line in lines if line.startswith("- ") and not line.startswith(said_nothing)]
+    return _shortened(reasons[0].strip(" -") if reasons else text, 300)
 
 
 class _Place(NamedTuple):
