@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,11 +38,12 @@ from pvdm_lightning.callbacks import (
 from pvdm_lightning.callbacks.checkpoints import last_checkpoint
 from pvdm_lightning.callbacks.prediction_writer import PAGE, SHEET
 from pvdm_lightning.cli import commands
-from pvdm_lightning.cli.checkpoint_config import FROM_CHECKPOINT, KEYWORDS
+from pvdm_lightning.cli.checkpoint_config import FROM_CHECKPOINT, KEYWORDS, value_of
+from pvdm_lightning.cli.console import relative, say
 from pvdm_lightning.cli.dry_run import DryRun
 from pvdm_lightning.cli.errors import OptionError, parser_error, said_in_options
 from pvdm_lightning.cli.help import arrange
-from pvdm_lightning.cli.next_steps import after_encoding, after_stage_one, after_stage_two, relative, say
+from pvdm_lightning.cli.next_steps import after_encoding, after_training
 from pvdm_lightning.cli.prediction_record import prediction_record
 from pvdm_lightning.cli.resume import expand_paths
 from pvdm_lightning.cli.run_folder import RunFolder
@@ -63,10 +65,11 @@ from pvdm_lightning.evaluation import (
     TrainedModel,
 )
 from pvdm_lightning.pipeline import Sampling
-from pvdm_lightning.pipeline.checkpoint import check_resumable, read_checkpoint
+from pvdm_lightning.pipeline.checkpoint import check_resumable, read_checkpoint, stage_of
+from pvdm_lightning.pipeline.loading import find_folder
 from pvdm_lightning.pipeline.public_classes import class_path
 from pvdm_lightning.pipeline.run_checkpoint import CHECKPOINTS
-from pvdm_lightning.training import AutoencoderModule, LatentDiffusionModule, LatentEncoder
+from pvdm_lightning.training import LatentDiffusionModule, LatentEncoder
 
 logger = logging.getLogger(__name__)
 
@@ -246,10 +249,8 @@ class PvdmCLI(LightningCLI):
             compiled = bool(self._get(self.config_init, "compile"))
             callbacks += [Throughput(), Utilization(compiled), WeightNorms()]
             callbacks += [RunRecord(text), SaveConfig(text, self.run_folder)]
-            data = self.config_dump.get("data")
-            if data:
-                # By its public path, by which alone later commands load it.
-                callbacks.append(SaveDataConfig({**data, "class_path": class_path(type(self.datamodule))}))
+            if data := self._data_section():
+                callbacks.append(SaveDataConfig(data))
         elif self.subcommand == "predict":
             callbacks.append(SamplingProgress())
         return trainer
@@ -287,9 +288,13 @@ class PvdmCLI(LightningCLI):
                 self.model.load_first_stage()
             return
         if isinstance(self.model, LatentEncoder):
-            self.model.load_weights(read_checkpoint(path, "--ckpt_path"))
+            checkpoint = read_checkpoint(path, "--ckpt_path")
+            self.model.load_weights(checkpoint)
+            stage_one = stage_of(checkpoint) == "AutoencoderModule"
+            self._first_stage = path if stage_one else checkpoint["hyper_parameters"].get("autoencoder_checkpoint")
             return
         checkpoint = read_checkpoint(path, "--ckpt_path", expected=type(self.model).__name__)
+        self._recorded_data = checkpoint.get("data_config")
         if self.subcommand == "fit":
             check_resumable(checkpoint, path)
         if isinstance(self.model, LatentDiffusionModule):
@@ -368,11 +373,18 @@ class PvdmCLI(LightningCLI):
         options = self._get(self.config_init, "output")
         commands.encode(self.trainer, self.model, self.datamodule, self.config_dump["data"], options)
         if self.trainer.is_global_zero:
-            say(after_encoding(options.dir, self._get(self.config_init, "ckpt_path")))
+            say(after_encoding(options.dir, self.model.frozen.autoencoder, self._first_stage))
 
     def validate(self, **kwargs: Any) -> None:
         """Run the validation of a checkpoint."""
         self.trainer.validate(**kwargs)
         if self.trainer.is_global_zero:
-            stage_one = isinstance(self.model, AutoencoderModule)
-            say(after_stage_one(kwargs["ckpt_path"]) if stage_one else after_stage_two(kwargs["ckpt_path"]))
+            typed = value_of(sys.argv, "--ckpt_path")
+            named = typed if typed and find_folder(typed) else kwargs["ckpt_path"]  # a saved pipeline, or a file
+            encoded = getattr(self.datamodule, "encoded_data", None)
+            say(after_training(self.model, named, self._data_section(), self._recorded_data, encoded))
+
+    def _data_section(self) -> dict[str, Any] | None:
+        """The data section of the configuration, its class by its public path, by which alone later commands load it."""
+        data = self.config_dump.get("data")
+        return {**data, "class_path": class_path(type(self.datamodule))} if data else None
