@@ -6,16 +6,17 @@ import sys
 import pytest
 
 from pvdm_lightning import __version__, cli
-from pvdm_lightning.cli import commands, overview, pvdm_cli
+from pvdm_lightning.cli import commands, pvdm_cli
+from pvdm_lightning.cli.help import COMMANDS
 
 
 @pytest.mark.parametrize("option", ["--help", "-h"])
 def test_every_command_is_listed(capsys, option):
     cli.main([option])
     said = capsys.readouterr().out
-    assert set(overview.COMMANDS) == {*pvdm_cli.PvdmCLI.subcommands(), *commands.FUNCTIONS}
-    for name, about in overview.COMMANDS.items():
-        assert f"  {name} " in said and about in said
+    assert set(COMMANDS) == {*pvdm_cli.PvdmCLI.subcommands(), *commands.FUNCTIONS}
+    for name, command in COMMANDS.items():
+        assert f"  {name} " in said and command.about in said and command.example.startswith(f"pvdm {name}")
 
 
 def test_the_version(capsys):

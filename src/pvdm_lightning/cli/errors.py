@@ -27,7 +27,7 @@ from lightning.pytorch.profilers import Profiler
 from lightning.pytorch.strategies import Strategy
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from pvdm_lightning.cli.help import COMMANDS, class_options
+from pvdm_lightning.cli.help import COMMANDS, SECTIONS, class_options
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.escaping import printable
 from pvdm_lightning.evaluation.feature_networks import FoundNetworks
@@ -297,9 +297,6 @@ def parser_error(text: str, parser: ArgumentParser | None, args: Sequence[str]) 
         return _unknown_option(unknown[1].split("=")[0], parser)
     if unknown := re.search(r"does not accept option '([^']+)'", text):
         return _unknown_option(f"--{unknown[1]}", parser)
-    if command := re.search(r"invalid choice: '([^']*)' \(choose from ", text):
-        near = _did_you_mean(command[1], COMMANDS)
-        return f"{command[1]}: there is no such command.{near} Commands: {', '.join(COMMANDS)}."
     if lacks := re.match(r"argument (?:-\w/)?(--[\w.]+): expected one argument", text):
         expected, example = _of_option(parser, lacks[1].removeprefix("--"))
         return f"{lacks[1]}: its value is missing{f' ({expected})' if expected else ''}.{_example(lacks[1], example)}"
@@ -596,7 +593,7 @@ def _classes(hint: Any) -> list[str]:
         theirs = [getattr(package, name, None) for name in getattr(package, "__all__", ())]
         if any(issubclass(one, base) for one in ours):
             theirs = []  # such as LightningModule, of which Lightning has none to offer
-        found += [one.__name__ for one in (*ours, *theirs) if _is_offered(one, base)]
+        found += [str(getattr(one, "__name__", "")) for one in (*ours, *theirs) if _is_offered(one, base)]
     return list(dict.fromkeys(found))
 
 
@@ -623,11 +620,13 @@ def _nearest(name: str, names: Collection[str]) -> str | None:
     for one in names:
         by_last.setdefault(one.lstrip("-").rsplit(".", 1)[-1], []).append(one)
     if last in by_last:
-        return by_last[last][0]
+        order = list(SECTIONS)
+        sections = {one: one.lstrip("-").split(".")[0] for one in by_last[last]}
+        return min(sections, key=lambda one: order.index(sections[one]) if sections[one] in order else len(order))
     beside = {key: one for key, ones in by_last.items() for one in ones if one[: len(one) - len(key)] == stem}
     for pool in (beside, {key: ones[0] for key, ones in by_last.items()}):
         initials = [one for key, one in pool.items() if "".join(word[:1] for word in key.split("_")) == last]
-        near = difflib.get_close_matches(last, pool, n=1, cutoff=0.7)
+        near = difflib.get_close_matches(last, pool, n=1, cutoff=0.65)
         if found := [*initials, *(pool[key] for key in near)]:
             return found[0]
     whole = difflib.get_close_matches(name, names, n=1, cutoff=0.85)

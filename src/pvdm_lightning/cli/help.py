@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from pvdm_lightning import __version__
@@ -78,12 +80,21 @@ def overview() -> str:
     )
 
 
+def unknown_command(arguments: Sequence[str]) -> str | None:
+    """What is wrong with the first argument; None if it is a command or an option."""
+    if not arguments or arguments[0] in COMMANDS or arguments[0].startswith("-"):
+        return None
+    near = difflib.get_close_matches(arguments[0], COMMANDS, n=1)
+    meant = f" Did you mean {near[0]}?" if near else ""
+    return f"{arguments[0]}: there is no such command.{meant} Commands: {', '.join(COMMANDS)}."
+
+
 def version() -> str:
     """The version of the package."""
     return f"pvdm {__version__}\n"
 
 
-_TITLES = {
+SECTIONS = {
     "sampling": "Sampling",
     "output": "Output",
     "evaluation": "Evaluation",
@@ -105,18 +116,20 @@ def arrange(parser: ArgumentParser, command: str) -> None:
     general, sections = [], {}
     for group in parser._action_groups:
         destinations = {str(action.dest).split(".")[0] for action in group._group_actions}
-        section = next((name for name in _TITLES if destinations == {name}), None)
+        section = next((name for name in SECTIONS if destinations == {name}), None)
         if section is None and destinations & {"ckpt_path"}:
-            group.title = _TITLES["ckpt_path"]
+            group.title = SECTIONS["ckpt_path"]
             sections["ckpt_path"] = group
         elif section is None:
             general.append(group)
         else:
-            group.title = _TITLES[section]
+            group.title = SECTIONS[section]
             sections[section] = group
-    parser._action_groups = [*general, *(sections[name] for name in _TITLES if name in sections)]
+    parser._action_groups = [*general, *(sections[name] for name in SECTIONS if name in sections)]
     for action in parser._actions:
-        action.help = _help_of(command).get(str(action.dest), action.help)
+        if (ours := _help_of(command).get(str(action.dest))) is not None:
+            action.help = ours
+            action.extra_help = lambda: ""  # type: ignore[attr-defined]  # which lists internal classes, too
     required = "--config CONFIG" if command == "fit" else "--ckpt_path CHECKPOINT"
     parser.description = COMMANDS[command].about
     parser.usage = f"pvdm {command} {required} [options]"

@@ -34,7 +34,7 @@ _OF_THE_RUN = ("batch_size", "drop_last", "num_workers", "prefetch_factor", "pin
 
 
 def option(name: str, value: object) -> str:
-    """An option with its value, quoted for the shell. A path that begins as an option or variable does gets ./ first."""
+    """An option with its value, quoted for the shell; a path that begins like an option or a variable gets ./ first."""
     if value is None or isinstance(value, bool):
         text = {None: "null", True: "true", False: "false"}[value]
     elif isinstance(value, Mapping | list | tuple):
@@ -75,7 +75,8 @@ def after_training(
         encoded: The videos behind `data` where those are cached latents.
     """
     model = option("--ckpt_path", shortest(checkpoint))
-    stage_one = isinstance(module, AutoencoderModule)
+    network = module.autoencoder if isinstance(module, AutoencoderModule) else None
+    stage_one = network is not None
     more = [] if data == recorded else _data_options(data, {})
     name = "reconstructions" if stage_one else "samples"
     look = ["pvdm predict", model, *(more if stage_one else []), option("--output.dir", _fresh(name))]
@@ -87,8 +88,8 @@ def after_training(
         trusted = option("--trust_class", data["class_path"])
         look, measure = [*look, trusted], [*measure, trusted]
     rows = [(name, " ".join(look)), ("measure", " ".join(measure))]
-    if stage_one:
-        rows.append(("stage two", _stage_two(module.autoencoder, checkpoint, data)))
+    if network is not None:
+        rows.append(("stage two", _stage_two(network, checkpoint, data)))
     return rows
 
 
@@ -143,9 +144,7 @@ def _stage_two(network: VideoAutoencoder, checkpoint: str, data: Data | None) ->
         configs += _data_preset(data, configs)
         more = [*_data_options(data, _arguments(configs, "data"), configs), *more]
     named = [option("--config", name) for name in configs]
-    return " ".join(
-        ["pvdm fit", *named, *more, option("--model.autoencoder_checkpoint", shortest(checkpoint))]
-    )
+    return " ".join(["pvdm fit", *named, *more, option("--model.autoencoder_checkpoint", shortest(checkpoint))])
 
 
 def _data_preset(data: Data, configs: Sequence[str]) -> list[str]:

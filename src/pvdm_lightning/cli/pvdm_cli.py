@@ -385,6 +385,6 @@ class PvdmCLI(LightningCLI):
             say(after_training(self.model, named, self._data_section(), self._recorded_data, encoded))
 
     def _data_section(self) -> dict[str, Any] | None:
-        """The data section of the configuration, its class by its public path, by which alone later commands load it."""
+        """The data section of the configuration; its class by its public path, by which alone files name it."""
         data = self.config_dump.get("data")
         return {**data, "class_path": class_path(type(self.datamodule))} if data else None

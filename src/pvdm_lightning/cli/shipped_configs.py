@@ -1,5 +1,6 @@
 """The configurations that come with the package, found by name from any folder."""
 
+import difflib
 from importlib import resources
 from pathlib import Path
 
@@ -63,7 +64,8 @@ def find_config(name: str) -> str:
     for candidate in (folder / name, folder / f"{name}.yaml"):
         if candidate.is_file():
             return str(candidate)
-    shipped = ", ".join(sorted(str(path.relative_to(folder)) for path in folder.rglob("*.yaml")))
-    raise InvalidArgumentError(
-        "--config", name, "is neither a file here nor a shipped configuration", f"Shipped: {shipped}."
-    )
+    shipped = sorted(str(path.relative_to(folder)) for path in folder.rglob("*.yaml"))
+    near = difflib.get_close_matches(name, [*shipped, *(str(path) for path in Path().glob("*.y*ml"))], n=1)
+    meant = f"Did you mean {near[0]}? " if near else ""
+    remedy = f"{meant}Shipped: {', '.join(shipped)}."
+    raise InvalidArgumentError("--config", name, "is neither a file here nor a shipped configuration", remedy)
