@@ -1,6 +1,7 @@
 """Videos and texts reach each kind of logger."""
 
 import logging
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -49,16 +50,28 @@ def test_csv_has_the_videos_as_files_beside_it(tmp_path):
     assert (folder / "run/command/00000000.md").read_text() == "pvdm fit"
 
 
-def test_wandb_gets_files_and_captions(tmp_path):
-    logger = spy(WandbLogger, save_dir=str(tmp_path))
-    media.log_video([logger], "val/samples", VIDEO, 7, fps=8, caption="sample 0")
-    media.log_video([logger], "val/planes", VIDEO[:, :1], 7, fps=8)
-    media.log_text([logger], "run/command", "pvdm fit")
-    (video, _, image, _, text) = logger.calls
-    assert video[0] == "log_video" and video[2]["caption"] == ["sample 0"] and video[2]["format"] == ["gif"]
-    assert Image.open(video[2]["videos"][0]).n_frames == 4
-    assert image[0] == "log_image" and image[2]["key"] == "val/planes"
-    assert text[0] == "log_text" and text[2]["data"] == [["pvdm fit"]]
+def test_wandb_gets_files_and_captions_in_the_row_of_their_step(tmp_path):
+    rows = []
+    logger = WandbLogger.__new__(WandbLogger)
+    logger._prefix, logger._wandb_init = "", {}
+    kind = type("Spy", (WandbLogger,), {"save_dir": str(tmp_path), "experiment": SimpleNamespace(log=rows.append)})
+    logger.__class__ = kind
+    made = SimpleNamespace(
+        Video=lambda path, **more: {"path": path, **more},
+        Image=lambda path, **more: {"path": path, **more},
+        Table=lambda **more: more,
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "wandb", made)
+        media.log_video([logger], "val/samples", VIDEO, 7, fps=8, caption="sample 0")
+        media.log_video([logger], "val/planes", VIDEO[:, :1], 9, fps=8)
+        media.log_text([logger], "run/command", "pvdm fit", 11)
+    video, image, text = rows
+    assert [row["trainer/global_step"] for row in rows] == [7, 9, 11]
+    assert video["val/samples"][0]["caption"] == "sample 0" and video["val/samples"][0]["format"] == "gif"
+    assert Image.open(video["val/samples"][0]["path"]).n_frames == 4
+    assert Image.open(image["val/planes"][0]["path"]).size == (24, 16)
+    assert text["run/command"]["data"] == [["pvdm fit"]]
 
 
 def test_mlflow_gets_artifacts(tmp_path):

@@ -3,6 +3,7 @@
 import itertools
 import json
 import re
+import shlex
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +16,8 @@ from pvdm_lightning import AutoencoderModule, VideoPipeline, cli
 from pvdm_lightning.cli import dry_run
 from pvdm_lightning.cli.arguments import with_comma_lists
 from pvdm_lightning.cli.commands.import_original import _save as save_checkpoint
-from pvdm_lightning.cli.next_steps import duration
+from pvdm_lightning.cli.completion import config_schema
+from pvdm_lightning.cli.console import duration
 from pvdm_lightning.cli.shipped_configs import config_folder
 
 
@@ -43,6 +45,7 @@ def test_help_shows_ours_first(capsys, command, first, last):
     assert len(text.split("\n\n")[0].splitlines()) == 1  # the usage is a line
     assert "--model.help lists the classes" in text
     assert "class 'lightning" not in text
+    assert not {"RestoredModule", "LatentEncoder", "registry", '"best"', "hpc"} & set(re.findall(r'[\w"]+', text))
 
 
 @pytest.mark.parametrize("option, name", [("--model.help", "AutoencoderModule"), ("--data.help", "UCF101")])
@@ -92,36 +95,51 @@ def script(tmp_path_factory):
         (["pvdm", "fit", "--config", "demo_l"], "demo_ldm.yaml"),
         (["pvdm", "check-data", "--rep"], "--report"),
         (["pvdm", "fit", "--data", "UC"], "UCF101"),
+        *(
+            (["pvdm", "predict", "--ckpt_path", name[:2]], name)
+            for name in ("my video.ckpt", "it's.ckpt", '"a".ckpt', "$HOME.ckpt", "über *.ckpt", "a;b.ckpt", "[x].ckpt")
+        ),
     ],
 )
 def test_bash_completes(script, words, expected):
-    array = " ".join(f'"{word}"' for word in words)
-    command = f"source {script}; COMP_WORDS=({array}); COMP_CWORD={len(words) - 1}; _pvdm; echo ${{COMPREPLY[@]}}"
+    (script.parent / expected).touch()
+    array = " ".join(map(shlex.quote, words))
+    command = f"source {script}; COMP_WORDS=({array}); COMP_CWORD={len(words) - 1}; _pvdm; "
+    command += "printf '%s\\n' \"${COMPREPLY[@]}\""
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=script.parent)
     assert done.stderr == ""
-    assert done.stdout.split() == [expected]
+    assert set(done.stdout.splitlines()) == {expected}
 
 
-def test_the_schema_takes_the_shipped_runs_and_no_misspelling(capsys):
-    schema = json.loads(printed(capsys, "completion", "--target", "schema"))
-    check = jsonschema.Draft202012Validator(schema)
-    for name in ("ae.yaml", "ldm.yaml", "demo_ae.yaml", "demo_ldm.yaml"):
-        config = yaml.safe_load((config_folder() / name).read_text())
-        assert not list(check.iter_errors(config)), name
-        config["model"]["init_args"]["learning_rat"] = 1
+@pytest.fixture(scope="module")
+def check():
+    return jsonschema.Draft202012Validator(json.loads(config_schema()))
+
+
+@pytest.mark.parametrize("path", sorted(config_folder().rglob("*.yaml")), ids=lambda path: path.name)
+def test_the_schema_takes_what_is_shipped_and_no_misspelling(check, path):
+    config = yaml.safe_load(path.read_text())
+    assert not list(check.iter_errors(config))
+    for name in {"model", "data"} & set(config):
+        config[name].setdefault("init_args", {})["learning_rat"] = 1
         assert list(check.iter_errors(config))
-        del config["model"]["init_args"]["learning_rat"]
-        config["trainer"]["max_stepz"] = 1
-        assert list(check.iter_errors(config))
+        del config[name]["init_args"]["learning_rat"]
+        assert not list(check.iter_errors(config))
+    for network in ("autoencoder", "denoiser"):
+        arguments = config.get("model", {}).get("init_args", {})
+        if network in arguments:
+            arguments[network]["init_args"]["dept"] = 3
+            assert list(check.iter_errors(config))
+            del arguments[network]["init_args"]["dept"]
+    config["trainer"] = {"max_stepz": 1}
+    assert list(check.iter_errors(config))
 
 
-def test_the_schema_takes_the_configuration_that_a_run_saves(capsys, tmp_path, monkeypatch):
+def test_the_schema_takes_the_configuration_that_a_run_saves(check, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    schema = json.loads(printed(capsys, "completion", "--target", "schema"))
     saved = yaml.safe_load(printed(capsys, "fit", "--config", "demo_ae.yaml", "--print_config"))
     saved["ckpt_path"] = None
-    errors = jsonschema.Draft202012Validator(schema).iter_errors(saved)
-    assert not [f"{list(error.path)}: {error.message[:200]}" for error in errors]
+    assert not [f"{list(error.path)}: {error.message[:200]}" for error in check.iter_errors(saved)]
 
 
 def test_a_dry_run_says_what_a_run_takes_and_writes_nothing(capsys, tmp_path, monkeypatch):

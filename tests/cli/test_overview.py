@@ -16,7 +16,7 @@ def test_every_command_is_listed(capsys, option):
     cli.main([option])
     said = capsys.readouterr().out
     for name, command in COMMANDS.items():
-        assert f"  {name} " in said and command.about in said
+        assert f"  {name} " in said and command.about in said and command.example.startswith(f"pvdm {name}")
 
 
 @pytest.mark.parametrize("name", COMMANDS)

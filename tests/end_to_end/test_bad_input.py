@@ -152,17 +152,20 @@ def test_a_file_that_would_run_code_is_refused(workdir, error_of):
         (["--trainer.max_step", "3"], "--trainer.max_step: there is no such option. Did you mean --trainer.max_steps?"),
         (["--trainer.max_steps", "x"], "--trainer.max_steps x: is not a whole number."),
         (["--trainer.precision", "8"], "--trainer.precision 8: is not one of 64, 32, 16"),
-        (["--trainer.strategy", "nope"], "--trainer: You selected an invalid strategy name: `strategy='nope'`."),
+        (
+            ["--trainer.strategy", "nope"],
+            "--trainer.strategy nope: You selected an invalid strategy name: `strategy='nope'`.",
+        ),
         (["--trainer.strategy", "fsdp"], "--trainer: The strategy `fsdp` requires a GPU accelerator"),
-        (["--trainer.devices", "0"], "--trainer: `Trainer(devices='0')` value is not a valid input"),
+        (["--trainer.devices", "0"], "--trainer.devices 0: `Trainer(devices='0')` value is not a valid input"),
         (
             ["--trainer.val_check_interval", "100", "--trainer.check_val_every_n_epoch", "1"],
-            "--trainer: `val_check_interval`",
+            "--trainer.val_check_interval 100: `val_check_interval`",
         ),
         (["--seed_everything", "-1"], "--seed_everything -1: is no seed. Give a number from 0 to 4294967295."),
         (
             ["--checkpoint.monitor", "val/nope"],
-            "--checkpoint.monitor: `ModelCheckpoint(monitor='val/nope')` could not find",
+            "--checkpoint.monitor val/nope: `ModelCheckpoint(monitor='val/nope')` could not find",
         ),
         (
             ["--trainer.logger", "lightning.pytorch.loggers.WandbLogger"],
@@ -170,7 +173,7 @@ def test_a_file_that_would_run_code_is_refused(workdir, error_of):
         ),
         (
             ["--trainer.callbacks+=EarlyStopping", "--trainer.callbacks.monitor", "val/nope"],
-            "--trainer: Early stopping",
+            "--trainer.callbacks EarlyStopping: RuntimeError: Early stopping",
         ),
         (["--trainer.default_root_dir", "/dev/null/x"], "/dev/null/x/run/"),
     ],

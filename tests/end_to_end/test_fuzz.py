@@ -19,7 +19,7 @@ from PIL import Image
 import pvdm_lightning
 from pvdm_lightning import CachedLatents, VideoPipeline
 from pvdm_lightning.cli import program
-from pvdm_lightning.cli.messages import users_mistake
+from pvdm_lightning.cli.errors import users_mistake
 from pvdm_lightning.data.videos import build_index, frame_folder, probing, video_index
 from pvdm_lightning.data.videos.array_videos import ArrayVideos
 from pvdm_lightning.data.videos.reading import read_video

@@ -77,14 +77,13 @@ def _to_folder(one: Any, tag: str, data: bytes, suffix: str, step: int, caption:
 
 def _to_wandb(one: Any, tag: str, data: bytes, suffix: str, step: int, caption: str) -> None:
     if suffix == "md":
-        one.log_text(tag, columns=["text"], data=[[data.decode()]])
+        one.log_text(tag, columns=["text"], data=[[data.decode()]], step=step)
         return
     path = str(_file(Path(one.save_dir), tag, data, suffix, step))
     add, key = (one.log_image, "images") if suffix == "png" else (one.log_video, "videos")
-    # Its own step counts calls; Lightning sends trainer/global_step with scalars, and so do we.
+    # With the step, Lightning sends trainer/global_step in the same row; W&B's own step counts calls.
     extra = {"caption": [caption or tag]} | ({"format": [suffix]} if suffix == "gif" else {})
-    add(key=tag, **{key: [path]}, **extra)
-    one.experiment.log({"trainer/global_step": step})
+    add(key=tag, **{key: [path]}, step=step, **extra)
 
 
 def _to_mlflow(one: Any, tag: str, data: bytes, suffix: str, step: int, caption: str) -> None:

@@ -14,6 +14,27 @@ def main(args: Sequence[str] | None = None) -> None:
 
         print_result(version() if arguments == ["--version"] else overview())
         return
+    _check_early(arguments)
     from pvdm_lightning.cli import program
 
     program.main(arguments)
+
+
+def _check_early(arguments: Sequence[str]) -> None:
+    """End with what is wrong with the command and the configurations, before seconds of imports."""
+    from pvdm_lightning.cli.commands import unknown_command
+    from pvdm_lightning.cli.shipped_configs import find_config
+    from pvdm_lightning.errors import InvalidArgumentError
+
+    message = unknown_command(arguments)
+    try:
+        for option, value in zip(arguments, [*arguments[1:], ""]):
+            if option in ("--config", "-c") and value:
+                find_config(value)
+    except InvalidArgumentError as error:
+        message = message or str(error)
+    except OSError:  # what the system refuses is said below
+        pass
+    if message is not None:
+        sys.stderr.write(f"pvdm: error: {message}\n")
+        raise SystemExit(2)

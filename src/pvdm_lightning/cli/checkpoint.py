@@ -19,7 +19,7 @@ from pvdm_lightning.escaping import one_line
 from pvdm_lightning.evaluation import TrainedModel
 from pvdm_lightning.foreign_config import ForeignConfigError, check_node, without_machine
 from pvdm_lightning.pipeline import FrozenAutoencoder, VideoPipeline
-from pvdm_lightning.pipeline.checkpoint import check_stage, read_checkpoint
+from pvdm_lightning.pipeline.checkpoint import check_stage, read_checkpoint, stage_of
 from pvdm_lightning.pipeline.loading import CONFIG, WEIGHTS, find_folder
 from pvdm_lightning.pipeline.public_classes import DATA_MODULES, allowed, find_class
 from pvdm_lightning.pipeline.run_checkpoint import CHECKPOINTS
@@ -77,6 +77,14 @@ class Checkpoint:
     def run_folder(self) -> Path | None:
         """Folder of the run that wrote the checkpoint; None if it lies elsewhere."""
         return self.path.parents[1] if self.path.parent.name == CHECKPOINTS else None
+
+    @property
+    def first_stage(self) -> str | None:
+        """Checkpoint of the autoencoder: this one, or that which stage two was trained on."""
+        if stage_of(self.contents) == "AutoencoderModule":
+            return self.name
+        recorded = self.contents["hyper_parameters"].get("autoencoder_checkpoint")
+        return None if recorded is None else str(recorded)
 
     @property
     def model_node(self) -> dict[str, Any]:

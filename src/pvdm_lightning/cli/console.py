@@ -1,4 +1,4 @@
-"""What reaches the terminal: our messages, and of the libraries' what concerns the user."""
+"""What reaches the terminal: our messages, what concerns the user of the libraries', and results at the end."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ import logging
 import os
 import sys
 import warnings
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from pvdm_lightning.cli.messages import OptionFormatter
+from pvdm_lightning.cli.errors import OptionFormatter
+from pvdm_lightning.printing import print_result
 
 _YELLOW, _PLAIN = "\033[33m", "\033[0m"
 _FALSE_ALARMS = (
@@ -72,3 +75,24 @@ def set_up_console() -> None:
 
 def _show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
     logging.getLogger("py.warnings").warning("%s", " ".join(str(message).split()))
+
+
+def say(rows: Sequence[tuple[str, str]]) -> None:
+    """Print rows of a label and a text, the texts in a column."""
+    width = max(len(label) for label, _ in rows) + 2
+    print_result("\n" + "".join(f"{label:{width}s}{text}\n" for label, text in rows))
+
+
+def relative(path: str | Path) -> Path:
+    """A path from here, if it lies below."""
+    absolute, here = Path(path).absolute(), Path.cwd()
+    return absolute.relative_to(here) if absolute.is_relative_to(here) else Path(path)
+
+
+def duration(seconds: float) -> str:
+    """A time in words: 42 s, 3 min 20 s, 5 h 3 min."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

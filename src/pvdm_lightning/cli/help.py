@@ -1,10 +1,13 @@
-"""`--model.help` and `--data.help`: the classes to choose from."""
+"""Classes to choose from, and their options: what `--model.help` and `--data.help` list."""
 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterable
+from typing import get_args
 
-from pvdm_lightning.pipeline.public_classes import DATA_MODULES, MODULES, find_class
+from pvdm_lightning.foreign_config import argument_types
+from pvdm_lightning.pipeline.public_classes import DATA_MODULES, MODULES, NETWORKS, find_class
 
 
 def classes_asked_for(args: list[str]) -> str | None:
@@ -18,3 +21,20 @@ def classes_asked_for(args: list[str]) -> str | None:
 
 def _first_line(path: str) -> str:
     return (inspect.getdoc(find_class(path)) or "").split("\n")[0]
+
+
+def class_names(paths: Iterable[str]) -> list[str]:
+    """Their short names, by which options name them."""
+    return sorted(path.rsplit(".", 1)[-1] for path in paths)
+
+
+def class_options() -> list[str]:
+    """Options that are arguments of our modules, data modules and networks, such as ``--data.batch_size``."""
+    found = [f"--data.{name}" for path in DATA_MODULES for name in argument_types(find_class(path))]
+    for path in MODULES:
+        for name, hint in argument_types(find_class(path)).items():
+            found.append(f"--model.{name}")
+            kinds = [kind for kind in (hint, *get_args(hint)) if isinstance(kind, type)]
+            networks = [network for network in map(find_class, NETWORKS) if issubclass(network, tuple(kinds or (str,)))]
+            found += [f"--model.{name}.{argument}" for network in networks for argument in argument_types(network)]
+    return sorted(set(found))

@@ -12,7 +12,8 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from pvdm_lightning.cli.arguments import expand_paths
 from pvdm_lightning.cli.commands import COMMANDS, function_of
-from pvdm_lightning.cli.option_errors import OptionError, said_shortly
+from pvdm_lightning.cli.errors import OptionError, parser_error
+from pvdm_lightning.cli.help import class_names
 from pvdm_lightning.cli.sections import Section, options_of, sections_of
 from pvdm_lightning.pipeline.public_classes import DATA_MODULES, LOSSES, MODULES, NETWORKS, find_class
 
@@ -36,7 +37,7 @@ def parse(parser: ArgumentParser, words: Sequence[str]) -> Namespace:
     try:
         config = parser.parse_args(list(words))
     except ArgumentError as error:
-        raise OptionError(said_shortly(str(error), option_strings(parser))) from None
+        raise OptionError(parser_error(str(error), parser, words)) from None
     expand_paths(config)
     return config
 
@@ -77,10 +78,12 @@ def _of_table(command: str) -> ArgumentParser:
 
 def _add_section(parser: ArgumentParser, section: Section, command: str) -> None:
     if section.is_open:
-        for path in (*MODULES, *DATA_MODULES):
-            find_class(path)  # a short name, such as UCF101, is that of a class that has been imported
         is_required = section.name == "model" and command == "fit"
         parser.add_subclass_arguments(section.kind, section.name, fail_untyped=False, required=is_required)
+        names = class_names(MODULES if section.name == "model" else DATA_MODULES)
+        for action in (one for one in parser._actions if one.dest == section.name):
+            action.help = f"One of {', '.join(names)}, or a class of your own."
+            action.extra_help = lambda: ""  # type: ignore[attr-defined]  # which lists internal classes, too
     else:
         parser.add_class_arguments(
             section.kind,

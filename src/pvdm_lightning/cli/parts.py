@@ -22,6 +22,7 @@ from pvdm_lightning.cpu.memory import keep_freed_memory
 from pvdm_lightning.data import ClipDataModule
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.pipeline.checkpoint import check_resumable, read_checkpoint
+from pvdm_lightning.pipeline.public_classes import class_path
 from pvdm_lightning.training import LatentDiffusionModule
 
 
@@ -48,6 +49,11 @@ class Parts:
     model: Any
     data: LightningDataModule | None
     run: FoundRun | None
+
+    @property
+    def data_section(self) -> dict[str, Any] | None:
+        """The data of the configuration; the class by its public path, by which alone files name it."""
+        return None if self.data is None else {**self.config["data"], "class_path": class_path(type(self.data))}
 
 
 def run(request: Request) -> None:

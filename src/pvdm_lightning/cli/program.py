@@ -8,8 +8,8 @@ import sys
 
 from pvdm_lightning.cli.commands import COMMANDS, function_of
 from pvdm_lightning.cli.console import set_up_console
+from pvdm_lightning.cli.errors import users_mistake
 from pvdm_lightning.cli.help import classes_asked_for
-from pvdm_lightning.cli.messages import users_mistake
 from pvdm_lightning.cli.parser import build_parser, parse
 from pvdm_lightning.cli.parts import run
 from pvdm_lightning.cli.request import resolve
@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> None:
         sys.stderr.write("pvdm: interrupted\n")
         raise SystemExit(128 + signal.SIGINT) from None
     except Exception as error:
-        message = users_mistake(error)
+        message = users_mistake(error, arguments)
         if message is None:
             # After the stack trace, which the interpreter prints at its end.
             atexit.register(

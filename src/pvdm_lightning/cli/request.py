@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from pvdm_lightning.cli.arguments import expand, option_values, with_comma_lists, with_values, without_option
 from pvdm_lightning.cli.checkpoint import Checkpoint
-from pvdm_lightning.cli.commands import COMMANDS
-from pvdm_lightning.cli.option_errors import OptionError
+from pvdm_lightning.cli.commands import COMMANDS, unknown_command
+from pvdm_lightning.cli.errors import OptionError
 from pvdm_lightning.cli.shipped_configs import find_config, read_config
 from pvdm_lightning.pipeline.public_classes import trust_classes
 
@@ -41,7 +40,9 @@ def resolve(arguments: Sequence[str]) -> Request:
         InvalidArgumentError: One of them is missing, or cannot be used.
         OptionError: There is no such command.
     """
-    name = _command(arguments)
+    if problem := unknown_command(arguments):
+        raise OptionError(problem)
+    name = arguments[0]
     command = COMMANDS[name]
     words = with_comma_lists(name, arguments[1:])
     if not command.has_trainer:
@@ -62,17 +63,6 @@ def resolve(arguments: Sequence[str]) -> Request:
         data = checkpoint.data_node(_last_value(words, {}, "data.root"))
         defaults |= {"data": data} if data else {}
     return Request(name, words, checkpoint, defaults)
-
-
-def _command(arguments: Sequence[str]) -> str:
-    name = arguments[0] if arguments else ""
-    if name in COMMANDS:
-        return name
-    known = f"Commands: {', '.join(COMMANDS)}."
-    if not name:
-        raise OptionError(f"no command is given. {known}")
-    near = difflib.get_close_matches(name, COMMANDS, n=1)
-    raise OptionError(f"{name}: there is no such command.{f' Did you mean {near[0]}?' if near else ''} {known}")
 
 
 def _last_value(words: Sequence[str], configs: dict[str, dict[str, Any]], key: str) -> str | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from pvdm_lightning.cli.next_steps import relative
+from pvdm_lightning.cli.console import relative
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.pipeline.run_checkpoint import CHECKPOINTS, LAST, LATEST, checkpoint_in
 

@@ -9,11 +9,12 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 
+from pvdm_lightning.callbacks import SaveDataConfig
 from pvdm_lightning.callbacks.checkpoints import last_checkpoint
 from pvdm_lightning.callbacks.weight_norms import networks_of
-from pvdm_lightning.cli.next_steps import after_stage_one, after_stage_two, duration, relative, say
+from pvdm_lightning.cli.console import duration, relative, say
+from pvdm_lightning.cli.next_steps import after_training, shell_path
 from pvdm_lightning.cli.run_folder import RunFolder
-from pvdm_lightning.training import AutoencoderModule
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +55,9 @@ def conclude(
     if last:
         rows.append(("last", str(relative(last))))
     if any(isinstance(run_logger, TensorBoardLogger) for run_logger in trainer.loggers):
-        rows.append(("dashboard", f"tensorboard --logdir {folder.runs}"))
+        rows.append(("dashboard", f"tensorboard --logdir {shell_path(folder.runs)}"))
     if last:
-        rows += after_stage_one(last) if isinstance(module, AutoencoderModule) else after_stage_two(last)
+        data = next((one.data for one in trainer.callbacks if isinstance(one, SaveDataConfig)), None)  # type: ignore[attr-defined]
+        encoded = getattr(getattr(trainer, "datamodule", None), "encoded_data", None)
+        rows += after_training(module, last, data, data, encoded)
     say(rows)

@@ -116,7 +116,8 @@ OPTIONS = (
         "ckpt_path",
         str | None,
         None,
-        "The trained model: a .ckpt file, the folder of a run, latest, or a saved pipeline such as showcase.",
+        "The trained model: a .ckpt file, the folder of a run, `latest`, the newest run, or a saved pipeline such as "
+        "`showcase`.",
         _TAKE_MODEL,
     ),
     Option(

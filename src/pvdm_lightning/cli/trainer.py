@@ -67,6 +67,9 @@ def _accelerator(given: Any) -> Any:
     if given == "mps" or (given == "gpu" and has_mps):
         problem = "Apple's GPU has no float64, which the metrics are computed in"
         raise InvalidArgumentError("--trainer.accelerator", given, problem, "Give cpu, or leave it out.")
+    if given in ("gpu", "cuda") and not torch.cuda.is_available():
+        problem = "PyTorch finds no GPU on this machine"
+        raise InvalidArgumentError("--trainer.accelerator", given, problem, "Give cpu, or auto.")
     return "cpu" if given == "auto" and has_mps else given
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pvdm_lightning.checksum import file_sha256
-from pvdm_lightning.cli.messages import in_options
+from pvdm_lightning.cli.errors import in_options
 from pvdm_lightning.pretrained import cache_folder, find_weights
 from pvdm_lightning.pretrained_files import PUBLISHED_FILES, PublishedFile
 

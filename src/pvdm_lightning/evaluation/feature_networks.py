@@ -9,6 +9,7 @@ from typing import NamedTuple
 from pvdm_lightning.convert import ORIGINAL_I3D
 from pvdm_lightning.metrics import C3D_MMACTION, C3D_UCF101, LPIPS_VGG16, STYLEGAN_V_I3D, FrozenNetwork
 from pvdm_lightning.metrics.published_network import PublishedNetwork, UntrustedFileError
+from pvdm_lightning.pretrained import find_weights
 
 
 class SkippedMetric(NamedTuple):
@@ -33,6 +34,15 @@ class FoundNetworks:
     c3d: Sequence[FrozenNetwork] = ()
     lpips: FrozenNetwork | None = None
     skipped: Sequence[SkippedMetric] = ()
+
+
+_NETWORKS = (
+    (ORIGINAL_I3D, "i3d"),
+    (STYLEGAN_V_I3D, "i3d_stylegan_v"),
+    (C3D_UCF101, "c3d"),
+    (C3D_MMACTION, "c3d_mmaction"),
+    (LPIPS_VGG16, "lpips"),
+)
 
 
 @dataclass(frozen=True)
@@ -68,6 +78,9 @@ class FeatureNetworks:
         Raises:
             InvalidArgumentError: A file given is missing or is not the network's.
         """
+        for published, option in _NETWORKS:  # also those that are not asked for: a path that is wrong is a mistake
+            if getattr(self, option) is not None:
+                find_weights(published.file_name, getattr(self, option), f"FeatureNetworks.{option}")
         skipped: list[SkippedMetric] = []
         trusted = [self.trust_file] if isinstance(self.trust_file, str) else self.trust_file or []
 

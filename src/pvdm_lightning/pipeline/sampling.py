@@ -56,6 +56,12 @@ class Sampling:
                 "Sampling.eta", self.eta, "is not between 0 and 1", "Give 0 (deterministic) to 1."
             )
 
+        if not 0 <= self.guidance_scale < math.inf:
+            problem = "is not a finite number of at least 0"
+            raise InvalidArgumentError(
+                "Sampling.guidance_scale", self.guidance_scale, problem, "Give 1 for no guidance, more for more."
+            )
+
     def num_clips(self, frames: int) -> int:
         """Clips of `frames` frames that the video takes."""
         return math.ceil((self.num_frames or frames) / frames)

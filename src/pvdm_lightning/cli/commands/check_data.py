@@ -3,7 +3,8 @@
 import logging
 from pathlib import Path
 
-from pvdm_lightning.cli.next_steps import after_checking, say
+from pvdm_lightning.cli.console import say
+from pvdm_lightning.cli.next_steps import after_checking
 from pvdm_lightning.data import ClipDataModule
 from pvdm_lightning.data.videos.check import summarise, write_report
 from pvdm_lightning.errors import InvalidArgumentError, check_writable

@@ -2,8 +2,7 @@
 
 from typing import Literal
 
-from pvdm_lightning.cli.config_schema import config_schema
-from pvdm_lightning.cli.shell_completion import completion_script
+from pvdm_lightning.cli.completion import completion_script, config_schema
 from pvdm_lightning.printing import print_result
 
 

@@ -7,7 +7,8 @@ from typing import Any
 from lightning import Trainer
 
 from pvdm_lightning.callbacks import LatentCacheWriter
-from pvdm_lightning.cli.next_steps import after_encoding, say
+from pvdm_lightning.cli.console import say
+from pvdm_lightning.cli.next_steps import after_encoding
 from pvdm_lightning.cli.parts import Parts
 from pvdm_lightning.data import ClipDataModule
 from pvdm_lightning.data.datamodules.windows_to_encode import WindowsToEncode
@@ -27,7 +28,7 @@ def encode(parts: Parts) -> None:
     options: CacheOptions = parts.sections["output"]
     write_latents(parts.trainer, parts.model, parts.data, parts.config["data"], options)
     if parts.trainer.is_global_zero:
-        say(after_encoding(options.dir, parts.request.checkpoint.name))
+        say(after_encoding(options.dir, parts.model.frozen.autoencoder, parts.request.checkpoint.first_stage))
 
 
 def write_latents(

@@ -14,7 +14,6 @@ from pvdm_lightning.cli.parts import Parts
 from pvdm_lightning.cli.run_summary import conclude, introduce
 from pvdm_lightning.cli.save_config import SaveConfig
 from pvdm_lightning.cli.signals import end_of_training
-from pvdm_lightning.pipeline.public_classes import class_path
 
 logger = logging.getLogger(__name__)
 
@@ -29,9 +28,8 @@ def fit(parts: Parts) -> None:
         return
     trainer.callback_list.extend([Throughput(), Utilization(parts.sections["compile"]), WeightNorms()])
     trainer.callback_list.extend([RunRecord(parts.given), SaveConfig(parts.given, run.folder)])
-    if data is not None:
-        # By its public path, by which alone later commands load it.
-        trainer.callback_list.append(SaveDataConfig({**parts.config["data"], "class_path": class_path(type(data))}))
+    if parts.data_section is not None:
+        trainer.callback_list.append(SaveDataConfig(parts.data_section))
     begin, first_step = time.monotonic(), run.purge_step or 0
     introduce(trainer, model, data, run.folder)
     try:

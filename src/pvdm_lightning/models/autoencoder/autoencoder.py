@@ -91,6 +91,11 @@ class VideoAutoencoder(nn.Module):
                 )
         (height, width), patch = self.config["resolution"], self.config["patch"]
         for side in (height, width):
+            if side < 1:
+                problem = "is not positive"
+                raise InvalidArgumentError(
+                    f"{_NAME}.resolution", f"{height} x {width}", problem, f"Give a multiple of {patch}, such as 64."
+                )
             if side < patch or side % patch:
                 nearest = max(patch, round(side / patch) * patch)
                 raise InvalidArgumentError(
