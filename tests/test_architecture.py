@@ -40,7 +40,7 @@ ALLOWED = {
     },
     "evaluation": {
         *{"errors", "atomic_write", "printing", "pretrained", "data", "metrics", "convert", "pipeline"},
-        *{"training", "checksum", "escaping"},
+        *{"training", "escaping"},
     },
     "callbacks": {"atomic_write", "errors", "escaping", "data", "training"},
     "cli": {
