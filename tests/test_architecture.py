@@ -45,7 +45,8 @@ ALLOWED = {
     "callbacks": {"atomic_write", "errors", "escaping", "data", "training"},
     "cli": {
         *{"config", "escaping", "foreign_files"},
-        *{"errors", "foreign_config", "atomic_write", "output_lock", "printing", "cpu", "data", "convert", "pipeline"},
+        *{"errors", "foreign_config", "atomic_write", "output_lock", "printing", "cpu", "data", "convert", "models"},
+        *{"pipeline"},
         *{"training", "evaluation", "callbacks", "pretrained", "pretrained_files", "checksum", "download"},
     },
     "__main__": {"cpu", "cli"},
