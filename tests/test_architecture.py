@@ -18,6 +18,7 @@ ALLOWED = {
     "atomic_write": set(),
     "output_lock": {"atomic_write", "errors"},
     "printing": {"escaping"},
+    "stopping": set(),
     "random": set(),
     "pretrained_files": set(),
     "pretrained": {"errors", "pretrained_files"},
@@ -46,9 +47,9 @@ ALLOWED = {
     "cli": {
         *{"config", "escaping", "foreign_files"},
         *{"errors", "foreign_config", "atomic_write", "output_lock", "printing", "cpu", "data", "convert", "pipeline"},
-        *{"training", "evaluation", "callbacks", "pretrained", "pretrained_files", "checksum", "download"},
+        *{"training", "evaluation", "callbacks", "pretrained", "pretrained_files", "checksum", "download", "stopping"},
     },
-    "__main__": {"cpu", "cli"},
+    "__main__": {"cpu", "cli", "stopping"},
 }
 WITH_LIGHTNING = {"training", "evaluation", "callbacks", "cli"}
 
