@@ -1,6 +1,7 @@
 """Signals that end a command while nothing needs saving: before its modules are imported, and after its work."""
 
 # Imports of a millisecond alone: until `__main__` has called `end_at_once_on_signals`, Ctrl-C ends in a stack trace.
+import atexit
 import contextlib
 import os
 import signal
@@ -15,6 +16,13 @@ def end_at_once_on_signals() -> None:
     """Have each of `SIGNALS` end the process in one line, with an exit status of 128 and its number."""
     for signum in SIGNALS:
         signal.signal(signum, lambda number, _: end_at_once(number))
+    # The last thing to run before the interpreter takes its handlers back; another signal would change the status.
+    atexit.register(_ignore_signals)
+
+
+def _ignore_signals() -> None:
+    for signum in SIGNALS:
+        signal.signal(signum, signal.SIG_IGN)
 
 
 def end_at_once(signum: int) -> None:

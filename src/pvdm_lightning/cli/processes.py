@@ -21,6 +21,7 @@ _POLL = 0.2
 GRACE = 5.0
 """Seconds that a process has to end by itself once another one has."""
 _children: list[subprocess.Popen[bytes]] = []
+_parent: int | None = None
 
 
 class Launcher(_SubprocessScriptLauncher):
@@ -38,7 +39,7 @@ class Launcher(_SubprocessScriptLauncher):
     @staticmethod
     def started_this_process() -> bool:
         """Whether this process is one that the first process started."""
-        return os.environ.get(_STARTED_BY) == str(os.getppid())
+        return _parent is not None
 
     def launch(self, function: Callable[..., Any], *args: Any, trainer: Any = None, **kwargs: Any) -> Any:
         self.cluster_environment.validate_settings(num_devices=self.num_processes, num_nodes=self.num_nodes)
@@ -53,8 +54,10 @@ class Launcher(_SubprocessScriptLauncher):
 
 def watch_parent() -> None:
     """End this process if the one that started it is killed: it would wait for it, or work on alone."""
-    if Launcher.started_this_process():
-        threading.Thread(target=_watch_parent, args=(os.getppid(),), daemon=True, name="parent").start()
+    global _parent
+    if os.environ.get(_STARTED_BY) == str(os.getppid()):
+        _parent = os.getppid()
+        threading.Thread(target=_watch_parent, args=(_parent,), daemon=True, name="parent").start()
 
 
 def _watch_parent(parent: int) -> None:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import sys
 import threading
+import traceback
 from collections.abc import Iterator
 from multiprocessing.process import BaseProcess
+from multiprocessing.queues import Queue
+from types import TracebackType
 from typing import Any
 
 from torch.utils.data import DataLoader, get_worker_info
@@ -16,6 +20,8 @@ from torch.utils.data._utils import signal_handling
 from pvdm_lightning.errors import InvalidArgumentError
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+_NO_DESCRIPTORS = 77
+"""Exit status of a worker that may open no more files."""
 _TO_PARENT = (InvalidArgumentError, OSError, MemoryError)
 """Errors of users and machines; PyTorch passes on their text alone, in which neither argument nor number is left."""
 
@@ -25,7 +31,7 @@ def worker_loader(dataset: Any, **loader_args: Any) -> DataLoader[Any]:
     # PyTorch's handler would raise the loss of a worker anywhere, in the middle of an optimizer's step, too. Without
     # it, the loss is found within seconds where a batch is waited for.
     signal_handling._SIGCHLD_handler_set = True
-    return DataLoader(dataset, worker_init_fn=_leave_signals_to_parent, **loader_args)
+    return DataLoader(dataset, worker_init_fn=_set_up_worker, **loader_args)
 
 
 def to_parent(error: Exception) -> Exception:
@@ -66,6 +72,8 @@ def _explain(error: Exception, workers: list[BaseProcess], argument: str) -> Non
     for worker in workers:
         worker.join(0.2 / len(workers))  # it may be about to die
     lost = next((worker for worker in workers if worker.exitcode), None)
+    if lost is not None and lost.exitcode == _NO_DESCRIPTORS:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE)) from error
     if lost is not None and lost.exitcode:
         raise _lost(lost.exitcode, len(workers), argument) from error
     if workers and isinstance(error, RuntimeError):
@@ -92,15 +100,17 @@ def _no_shared_memory(workers: int, argument: str, problem: str) -> InvalidArgum
     return InvalidArgumentError(argument, workers, problem, remedy)
 
 
-def _leave_signals_to_parent(_: int) -> None:
-    """Keep a signal to the whole group from ending a worker: its parent does, after the step that needs its batch."""
-    signal.set_wakeup_fd(-1)  # of the parent, which would take the signal for its own
+def _set_up_worker(_: int) -> None:
+    """Signals and errors of a worker's threads are its parent's business."""
+    Queue._on_queue_feeder_error = staticmethod(_batch_not_sent)  # type: ignore[attr-defined]
+    sys.excepthook = _error_of_thread
     for crash in (signal.SIGBUS, signal.SIGSEGV, signal.SIGFPE):
         signal.signal(crash, signal.SIG_DFL)  # PyTorch's handlers print what the parent says in full
-    if not hasattr(signal, "sigwaitinfo"):  # macOS
-        return
-    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    threading.Thread(target=_heed_parent, args=(os.getppid(),), daemon=True, name="signals").start()
+    signal.set_wakeup_fd(-1)  # of the parent, which would take the signal for its own
+    if hasattr(signal, "sigwaitinfo"):  # not on macOS
+        # A signal to the whole group ends no worker: its parent does, after the step that needs its batch.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        threading.Thread(target=_heed_parent, args=(os.getppid(),), daemon=True, name="signals").start()
 
 
 def _heed_parent(parent: int) -> None:
@@ -108,3 +118,18 @@ def _heed_parent(parent: int) -> None:
         received = signal.sigwaitinfo(_SIGNALS)
         if received.si_signo == signal.SIGTERM and received.si_pid == parent:  # at last, if it does not end by itself
             os._exit(0)
+
+
+def _batch_not_sent(error: Exception, _: object) -> None:
+    """Called by the thread that sends batches: its parent would wait for this one in vain."""
+    if getattr(error, "errno", None) == errno.EMFILE:
+        os._exit(_NO_DESCRIPTORS)
+    if not isinstance(error, ConnectionError):  # the parent is ending
+        traceback.print_exception(error)
+    os._exit(1)
+
+
+def _error_of_thread(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Called by the thread that passes on descriptors: a connection that ends is one that nobody needs any more."""
+    if not isinstance(error, ConnectionError | EOFError):
+        sys.__excepthook__(kind, error, trace)
