@@ -63,7 +63,7 @@ from pvdm_lightning.cli import processes
 from pvdm_lightning.cli.signals import Stopped, signals_stop
 import threading
 processes.GRACE = 0.3
-processes._children.append(subprocess.Popen(["sh", "-c", {command!r}]))
+processes._children.append(subprocess.Popen(["sh", "-c", "sleep 0.5; " + {command!r}]))
 processes._children.append(subprocess.Popen(["sleep", "60"]))
 print(processes._children[1].pid, flush=True)
 threading.Thread(target=processes._watch_children, daemon=True).start()

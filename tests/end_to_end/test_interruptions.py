@@ -236,10 +236,3 @@ def test_ctrl_c_ends_any_command_in_one_line(workdir, pvdm, trained, monkeypatch
     with pytest.raises(SystemExit) as ended:
         pvdm.run(command, *args)
     assert ended.value.code == 130 and capsys.readouterr().err.splitlines()[-1] == "pvdm: interrupted"
-
-
-def test_sigterm_ends_a_command_without_a_trainer(tmp_path):
-    code = "import os, signal; from pvdm_lightning.cli.signals import end_on_sigterm; end_on_sigterm(); "
-    code += "os.kill(os.getpid(), signal.SIGTERM)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 143 and "Traceback" not in done.stderr

