@@ -9,7 +9,8 @@ import pytest
 
 import warm
 from pvdm_lightning import cli
-from pvdm_lightning.cli import commands, processes
+from pvdm_lightning.cli import processes
+from pvdm_lightning.cli.commands import weights as weights_command
 from pvdm_lightning.cli.signals import Stopped, received_signal, signals_stop
 from pvdm_lightning.stopping import SIGNALS
 
@@ -37,7 +38,7 @@ def test_an_error_after_a_signal_is_its_consequence(signum, monkeypatch, capfd):
         except SystemExit:
             raise RuntimeError("Connection closed by peer") from None
 
-    monkeypatch.setitem(commands.FUNCTIONS, "weights", weights)
+    monkeypatch.setattr(weights_command, "weights", weights)
     with pytest.raises(SystemExit) as ended:
         cli.main(["weights"])
     assert ended.value.code == 128 + signum
