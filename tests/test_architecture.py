@@ -18,6 +18,7 @@ ALLOWED = {
     "atomic_write": set(),
     "output_lock": {"atomic_write", "errors"},
     "printing": {"escaping"},
+    "stopping": set(),
     "random": set(),
     "pretrained_files": set(),
     "pretrained": {"errors", "pretrained_files"},
@@ -48,8 +49,9 @@ ALLOWED = {
         *{"errors", "foreign_config", "atomic_write", "output_lock", "printing", "cpu", "data", "convert", "models"},
         *{"pipeline"},
         *{"training", "evaluation", "callbacks", "pretrained", "pretrained_files", "checksum", "download"},
+        *{"stopping"},
     },
-    "__main__": {"cpu", "cli"},
+    "__main__": {"cpu", "cli", "stopping"},
 }
 WITH_LIGHTNING = {"training", "evaluation", "callbacks", "cli"}
 

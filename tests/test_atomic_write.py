@@ -1,9 +1,15 @@
 """A file under its name is whole, whatever happened while it was written."""
 
+import errno
 import os
+import resource
 import subprocess
 
+import numpy as np
 import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
 
 from pvdm_lightning.atomic_write import PARTIAL, atomic_write
 
@@ -57,3 +63,50 @@ def test_folders_too(tmp_path):
         raise ValueError("broken")
     assert len(list(path.iterdir())) == 2
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.fixture
+def full_disk():
+    """No file may grow beyond 4 KB: what a full disk or a quota looks like to a library."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def save_pictures(path):
+    path.mkdir()
+    for number in range(2):
+        Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)).save(path / f"{number}.png")
+
+
+LARGE = torch.rand(10000)
+SAVES = {
+    "bytes": lambda path: path.write_bytes(bytes(10000)),
+    "numpy": lambda path: save_array(path, LARGE.numpy()),
+    "npz": lambda path: np.savez(path.open("wb"), a=LARGE.numpy()),
+    "torch": lambda path: torch.save({"weight": LARGE}, path),
+    "safetensors": lambda path: save_file({"weight": LARGE}, path),
+    "pictures": save_pictures,
+}
+
+
+def save_array(path, array):
+    with path.open("wb") as file:
+        np.save(file, array)
+
+
+@pytest.mark.parametrize("library", SAVES)
+def test_whichever_library_meets_a_full_disk(tmp_path, full_disk, library):
+    path = tmp_path / "file"
+    with pytest.raises(OSError, match="File too large") as raised, atomic_write(path) as partial:
+        SAVES[library](partial)
+    assert raised.value.errno == errno.EFBIG
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_errors_stay_what_they_are(tmp_path):
+    for error in (RuntimeError("another"), OSError("another"), OSError(errno.EIO, "another")):
+        with pytest.raises(type(error), match="another") as raised, atomic_write(tmp_path / "file"):
+            raise error
+        assert raised.value is error

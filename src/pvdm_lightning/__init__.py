@@ -3,7 +3,7 @@
 Names are imported on first use, so that `import pvdm_lightning` is fast.
 """
 
-from importlib import import_module, metadata
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -56,6 +56,8 @@ __all__ = ["__version__", *sorted(PUBLIC)]
 
 def __getattr__(name: str) -> object:
     if name == "__version__":
+        from importlib import metadata
+
         return metadata.version("pvdm-lightning")
     if name not in PUBLIC:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,8 @@ def atomic_write(path: Path) -> Iterator[Path]:
     The folder is made. If the block fails, what it wrote is deleted and `path` stays as it was.
 
     Raises:
-        OSError: The folder cannot be made, or the file not be written or renamed.
+        OSError: The folder cannot be made, or the file not be written or renamed; also where a library met a full disk
+            and raised an error of its own.
     """
     if path.exists() and not (path.is_file() or path.is_dir()):  # a device or a pipe is written to, not replaced
         yield path
@@ -34,10 +36,27 @@ def atomic_write(path: Path) -> Iterator[Path]:
             shutil.rmtree(path)
         partial.replace(path)
         _sync(path.parent)
-    except BaseException:
+    except BaseException as error:
+        trouble = _trouble_of_disk(error, path)  # asked while what was written still fills it
         with contextlib.suppress(OSError):
             shutil.rmtree(partial) if partial.is_dir() else partial.unlink(missing_ok=True)
+        if trouble is not None:
+            raise trouble from error
         raise
+
+
+def _trouble_of_disk(error: BaseException, path: Path) -> OSError | None:
+    """What the disk says if it may be behind an error that has no number: each library tells a full one in its way."""
+    if not isinstance(error, Exception) or (isinstance(error, OSError) and error.errno is not None):
+        return None
+    try:
+        with tempfile.TemporaryFile(dir=path.parent) as probe:
+            probe.write(bytes(2**16))
+            probe.flush()
+            os.fsync(probe.fileno())
+    except OSError as trouble:
+        return OSError(trouble.errno, os.strerror(trouble.errno or 0), str(path))
+    return None
 
 
 def _sync(path: Path) -> None:

@@ -24,6 +24,9 @@ class InvalidArgumentError(ValueError):
         # What comes from a file must not reach the terminal as it is.
         super().__init__(printable(" ".join(f"{argument} {value}: {problem}. {remedy}".split())))
 
+    def __reduce__(self) -> tuple[type, tuple[str, str, str, str]]:  # it travels between processes
+        return type(self), (self.argument, str(self.value), self.problem, self.remedy)
+
 
 def check_at_least(argument: str, value: int | None, least: int) -> None:
     """Raise `InvalidArgumentError` if a number is given and is too small."""

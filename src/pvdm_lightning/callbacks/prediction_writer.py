@@ -19,7 +19,7 @@ from pvdm_lightning.atomic_write import atomic_write
 from pvdm_lightning.callbacks.index_page import index_page
 from pvdm_lightning.data.videos.contact_sheet import CONTACT_SHEET, contact_sheet, enlarge
 from pvdm_lightning.data.videos.npz import write_npz
-from pvdm_lightning.data.videos.writing import WRITERS, write_npy, write_video
+from pvdm_lightning.data.videos.writing import WRITERS, write_video
 from pvdm_lightning.errors import InvalidArgumentError, check_at_least
 from pvdm_lightning.training.locked_output import LockedOutput
 
@@ -112,9 +112,10 @@ class PredictionWriter(LockedOutput, BasePredictionWriter):
         """Keep what the first process joins at the end."""
         (self._parts / str(index)).touch()
         if self.contact_sheets and index < IN_SHEET:
-            np.save(self._parts / f"row_{index}.npy", np.array(contact_sheet(video[None])))
+            with atomic_write(self._parts / f"row_{index}.npy") as partial, partial.open("wb") as file:
+                np.save(file, np.array(contact_sheet(video[None])))
         if "npz" in self.formats:
-            write_npy(video, self._parts / f"video_{index}.npy", self.fps)
+            write_video(video, self._parts / f"video_{index}.npy", self.fps)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         # Here and not at the end of prediction, which a process without a video never reaches.

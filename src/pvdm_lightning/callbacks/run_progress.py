@@ -16,6 +16,12 @@ from pvdm_lightning.callbacks.progress_stream import interval, stream
 _FIT = "{desc}: {percentage:3.0f}%|{bar:24}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
 
 
+def _validates(trainer: Trainer) -> bool:
+    """Whether a validation may follow on the batch that ends."""
+    every = trainer.val_check_batch
+    return trainer.is_last_batch or (every is not None and (trainer.fit_loop.total_batch_idx + 1) % every == 0)
+
+
 class RunProgress(ProgressBar):
     """Shows step of max_steps, remaining time, losses, clips per second and peak memory; in a log file, as lines.
 
@@ -72,11 +78,18 @@ class RunProgress(ProgressBar):
         if bar is None:
             return
         ends = bar.total is not None and trainer.global_step >= bar.total
-        bar.n = trainer.global_step
         # Drawn by this clock alone: by the bar's own, the figures would be those of the time before.
         if time.monotonic() - self._refreshed >= interval() or ends:
+            self._draw(trainer, pl_module)
+        elif _validates(trainer):
+            self.get_metrics(trainer, pl_module)  # which the trainer keeps: the bar shows them during the validation
+
+    def _draw(self, trainer: Trainer, pl_module: LightningModule, what: str = "training") -> None:
+        if self._bar is not None:
             self._refreshed = time.monotonic()
-            bar.set_postfix_str(self._figures(trainer, pl_module))
+            self._bar.n = trainer.global_step
+            self._bar.set_description_str(what, refresh=False)
+            self._bar.set_postfix_str(self._figures(trainer, pl_module))
 
     def _figures(self, trainer: Trainer, pl_module: LightningModule) -> str:
         metrics = self.get_metrics(trainer, pl_module)
@@ -99,8 +112,8 @@ class RunProgress(ProgressBar):
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn == "validate":
             self._open(trainer, sum(trainer.num_val_batches), "validation", "batch")
-        elif self._bar is not None:
-            self._bar.set_description_str("validating")
+        else:
+            self._draw(trainer, pl_module, "validating")
 
     def on_validation_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, *_: Any
@@ -111,8 +124,8 @@ class RunProgress(ProgressBar):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.state.fn == "validate":
             self._close()
-        elif self._bar is not None:
-            self._bar.set_description_str("training")
+        else:
+            self._draw(trainer, pl_module)
 
     # Other commands
 

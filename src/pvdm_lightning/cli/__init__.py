@@ -25,6 +25,7 @@ def _check_early(arguments: Sequence[str]) -> None:
     from pvdm_lightning.cli.commands import unknown_command
     from pvdm_lightning.cli.shipped_configs import find_config
     from pvdm_lightning.errors import InvalidArgumentError
+    from pvdm_lightning.escaping import printable
 
     message = unknown_command(arguments)
     try:
@@ -36,5 +37,5 @@ def _check_early(arguments: Sequence[str]) -> None:
     except OSError:  # what the system refuses is said below
         pass
     if message is not None:
-        sys.stderr.write(f"pvdm: error: {message}\n")
+        sys.stderr.write(f"pvdm: error: {printable(message)}\n")
         raise SystemExit(2)

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import sys
+import threading
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -71,10 +72,16 @@ def set_up_console() -> None:
     for message in _FALSE_ALARMS:
         warnings.filterwarnings("ignore", message=message)
     warnings.showwarning = _show
+    threading.excepthook = _show_of_thread
 
 
 def _show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
     logging.getLogger("py.warnings").warning("%s", " ".join(str(message).split()))
+
+
+def _show_of_thread(error: threading.ExceptHookArgs) -> None:
+    if not isinstance(error.exc_value, OSError):  # such as of a full disk: who waits for the thread raises it, too
+        threading.__excepthook__(error)
 
 
 def say(rows: Sequence[tuple[str, str]]) -> None:

@@ -235,9 +235,10 @@ def _missing_package(text: str, name: str | None = None) -> str:
     return f"the package {package} is needed and not installed. Install it with `pip install {package}`."
 
 
+_SPACE = "Free some space and run the command again; `pvdm fit --resume` goes on from the last checkpoint."
 _REMEDIES = {
-    errno.ENOSPC: "Free some space; `pvdm fit --resume` goes on from the last checkpoint.",
-    errno.EDQUOT: "Free some space; `pvdm fit --resume` goes on from the last checkpoint.",
+    errno.ENOSPC: _SPACE,
+    errno.EDQUOT: _SPACE,
     errno.EMFILE: "Raise the limit of open files (ulimit -n), or use fewer --data.num_workers.",
 }
 

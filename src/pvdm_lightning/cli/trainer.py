@@ -10,8 +10,10 @@ from lightning import Callback, Trainer
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 
 from pvdm_lightning.callbacks import AtomicCheckpointIO, RunProgress
+from pvdm_lightning.cli.processes import Launcher
 from pvdm_lightning.cli.sections import sections_of
 from pvdm_lightning.cli.signals import TrainerSignals
 from pvdm_lightning.errors import InvalidArgumentError
@@ -23,6 +25,8 @@ class PvdmTrainer(Trainer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._signal_connector = TrainerSignals(self)
+        if type(self.strategy.launcher) is _SubprocessScriptLauncher:
+            self.strategy._launcher = Launcher.in_place_of(self.strategy.launcher)
         if type(self.strategy.checkpoint_io) is TorchCheckpointIO:
             self.strategy.checkpoint_io = AtomicCheckpointIO()
 

@@ -178,7 +178,7 @@ def _batches(
     sampler = ReferenceSampler(count, len(dataset), AT_ONCE, rank=0, world_size=1, seed=protocol.seed)
     chosen = torch.from_numpy(np.sort(dataset.videos[sampler.keys()[1]]))
     workers = min(8, num_cores()) if protocol.num_workers is None else protocol.num_workers
-    loader = ClipLoader(dataset, sampler, failures, num_workers=workers)
+    loader = ClipLoader(dataset, sampler, failures, workers_argument="measure_folders.num_workers", num_workers=workers)
     for batch in tqdm(loader, f"{side}, {dataset.windows.frames} frames", unit="batch"):
         yield batch["clip"], torch.searchsorted(chosen, batch["index"])
     loader.close()

@@ -7,6 +7,7 @@ import numpy as np
 from torch.utils.data import Dataset, default_collate
 
 from pvdm_lightning.data.clips.clip_dataset import Key, Sample
+from pvdm_lightning.data.clips.workers import to_parent
 from pvdm_lightning.data.videos.video_info import DecodeError
 from pvdm_lightning.errors import InvalidArgumentError
 
@@ -40,8 +41,10 @@ class Samples(Protocol):
         ...
 
 
-class SkipBroken(Dataset[tuple[Sample | None, list[BrokenVideo]]]):
+class SkipBroken(Dataset[tuple[Sample | None, list[BrokenVideo]] | Exception]):
     """Reads samples and reports broken videos instead of raising; runs in the workers.
+
+    There, errors of other kinds are returned, too; see `workers`.
 
     In training a broken sample is replaced by a random clip of another random video, so
     that all processes keep the same batch sizes. In evaluation nothing stands in: it would count twice.
@@ -53,7 +56,13 @@ class SkipBroken(Dataset[tuple[Sample | None, list[BrokenVideo]]]):
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def __getitem__(self, key: Key) -> tuple[Sample | None, list[BrokenVideo]]:
+    def __getitem__(self, key: Key) -> tuple[Sample | None, list[BrokenVideo]] | Exception:
+        try:
+            return self._read(key)
+        except Exception as error:
+            return to_parent(error)
+
+    def _read(self, key: Key) -> tuple[Sample | None, list[BrokenVideo]]:
         epoch, position, attempt = key
         failures: list[BrokenVideo] = []
         for attempt in range(ATTEMPTS if self.replace else 1):
@@ -66,10 +75,17 @@ class SkipBroken(Dataset[tuple[Sample | None, list[BrokenVideo]]]):
         return None, failures
 
 
-def collate_unbroken(guarded: list[tuple[Sample | None, list[BrokenVideo]]]) -> tuple[Sample | None, list[BrokenVideo]]:
-    """The samples as one batch, None if there are none, and all their failures."""
-    samples = [sample for sample, _ in guarded if sample is not None]
-    return (default_collate(samples) if samples else None), [failure for _, failures in guarded for failure in failures]
+def collate_unbroken(
+    guarded: list[tuple[Sample | None, list[BrokenVideo]] | Exception],
+) -> tuple[Sample | None, list[BrokenVideo]] | Exception:
+    """The samples as one batch, None if there are none, and all their failures; or the first error of a worker."""
+    samples, failures = [], []
+    for item in guarded:
+        if isinstance(item, Exception):
+            return item
+        samples += [] if item[0] is None else [item[0]]
+        failures += item[1]
+    return (default_collate(samples) if samples else None), failures
 
 
 class BrokenVideos:

@@ -8,6 +8,7 @@ from torch.utils.data import DataLoader
 
 from pvdm_lightning.data.clips.broken import BrokenVideos, Samples, SkipBroken, collate_unbroken
 from pvdm_lightning.data.clips.sampler import EpochSampler
+from pvdm_lightning.data.clips.workers import batches_of, worker_loader
 
 
 class ClipLoader:
@@ -24,6 +25,7 @@ class ClipLoader:
         start: Epoch and number of batches to leave out in it, for the first pass.
         repeat: Whether every pass is the same epoch again.
         replace: Whether other random clips replace those of broken videos.
+        workers_argument: That the number of workers came from.
         loader_args: For the `DataLoader`: num_workers, pin_memory and so on.
 
     Attributes:
@@ -41,16 +43,18 @@ class ClipLoader:
         start: tuple[int, int] = (0, 0),
         repeat: bool = False,
         replace: bool = False,
+        workers_argument: str = "DataModule.num_workers",
         **loader_args: Any,
     ) -> None:
         self.dataset, self.clip_sampler, self.failures, self.repeat = dataset, sampler, failures, repeat
         self.epoch, self.batches = start
         self.started = False
+        self._workers_argument = workers_argument
         self._guarded, self._loader_args = SkipBroken(dataset, replace), loader_args
         self._loader = self._new_loader()
 
     def _new_loader(self) -> DataLoader[Any]:
-        return DataLoader(
+        return worker_loader(
             self._guarded, batch_sampler=self.clip_sampler, collate_fn=collate_unbroken, **self._loader_args
         )
 
@@ -65,7 +69,7 @@ class ClipLoader:
             self.epoch, self.batches = self.epoch + (not self.repeat), 0
         self.started = True
         self.clip_sampler.epoch, self.clip_sampler.first_batch = self.epoch, self.batches
-        for batch, failures in self._loader:
+        for batch, failures in batches_of(self._loader, self._workers_argument):
             for failure in failures:
                 self.failures.add(*failure)
             self.batches += 1

@@ -6,6 +6,7 @@ int64 [N] (-1 unknown), ``index`` int64 [N] (the video's position in its split),
 which the sample's first window begins) and ``flipped`` bool [N]. Its metadata name the videos that could not be read.
 """
 
+import errno
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -14,14 +15,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from pvdm_lightning.atomic_write import atomic_write
+from pvdm_lightning.data.latents.shard import Shard
 from pvdm_lightning.errors import InvalidArgumentError, check_at_least
 from pvdm_lightning.escaping import one_line
-from pvdm_lightning.foreign_files import check_regular, parse_json, read_json
+from pvdm_lightning.foreign_files import parse_json, read_json
 
 FORMAT = 1
 MOST = 10**7
@@ -171,29 +172,31 @@ def read_table(path: Path, argument: str) -> tuple[dict[str, Tensor], dict[str, 
         InvalidArgumentError: The file is damaged.
     """
     try:
-        check_regular(path)
-        with safe_open(path, "pt") as shard:
-            failures = parse_json(shard.metadata()["failures"])
+        with Shard(path) as shard:
+            failures = parse_json(shard.metadata["failures"])
             _check_table(shard, failures)
-            return {name: shard.get_tensor(name) for name in COLUMNS}, failures
-    except Exception as error:
-        raise InvalidArgumentError(
-            argument,
-            path.parent,
-            f"{path.name} is damaged ({one_line(error, 80)})",
-            "Delete it and run `pvdm encode` again.",
-        ) from None
+            return {name: shard.tensor(name) for name in COLUMNS}, failures
+    except (ValueError, TypeError, KeyError, OSError, RecursionError, MemoryError) as error:
+        if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+            raise
+        raise damaged(path, argument, error) from None
 
 
-def _check_table(shard: Any, failures: object) -> None:
+def damaged(path: Path, argument: str, error: Exception) -> InvalidArgumentError:
+    """What to say of a shard that cannot be read."""
+    problem = f"{path.name} is damaged ({one_line(error, 80)})"
+    return InvalidArgumentError(argument, path.parent, problem, "Delete it and run `pvdm encode` again.")
+
+
+def _check_table(shard: Shard, failures: object) -> None:
     """Raise `ValueError` unless a shard has all columns, of their types and lengths."""
-    shapes = {name: shard.get_slice(name).get_shape() for name in (*COLUMNS, "clip", "previous")}
-    types_of = {name: shard.get_slice(name).get_dtype() for name in shapes}
+    stored = {name: shard.tensors[name] for name in (*COLUMNS, "clip", "previous")}
+    clip = stored["clip"].shape
     if (
-        len(shapes["clip"]) != 3
-        or any(shapes[name] != shapes["clip"][:1] or types_of[name] != kind for name, kind in COLUMNS.items())
-        or shapes["previous"] != [int(shard.get_tensor("has_previous").sum()), *shapes["clip"][1:]]
-        or any(types_of[name] not in ("F32", "F16") for name in ("clip", "previous"))
+        len(clip) != 3
+        or any(stored[name].shape != clip[:1] or stored[name].kind != kind for name, kind in COLUMNS.items())
+        or stored["previous"].shape != (int(shard.tensor("has_previous").sum()), *clip[1:])
+        or any(stored[name].kind not in ("F32", "F16") for name in ("clip", "previous"))
     ):
         raise ValueError("its columns are not those of a shard")
     if not isinstance(failures, dict) or not all(isinstance(text, str) for text in failures.values()):

@@ -1,4 +1,4 @@
-"""A cache of latents -> samples, read from memory-mapped files."""
+"""A cache of latents -> samples, read where they lie."""
 
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import safe_open
 from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from pvdm_lightning.data.clips.clip_dataset import DRAW, Key, Sample, spread_over
-from pvdm_lightning.data.latents.latent_cache import read_table, shard_path
+from pvdm_lightning.data.latents.latent_cache import damaged, read_table, shard_path
+from pvdm_lightning.data.latents.shard import Shard
 from pvdm_lightning.errors import InvalidArgumentError
 
 _OPEN = 256  # shards kept open: a process may have some thousand files open at most
@@ -61,7 +61,7 @@ class LatentDataset(Dataset[Sample]):
         videos, first, counts = np.unique(self.rows[-1], return_index=True, return_counts=True)
         chosen = spread_over(len(videos), max_samples)
         self.videos, self.first, self.counts = videos[chosen], first[chosen], counts[chosen]
-        self._shards: OrderedDict[int, Any] = OrderedDict()
+        self._shards: OrderedDict[int, Shard] = OrderedDict()
 
     def _read_tables(self, split: str) -> dict[str, list[np.ndarray]]:
         columns: dict[str, list[np.ndarray]] = {"has_previous": [], "label": [], "index": []}
@@ -105,14 +105,23 @@ class LatentDataset(Dataset[Sample]):
         if shard in self._shards:
             self._shards.move_to_end(shard)
         else:
-            self._shards[shard] = safe_open(self.paths[shard], "pt")
+            self._shards[shard] = self._open(shard)
             if len(self._shards) > _OPEN:
-                self._shards.popitem(last=False)
-        latent: Tensor = self._shards[shard].get_slice(name)[row].float()
+                self._shards.popitem(last=False)[1].close()
+        try:
+            latent = self._shards[shard].row(name, row).float()
+        except ValueError as error:  # it was cut meanwhile
+            raise damaged(self.paths[shard], "DataModule.root", error) from None
         if not latent.isfinite().all():
             problem, remedy = f"row {row} of {name} is not finite", "Delete it and run `pvdm encode` again."
             raise InvalidArgumentError("DataModule.root", self.paths[shard], problem, remedy)
         return latent
+
+    def _open(self, shard: int) -> Shard:
+        try:
+            return Shard(self.paths[shard])
+        except (ValueError, FileNotFoundError) as error:
+            raise damaged(self.paths[shard], "DataModule.root", error) from None
 
     def __getstate__(self) -> dict[str, Any]:
         # Open files do not travel to worker processes, which open their own.

@@ -3,10 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from torch.utils.data import DataLoader
-
 from pvdm_lightning.data.clips.broken import BrokenVideos, SkipBroken, collate_unbroken
 from pvdm_lightning.data.clips.clip_dataset import Key
+from pvdm_lightning.data.clips.workers import batches_of, worker_loader
 from pvdm_lightning.data.latents.stored_windows import StoredWindows
 
 
@@ -50,8 +49,8 @@ class ShardLoader:
         for split, windows in self.windows.items():
             mine = [shard for of, shard in self.shards if of == split]
             batches = [batch for shard in mine for batch in self._batches(split, shard)]
-            loader = iter(
-                DataLoader(
+            loader = batches_of(
+                worker_loader(
                     SkipBroken(windows, replace=False),
                     batch_sampler=batches,
                     collate_fn=collate_unbroken,

@@ -7,6 +7,7 @@ reader is opened and closed within each call: decord readers that live through a
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -30,6 +31,9 @@ FFMPEG_OPTIONS = {
 CONTAINERS_FOR_DECORD = ((0, b"RIFF"), (0, b"\x1a\x45\xdf\xa3"), (4, b"ftyp"), (4, b"moov"), (4, b"mdat"), (4, b"wide"))
 """How files begin that decord may open, as it takes no such options: AVI, Matroska and MOV."""
 DECORD_BATCH = 16  # frames decord hands over at a time, so that long clips of large pictures fit into memory
+
+OF_THE_MACHINE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""Errors for which no file is to blame: another one would not be read either."""
 
 Picture = TypeVar("Picture")
 
@@ -57,6 +61,8 @@ def read_frames(
     except DecodeError:
         raise
     except video_libraries.file_errors() as error:
+        if getattr(error, "errno", None) in OF_THE_MACHINE:
+            raise
         raise DecodeError(one_line(error)) from error
 
 
