@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Any
 
+from pvdm_lightning.errors import not_finite
 from pvdm_lightning.foreign_config import argument_types
 from pvdm_lightning.pipeline.public_classes import find_class
 
@@ -14,6 +16,30 @@ _TYPES = {"int": "a whole number", "float": "a number", "bool": "true or false",
 
 class OptionError(Exception):
     """A mistake in the options, said in one line."""
+
+
+def check_finite_options(config: Mapping[str, Any]) -> None:
+    """Raise `OptionError` if an option is a number that is NaN, infinite or too large for float32.
+
+    The one check of all options, those of Lightning's classes included. Classes of the user's own check for themselves.
+
+    Args:
+        config: What the parser made of the command line, as nested tables.
+    """
+    for path, value in not_finite(_without_own_classes(config)):
+        option = ".".join(part for part in path if part != "init_args")
+        raise OptionError(f"--{option} {value}: is not a finite number. Give an ordinary number.")
+
+
+def _without_own_classes(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_without_own_classes(item) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    path = value.get("class_path", "")
+    if isinstance(path, str) and path and path.split(".")[0] not in ("pvdm_lightning", "lightning", "torch"):
+        return None
+    return {key: _without_own_classes(item) for key, item in value.items()}
 
 
 def said_shortly(text: str, options: Collection[str]) -> str:

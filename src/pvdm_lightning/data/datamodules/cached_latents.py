@@ -8,7 +8,7 @@ from pvdm_lightning.data.clips.broken import BrokenVideos
 from pvdm_lightning.data.datamodules.resumable_datamodule import ResumableDataModule
 from pvdm_lightning.data.latents.latent_cache import missing_shards, read_description
 from pvdm_lightning.data.latents.latent_dataset import LatentDataset
-from pvdm_lightning.errors import InvalidArgumentError
+from pvdm_lightning.errors import InvalidArgumentError, check_numbers
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +40,7 @@ class CachedLatents(ResumableDataModule):
         val_clips: int | None = None,
         seed: int = 0,
     ) -> None:
+        check_numbers("DataModule", locals())
         super().__init__(batch_size, val_batch_size, num_workers, drop_last, val_clips, seed)
         self.root = root
         self._description: dict[str, Any] = {}

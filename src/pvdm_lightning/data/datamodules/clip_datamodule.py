@@ -10,7 +10,7 @@ from pvdm_lightning.data.clips.windows import Windows
 from pvdm_lightning.data.datamodules.evaluation_clips import EvaluationClips
 from pvdm_lightning.data.videos.check import CheckedVideo, check_index
 from pvdm_lightning.data.videos.source import IndexedVideos, VideoSource
-from pvdm_lightning.errors import InvalidArgumentError, check_at_least
+from pvdm_lightning.errors import InvalidArgumentError, check_at_least, check_numbers
 from pvdm_lightning.escaping import printable
 
 NAMED = 10
@@ -63,6 +63,7 @@ class ClipDataModule(EvaluationClips):
         max_bad_fraction: float = 0.1,
         seed: int = 0,
     ) -> None:
+        check_numbers("DataModule", locals())
         super().__init__(batch_size, val_batch_size, num_workers, drop_last, val_clips, seed)
         sides = (resolution,) if isinstance(resolution, int) else resolution or ()
         for argument, value, least in (

@@ -5,7 +5,7 @@ from typing import Any
 from pvdm_lightning.data.datamodules.clip_datamodule import ClipDataModule
 from pvdm_lightning.data.videos.source import VideoSource
 from pvdm_lightning.data.videos.synthetic import Backgrounds, SyntheticVideos
-from pvdm_lightning.errors import check_at_least
+from pvdm_lightning.errors import check_at_least, check_numbers
 
 
 class Synthetic(ClipDataModule):
@@ -29,6 +29,7 @@ class Synthetic(ClipDataModule):
         backgrounds: Backgrounds = "coloured",
         **kwargs: Any,
     ) -> None:
+        check_numbers("DataModule", locals())
         super().__init__(**kwargs)
         for argument, value in (
             ("num_videos", num_videos),

@@ -6,7 +6,7 @@ from pvdm_lightning.data.datamodules.clip_datamodule import ClipDataModule
 from pvdm_lightning.data.datamodules.splits import REMEDY, existing_folder, split_sources
 from pvdm_lightning.data.videos import probing, ucf101
 from pvdm_lightning.data.videos.source import VideoSource
-from pvdm_lightning.errors import InvalidArgumentError
+from pvdm_lightning.errors import InvalidArgumentError, check_numbers
 
 
 class UCF101(ClipDataModule):
@@ -20,6 +20,7 @@ class UCF101(ClipDataModule):
     """
 
     def __init__(self, root: str = "data/UCF-101", fold: int = 1, splits: str | None = None, **kwargs: Any) -> None:
+        check_numbers("DataModule", locals())
         super().__init__(**kwargs)
         self.root, self.fold, self.splits = root, fold, splits
 

@@ -9,7 +9,7 @@ from pvdm_lightning.data.datamodules.splits import REMEDY, split_sources
 from pvdm_lightning.data.videos import video_tree
 from pvdm_lightning.data.videos.source import VideoSource
 from pvdm_lightning.data.videos.video_info import VideoInfo
-from pvdm_lightning.errors import InvalidArgumentError
+from pvdm_lightning.errors import InvalidArgumentError, check_numbers
 
 
 class VideoTree(ClipDataModule):
@@ -31,6 +31,7 @@ class VideoTree(ClipDataModule):
         val_list: str | None = None,
         **kwargs: Any,
     ) -> None:
+        check_numbers("DataModule", locals())
         super().__init__(**kwargs)
         if not 0 < val_fraction < 1:
             raise InvalidArgumentError(

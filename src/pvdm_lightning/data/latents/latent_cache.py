@@ -19,7 +19,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from pvdm_lightning.atomic_write import atomic_write
-from pvdm_lightning.errors import InvalidArgumentError, check_at_least
+from pvdm_lightning.errors import InvalidArgumentError, check_at_least, check_numbers
 from pvdm_lightning.escaping import one_line
 from pvdm_lightning.foreign_files import check_regular, parse_json, read_json
 
@@ -55,6 +55,7 @@ class CacheOptions:
     shard_size: int = 512
 
     def __post_init__(self) -> None:
+        check_numbers("CacheOptions", vars(self))
         check_at_least("CacheOptions.windows_per_video", self.windows_per_video, 1)
         check_at_least("CacheOptions.shard_size", self.shard_size, 1)
 
