@@ -121,7 +121,7 @@ def test_the_command_line_checks_before_anything_is_built(
         cli.main([*arguments])
     assert ended.value.code == 2
     error = capsys.readouterr().err
-    assert error.endswith(f"pvdm: error: {option}: is not a finite number. Give an ordinary number.\n")
+    assert error.endswith(f"pvdm: error: {option}: is not a finite number. Give a finite number.\n")
 
 
 @pytest.mark.parametrize("scale", [-1.0, -0.001, 1001])

@@ -53,7 +53,7 @@ def check_numbers(owner: str, arguments: Mapping[str, Any]) -> None:
     """
     for path, value in not_finite(arguments):
         argument = next(part for part in path if part != "kwargs")
-        raise InvalidArgumentError(f"{owner}.{argument}", value, "is not a finite number", "Give an ordinary number.")
+        raise InvalidArgumentError(f"{owner}.{argument}", value, "is not a finite number", "Give a finite number.")
 
 
 def not_finite(value: object, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], object]]:

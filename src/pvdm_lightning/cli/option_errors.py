@@ -28,7 +28,7 @@ def check_finite_options(config: Mapping[str, Any]) -> None:
     """
     for path, value in not_finite(_without_own_classes(config)):
         option = ".".join(part for part in path if part != "init_args")
-        raise OptionError(f"--{option} {value}: is not a finite number. Give an ordinary number.")
+        raise OptionError(f"--{option} {value}: is not a finite number. Give a finite number.")
 
 
 def _without_own_classes(value: Any) -> Any:
