@@ -1,5 +1,6 @@
 """UCF-101."""
 
+import os
 from typing import Any
 
 from pvdm_lightning.data.datamodules.clip_datamodule import ClipDataModule
@@ -33,4 +34,8 @@ class UCF101(ClipDataModule):
             raise InvalidArgumentError(
                 "DataModule.root", self.root, "has none of the videos that the split files name", REMEDY
             )
+        both = sorted({*map(os.path.normpath, train)} & {*map(os.path.normpath, val)})
+        if both:
+            problem = f"{len(both)} videos are in both lists of fold {self.fold}, {both[0]} for one"
+            raise InvalidArgumentError("DataModule.splits", splits, problem, "Unpack the official lists anew.")
         return split_sources(root, (train, val), (train_labels, val_labels), probing.probe)
