@@ -29,7 +29,7 @@ ALLOWED = {
     "diffusion": {"errors", "random", "config"},
     "losses": {"config", "errors", "foreign_files", "models", "pretrained", "pretrained_files"},
     "metrics": {"errors", "foreign_files", "models", "pretrained", "pretrained_files", "atomic_write", "checksum"},
-    "data": {"errors", "memory", "escaping", "foreign_files", "atomic_write", "output_lock", "pretrained"},
+    "data": {"errors", "memory", "escaping", "foreign_files", "atomic_write", "checksum", "output_lock", "pretrained"},
     "convert": {"foreign_files", "models", "metrics", "pretrained_files"},
     "pipeline": {
         *{"errors", "escaping", "config", "foreign_config", "foreign_files", "atomic_write", "random", "models"},

@@ -107,8 +107,8 @@ def _outside(
 ) -> tuple[tuple[list[str], list[str], list[str]], int]:
     """The names that do not lead into another folder, which may be linked to, and how many videos do."""
     inner = other.resolve()
-    if inner == root.resolve():
-        return names, 0  # a folder against itself, as a check
+    if root.resolve().is_relative_to(inner):
+        return names, 0  # the other one leaves these out; a folder against itself is a check
     kept = tuple([name for name in some if not (root / name).resolve().is_relative_to(inner)] for some in names)
     gone = {Path(name).with_suffix("") for some, left in zip(names, kept) for name in set(some) - set(left)}
     return kept, len(gone)  # type: ignore[return-value]

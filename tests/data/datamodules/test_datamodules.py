@@ -288,9 +288,11 @@ def test_a_list_is_a_file_of_its_own(tmp_path: Path, video_writer: Callable[...,
     video_writer(tmp_path / "one.avi", frames=5)
     (tmp_path / "list.txt").write_text("one.avi\n")
     os.mkfifo(tmp_path / "pipe")
-    for place, problem in ((tmp_path / "pipe", "is no regular file"), (tmp_path, "is a folder")):
+    for place, problem in ((tmp_path / "pipe", "is no regular file"), (tmp_path, "Is a directory")):
         lists = {"train_list": str(tmp_path / "list.txt"), "val_list": str(tmp_path / "list.txt")}
-        with pytest.raises(InvalidArgumentError, match=rf"^DataModule\.{argument} .*: {problem}\. Give a text file"):
+        with pytest.raises(
+            InvalidArgumentError, match=rf"^DataModule\.{argument} .*: cannot be read \({problem}\)\. Give a text"
+        ):
             VideoFolder(str(tmp_path), **{**lists, argument: str(place)}, **HERE).setup()
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from pvdm_lightning.data.clips.broken import BrokenVideos
 from pvdm_lightning.data.datamodules.resumable_datamodule import ResumableDataModule
+from pvdm_lightning.data.latents.encoded_videos import check_unchanged
 from pvdm_lightning.data.latents.latent_cache import missing_shards, read_description
 from pvdm_lightning.data.latents.latent_dataset import LatentDataset
 from pvdm_lightning.errors import InvalidArgumentError, check_numbers
@@ -65,8 +66,8 @@ class CachedLatents(ResumableDataModule):
         """Open the cache, for all stages at once; tensors are loaded when they are needed.
 
         Raises:
-            InvalidArgumentError: There is no cache, it is unfinished or damaged, or it has fewer videos to validate on
-                than there are processes.
+            InvalidArgumentError: There is no cache, it is unfinished or damaged, its videos are there and have changed,
+                or it has fewer videos to validate on than there are processes.
         """
         if not self._datasets:
             self._open()
@@ -87,6 +88,7 @@ class CachedLatents(ResumableDataModule):
         for split, about in description["splits"].items():
             if about["shards"] == 0:
                 raise self._no_latents(split)
+            check_unchanged(root, split)
         datasets = {
             split: LatentDataset(
                 root,

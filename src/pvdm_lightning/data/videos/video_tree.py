@@ -128,9 +128,6 @@ def read_list(argument: str, path: str) -> list[str]:
     Raises:
         InvalidArgumentError: If there is no such file, it is no text in UTF-8, or there is nothing in it.
     """
-    if Path(path).exists() and not Path(path).is_file():
-        kind = "a folder" if Path(path).is_dir() else "no regular file"  # each process reads it; a pipe ends once
-        raise InvalidArgumentError(f"DataModule.{argument}", path, f"is {kind}", "Give a text file.")
     try:
         lines = read_bytes(path, MOST_IN_LIST).decode("utf-8-sig").splitlines()
     except (OSError, ValueError) as error:
