@@ -40,7 +40,7 @@ ALLOWED = {
         "pipeline",
     },
     "evaluation": {
-        *{"errors", "atomic_write", "printing", "pretrained", "data", "metrics", "convert", "pipeline"},
+        *{"errors", "memory", "atomic_write", "printing", "pretrained", "data", "metrics", "convert", "pipeline"},
         *{"training", "escaping"},
     },
     "callbacks": {"atomic_write", "errors", "escaping", "data", "training"},

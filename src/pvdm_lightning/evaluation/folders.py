@@ -27,6 +27,7 @@ from pvdm_lightning.evaluation.processes import Processes
 from pvdm_lightning.evaluation.protocol import clips_record, network_record, versions
 from pvdm_lightning.evaluation.report import Report
 from pvdm_lightning.evaluation.video_folder import FirstFrames, VideoFolder, some
+from pvdm_lightning.memory import check_memory
 
 logger = logging.getLogger(__name__)
 
@@ -82,6 +83,8 @@ def measure_folders(
     lengths = choose_lengths(protocol.frames, protocol.frame_step, wants_score)
     if not networks.i3d:
         lengths = replace(lengths, selections=[])
+    needed = 3 * AT_ONCE * max(protocol.frames) * resolution[0] * resolution[1]
+    check_memory("measure_folders.resolution", f"{resolution[0]} x {resolution[1]}", needed, f"{AT_ONCE} clips of it")
     clips = {
         (side, length): _clips(folder, length, resolution, protocol, first=is_first, stride=stride)
         for (side, folder), is_first, stride in zip(

@@ -109,9 +109,14 @@ def _outside(
     inner = other.resolve()
     if root.resolve().is_relative_to(inner):
         return names, 0  # the other one leaves these out; a folder against itself is a check
-    kept = tuple([name for name in some if not (root / name).resolve().is_relative_to(inner)] for some in names)
+    kept = tuple([name for name in some if not _folder(root / name).resolve().is_relative_to(inner)] for some in names)
     gone = {Path(name).with_suffix("") for some, left in zip(names, kept) for name in set(some) - set(left)}
     return kept, len(gone)  # type: ignore[return-value]
+
+
+def _folder(video: Path) -> Path:
+    """Where a video lies: a link to a single file of the other folder is a video on both sides."""
+    return video if video.is_dir() else video.parent
 
 
 def _sources(

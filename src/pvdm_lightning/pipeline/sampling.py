@@ -11,6 +11,7 @@ from pvdm_lightning.errors import InvalidArgumentError, check_at_least, check_nu
 from pvdm_lightning.memory import available_memory
 
 LARGEST_GUIDANCE = 1000
+MOST_VIDEOS = 10**7
 SamplerName = Literal["ddim", "ddpm", "dpm_solver", "dpm_solver_sde"]
 
 
@@ -108,6 +109,9 @@ class Sampling:
         frames, height, width = clip_shape
         # uint8, and once more while the clips are joined.
         per_video = 2 * self.num_clips(frames) * frames * height * width * 3
+        if self.num_videos > MOST_VIDEOS:
+            problem = f"is more than {MOST_VIDEOS:,}"
+            raise InvalidArgumentError("Sampling.num_videos", self.num_videos, problem, "Give fewer.")
         free, num_videos = available_memory(), min(self.batch_size, self.num_videos)
         if free is None or num_videos * per_video <= free:
             return

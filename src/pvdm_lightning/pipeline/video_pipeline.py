@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ from pvdm_lightning.diffusion import (
 )
 from pvdm_lightning.diffusion.samplers import OnStep
 from pvdm_lightning.errors import InvalidArgumentError, check_videos
+from pvdm_lightning.memory import check_memory
 from pvdm_lightning.models.denoiser import Denoiser
 from pvdm_lightning.models.triplane import Triplane
 from pvdm_lightning.pipeline import loading
@@ -167,6 +169,9 @@ class VideoPipeline:
             batch_size,
         )
         options.check_memory(self.clip_shape)
+        frames, height, width = self.clip_shape
+        shape = (num_videos, 3, num_frames or frames, height, width)
+        check_memory("Sampling.num_videos", num_videos, math.prod(shape), "all of them together")
         batches = torch.arange(num_videos).split(batch_size)
         given = [None] * len(batches) if previous is None else previous.split(batch_size)
         return torch.cat([self.generate(batch.tolist(), options, clip) for batch, clip in zip(batches, given)])

@@ -33,8 +33,10 @@ COLUMNS = {"has_previous": "BOOL", "label": "I64", "index": "I64", "start": "I64
 DTYPES = {"float32": torch.float32, "float16": torch.float16}
 # Options of a data set that change how it is read, not what is read. Lists count by the videos they name.
 _READING = frozenset(
-    ("batch_size", "val_batch_size", "num_workers", "drop_last", "max_bad_fraction", "horizontal_flip")
-    + ("train_list", "val_list")
+    (
+        *("batch_size", "val_batch_size", "num_workers", "drop_last", "max_bad_fraction", "horizontal_flip"),
+        *("train_list", "val_list"),
+    )
 )
 _ANOTHER = "Name another folder, or delete this one to write it anew."
 
