@@ -43,7 +43,8 @@ GIVEN: dict[str, dict[str, Any]] = {
 
 def public_classes() -> list[type]:
     public = (getattr(pvdm_lightning, name) for name in pvdm_lightning.__all__)
-    return [*(thing for thing in public if isinstance(thing, type)), *SECTIONS, FrechetVideoDistance]
+    classes = [thing for thing in public if isinstance(thing, type) and not getattr(thing, "_is_protocol", False)]
+    return [*classes, *SECTIONS, FrechetVideoDistance]
 
 
 def is_number(hint: Any) -> bool:

@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from pvdm_lightning import memory
-from pvdm_lightning.data import Synthetic
+from pvdm_lightning import Synthetic, memory
 from pvdm_lightning.data.videos.reading import read_video
 from pvdm_lightning.data.videos.writing import write_video
 from pvdm_lightning.errors import InvalidArgumentError
