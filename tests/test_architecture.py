@@ -12,7 +12,8 @@ ROOT = Path(pvdm_lightning.__file__).parent
 ALLOWED = {
     "escaping": set(),
     "errors": {"escaping"},
-    "config": set(),
+    "memory": {"errors"},
+    "config": {"errors"},
     "foreign_config": {"escaping"},
     "foreign_files": set(),
     "atomic_write": set(),
@@ -29,18 +30,18 @@ ALLOWED = {
     "diffusion": {"errors", "random", "config"},
     "losses": {"config", "errors", "foreign_files", "models", "pretrained", "pretrained_files"},
     "metrics": {"errors", "foreign_files", "models", "pretrained", "pretrained_files", "atomic_write", "checksum"},
-    "data": {"errors", "escaping", "foreign_files", "atomic_write", "output_lock", "pretrained"},
+    "data": {"errors", "memory", "escaping", "foreign_files", "atomic_write", "checksum", "output_lock", "pretrained"},
     "convert": {"foreign_files", "models", "metrics", "pretrained_files"},
     "pipeline": {
         *{"errors", "escaping", "config", "foreign_config", "foreign_files", "atomic_write", "random", "models"},
-        *{"diffusion"},
+        *{"memory", "diffusion"},
     },
     "training": {
         *{"errors", "config", "foreign_config", "output_lock", "random", "models", "losses", "diffusion", "metrics"},
         "pipeline",
     },
     "evaluation": {
-        *{"errors", "atomic_write", "printing", "pretrained", "data", "metrics", "convert", "pipeline"},
+        *{"errors", "memory", "atomic_write", "printing", "pretrained", "data", "metrics", "convert", "pipeline"},
         *{"training", "escaping"},
     },
     "callbacks": {"atomic_write", "errors", "escaping", "data", "training"},

@@ -9,6 +9,8 @@ from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
+from pvdm_lightning.errors import check_numbers
+
 Constructor = TypeVar("Constructor", bound=Callable[..., None])
 
 
@@ -16,7 +18,7 @@ def register_to_config(constructor: Constructor) -> Constructor:
     """Decorate an ``__init__``: its arguments, defaults included, are recorded in `self.config` before it runs.
 
     Tuples become lists, dataclasses dictionaries and paths strings, so that the record can be written as JSON or YAML.
-    Other objects, such as networks, are recorded as they are.
+    Other objects, such as networks, are recorded as they are. Numbers that are not finite are refused.
     """
     signature = inspect.signature(constructor)
     open_arguments = [p.name for p in signature.parameters.values() if p.kind is p.VAR_KEYWORD]
@@ -30,6 +32,7 @@ def register_to_config(constructor: Constructor) -> Constructor:
             recorded |= recorded.pop(name)
         if "config" not in vars(self):  # or a decorated subclass has recorded its own arguments
             object.__setattr__(self, "config", recorded)
+        check_numbers(constructor.__qualname__.split(".")[0], recorded)
         constructor(self, *args, **kwargs)
 
     # With types in place of their names: command lines read them where the names mean nothing.

@@ -4,8 +4,8 @@ import errno
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pvdm_lightning.cli.errors import users_mistake
 
+from pvdm_lightning.cli.errors import users_mistake
 from pvdm_lightning.errors import InvalidArgumentError
 
 ERRORS = [

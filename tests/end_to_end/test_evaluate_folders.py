@@ -77,6 +77,54 @@ def test_pictures_beside_videos_count_for_nothing(workdir, evaluate):
     assert "generated: pictures beside videos, such as thumbnails, are no videos." in report["notes"]
 
 
+@pytest.mark.parametrize(
+    "array", [np.zeros((9, 512), np.float32), np.zeros((9, 17, 2)), np.zeros((9, 16, 24), np.uint8)]
+)
+def test_arrays_that_are_no_videos_hide_none(workdir, evaluate, array):
+    write(workdir / "real", videos(4, seed=1), "gif")
+    write(workdir / "generated", videos(4), "png")
+    before = evaluate()
+    for number in range(4):
+        np.save(workdir / f"real/video_{number:05d}.npy", array)
+        np.save(workdir / f"generated/video_{number:05d}/features.npy", array)
+    np.save(workdir / "real/labels.npy", array)
+    report = evaluate(out="again")
+    assert value(report) == value(before) and report["metrics"][0]["real_videos"] == 4
+    assert f"such as labels.npy, which is {array.dtype} {[*array.shape]}." in report["notes"][0]
+
+
+def test_of_several_formats_the_one_that_can_be_read_counts(workdir, evaluate):
+    write(workdir / "real", videos(4, seed=1), "npy")
+    write(workdir / "generated", videos(4), "npy", "gif")
+    for number in range(4):
+        (workdir / f"generated/video_{number:05d}.npy").write_bytes(b"cut off")
+    assert evaluate()["metrics"][0]["generated_videos"] == 4
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_videos_of_the_other_side_are_not_counted_twice(workdir, evaluate, link):
+    write(workdir / "real", videos(4, seed=1), "npy")
+    write(workdir / "apart", videos(4), "npy")
+    alone = evaluate(generated="apart")
+    if link:
+        (workdir / "real/samples").symlink_to(workdir / "apart")
+    else:
+        (workdir / "apart").rename(workdir / "real/samples")
+    report = evaluate(generated="real/samples", out="out")
+    assert value(report) == value(alone) and report["metrics"][0]["real_videos"] == 4
+    assert "real: the other folder, real/samples, lies inside of it; its 4 videos are left out." in report["notes"]
+
+
+def test_videos_on_both_sides_are_said(workdir, evaluate):
+    write(workdir / "real", videos(4, seed=1), "npy")
+    write(workdir / "generated", videos(4), "npy")
+    (workdir / "generated/a.npy").symlink_to(workdir / "real/video_00000.npy")
+    (workdir / "generated/b.npy").hardlink_to(workdir / "real/video_00001.npy")
+    (workdir / "generated/c.npy").write_bytes((workdir / "real/video_00002.npy").read_bytes())
+    note = "3 videos are among both the real and the generated ones, such as video_00000.npy."
+    assert note in evaluate()["notes"]
+
+
 def test_a_folder_against_itself(workdir, evaluate):
     write(workdir / "real", videos(4), "npy")
     report = evaluate(generated="real")

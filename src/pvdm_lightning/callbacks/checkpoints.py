@@ -9,7 +9,7 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from pvdm_lightning.errors import check_at_least
+from pvdm_lightning.errors import check_at_least, check_numbers
 from pvdm_lightning.training.locked_output import LockedOutput
 
 logger = logging.getLogger(__name__)
@@ -42,6 +42,7 @@ class Checkpoints(LockedOutput, ModelCheckpoint):
         filename: str = "step-{step}",
         dirpath: str | None = None,
     ) -> None:
+        check_numbers("Checkpoints", locals())
         super().__init__(
             monitor=monitor,
             mode=mode,

@@ -9,6 +9,7 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
 from pvdm_lightning.callbacks.checkpoints import Checkpoints
+from pvdm_lightning.errors import check_numbers
 from pvdm_lightning.training import AutoencoderModule
 
 logger = logging.getLogger(__name__)
@@ -24,6 +25,7 @@ class DivergenceGuard(Callback):
     """
 
     def __init__(self, max_psnr_drop: float | None = 6.0) -> None:
+        check_numbers("DivergenceGuard", locals())
         self.max_psnr_drop = max_psnr_drop
         self.best = float("-inf")
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.utils import get_total_norm
 
 from pvdm_lightning.callbacks.checkpoints import last_checkpoint
-from pvdm_lightning.errors import InvalidArgumentError, check_at_least
+from pvdm_lightning.errors import InvalidArgumentError, check_at_least, check_numbers
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +32,7 @@ class FiniteTraining(Callback):
     """
 
     def __init__(self, action: Literal["stop", "skip"] = "stop", max_skipped: int = 10) -> None:
+        check_numbers("FiniteTraining", locals())
         check_at_least("FiniteTraining.max_skipped", max_skipped, 1)
         self.action, self.max_skipped = action, max_skipped
         self._skipped = 0

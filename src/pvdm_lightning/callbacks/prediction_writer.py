@@ -19,8 +19,8 @@ from pvdm_lightning.atomic_write import atomic_write
 from pvdm_lightning.callbacks.index_page import index_page
 from pvdm_lightning.data.videos.contact_sheet import CONTACT_SHEET, contact_sheet, enlarge
 from pvdm_lightning.data.videos.npz import write_npz
-from pvdm_lightning.data.videos.writing import WRITERS, write_video
-from pvdm_lightning.errors import InvalidArgumentError, check_at_least
+from pvdm_lightning.data.videos.writing import WRITERS, check_fps, write_video
+from pvdm_lightning.errors import InvalidArgumentError, check_at_least, check_numbers
 from pvdm_lightning.training.locked_output import LockedOutput
 
 logger = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ class PredictionWriter(LockedOutput, BasePredictionWriter):
         dir: Folder for the videos; made if it is not there.
         formats: Any of mp4, gif, png (a folder of frames), npy (uint8 [T H W 3]) and npz (all videos in one file,
             uint8 [N T H W 3], for metric tools).
-        fps: Frames per second.
+        fps: Frames per second, 0.01 to 1000; programs play a GIF at no more than 50.
         least_side: Enlarge videos by a whole number, pixel by pixel, until their frames are so high. Not npz.
         contact_sheets: Whether to write also a picture of the first 32 videos, contact_sheet.png: a row of 8 frames for
             each, enlarged.
@@ -57,11 +57,9 @@ class PredictionWriter(LockedOutput, BasePredictionWriter):
         metadata: bool = True,
         overwrite: bool = False,
     ) -> None:
+        check_numbers("PredictionWriter", locals())
         super().__init__(write_interval="batch")
-        if fps <= 0:
-            raise InvalidArgumentError(
-                "PredictionWriter.fps", fps, "is not positive", "Give frames per second, such as 25."
-            )
+        check_fps("PredictionWriter.fps", fps)
         if not formats or any(name not in FORMATS for name in formats):
             raise InvalidArgumentError(
                 "PredictionWriter.formats", list(formats), "is not a list of formats", f"Give some of {[*FORMATS]}."

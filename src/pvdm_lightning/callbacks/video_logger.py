@@ -11,6 +11,8 @@ from torch import Tensor
 
 from pvdm_lightning.callbacks.media import log_video
 from pvdm_lightning.callbacks.panel import draw_panel
+from pvdm_lightning.data.videos.writing import check_fps
+from pvdm_lightning.errors import check_at_least, check_numbers
 
 
 class VideoLogger(Callback):
@@ -25,6 +27,9 @@ class VideoLogger(Callback):
     """
 
     def __init__(self, num_videos: int = 4, fps: float = 8) -> None:
+        check_numbers("VideoLogger", locals())
+        check_at_least("VideoLogger.num_videos", num_videos, 0)
+        check_fps("VideoLogger.fps", fps)
         self.num_videos, self.fps = num_videos, fps
         self._training: dict[str, Tensor] | None = None
         self._held_out: dict[str, Tensor] | None = None

@@ -12,7 +12,7 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import is_dataclass, replace
 from pathlib import Path
 from types import NoneType, UnionType
@@ -30,7 +30,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from pvdm_lightning.cli.commands import COMMANDS
 from pvdm_lightning.cli.help import class_options
 from pvdm_lightning.cli.sections import SECTIONS, library_names
-from pvdm_lightning.errors import InvalidArgumentError
+from pvdm_lightning.errors import InvalidArgumentError, not_finite
 from pvdm_lightning.escaping import printable
 from pvdm_lightning.evaluation.feature_networks import FoundNetworks
 from pvdm_lightning.foreign_config import argument_types
@@ -69,6 +69,30 @@ def _escaped(value: object) -> object:
 
 class OptionError(Exception):
     """A mistake in the options, in one line."""
+
+
+def check_finite_options(config: Mapping[str, Any]) -> None:
+    """Raise `OptionError` if an option is a number that is NaN, infinite or too large for float32.
+
+    The one check of all options, those of Lightning's classes included. Classes of the user's own check for themselves.
+
+    Args:
+        config: What the parser made of the command line, as nested tables.
+    """
+    for path, value in not_finite(_without_own_classes(config)):
+        option = ".".join(part for part in path if part != "init_args")
+        raise OptionError(f"--{option} {value}: is not a finite number. Give a finite number.")
+
+
+def _without_own_classes(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_without_own_classes(item) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    path = value.get("class_path", "")
+    if isinstance(path, str) and path and path.split(".")[0] not in ("pvdm_lightning", "lightning", "torch"):
+        return None
+    return {key: _without_own_classes(item) for key, item in value.items()}
 
 
 # Errors that are raised anywhere

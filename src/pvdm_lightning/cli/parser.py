@@ -12,7 +12,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from pvdm_lightning.cli.arguments import expand_paths
 from pvdm_lightning.cli.commands import COMMANDS, function_of
-from pvdm_lightning.cli.errors import OptionError, parser_error
+from pvdm_lightning.cli.errors import OptionError, check_finite_options, parser_error
 from pvdm_lightning.cli.help import class_names
 from pvdm_lightning.cli.sections import Section, options_of, sections_of
 from pvdm_lightning.pipeline.public_classes import DATA_MODULES, LOSSES, MODULES, NETWORKS, find_class
@@ -32,12 +32,13 @@ def parse(parser: ArgumentParser, words: Sequence[str]) -> Namespace:
     """The configuration that options and their files make, with `~` and variables replaced.
 
     Raises:
-        OptionError: An option is unknown, or its value cannot be used.
+        OptionError: An option is unknown, or its value cannot be used, as a number that is not finite.
     """
     try:
         config = parser.parse_args(list(words))
     except ArgumentError as error:
         raise OptionError(parser_error(str(error), parser, words)) from None
+    check_finite_options(config.as_dict())
     expand_paths(config)
     return config
 

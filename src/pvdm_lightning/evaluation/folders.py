@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -17,6 +18,7 @@ from pvdm_lightning.data.clips.clip_loader import ClipLoader
 from pvdm_lightning.data.clips.sampler import ReferenceSampler
 from pvdm_lightning.data.clips.windows import Windows
 from pvdm_lightning.data.videos.build_index import num_cores
+from pvdm_lightning.data.videos.shared_videos import shared_videos
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.evaluation.distances import AT_ONCE, VideoDistances
 from pvdm_lightning.evaluation.feature_networks import FoundNetworks
@@ -25,6 +27,9 @@ from pvdm_lightning.evaluation.processes import Processes
 from pvdm_lightning.evaluation.protocol import clips_record, network_record, versions
 from pvdm_lightning.evaluation.report import Report
 from pvdm_lightning.evaluation.video_folder import FirstFrames, VideoFolder, some
+from pvdm_lightning.memory import check_memory
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -70,14 +75,16 @@ def measure_folders(
         InvalidArgumentError: A folder is missing or empty, or its videos are too few or too short.
     """
     folders = {
-        "real": VideoFolder.open(real, "measure_folders.real"),
-        "generated": VideoFolder.open(generated, "measure_folders.generated"),
+        "real": VideoFolder.open(real, "measure_folders.real", other=generated),
+        "generated": VideoFolder.open(generated, "measure_folders.generated", other=real),
     }
     resolution = protocol.resolution or _own_size(folders["generated"])
     wants_score = bool(networks.c3d) and protocol.inception_splits > 0
     lengths = choose_lengths(protocol.frames, protocol.frame_step, wants_score)
     if not networks.i3d:
         lengths = replace(lengths, selections=[])
+    needed = 3 * AT_ONCE * max(protocol.frames) * resolution[0] * resolution[1]
+    check_memory("measure_folders.resolution", f"{resolution[0]} x {resolution[1]}", needed, f"{AT_ONCE} clips of it")
     clips = {
         (side, length): _clips(folder, length, resolution, protocol, first=is_first, stride=stride)
         for (side, folder), is_first, stride in zip(
@@ -100,6 +107,7 @@ def measure_folders(
             distances.add_generated(clip, numbers, length)
     metrics, skipped = distances.metrics()
     notes = [note for folder in folders.values() for note in folder.notes]
+    notes += _shared(folders["real"], folders["generated"])
     for side, broken in failures.items():
         if broken.reasons:
             notes.append(f"{side}: {len(broken.reasons)} videos broke while they were read: {some(broken.reasons)}.")
@@ -124,6 +132,17 @@ def measure_folders(
         skipped=[*networks.skipped, *lengths.skipped, *skipped],
         notes=notes,
     )
+
+
+def _shared(real: VideoFolder, generated: VideoFolder) -> list[str]:
+    """A note if videos are on both sides, under whatever names."""
+    there = real.paths()
+    both = shared_videos(generated.paths(), there)
+    if not both:
+        return []
+    note = f"{len(both)} videos are among both the real and the generated ones, such as {there[both[0].second].name}."
+    logger.warning("%s The distance is smaller for it.", note.removesuffix("."))
+    return [note]
 
 
 def _own_size(folder: VideoFolder) -> tuple[int, int]:

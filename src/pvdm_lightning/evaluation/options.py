@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from pvdm_lightning.errors import InvalidArgumentError
+from pvdm_lightning.errors import InvalidArgumentError, check_numbers
 
 USUAL_COUNT = 2048
 """Videos a side in the protocol of StyleGAN-V, which FVD metrics of the literature follow."""
@@ -36,6 +36,7 @@ class Evaluation:
     dir: str = "evaluation"
 
     def __post_init__(self) -> None:
+        check_numbers("Evaluation", vars(self))
         check_counts("Evaluation.", self.num_videos, self.frames, self.frame_step, self.inception_splits)
 
 

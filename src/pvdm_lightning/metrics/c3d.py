@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pvdm_lightning.errors import check_videos
+
 FRAMES = 16
 _INPUT_SIDE = 112
 _RESIZED_SIDE = 128
@@ -44,6 +46,7 @@ class C3D(nn.Module):
         self.register_buffer("mean", torch.tensor(_MEAN)[:, None, None], persistent=False)
 
     def forward(self, videos: Tensor) -> Tensor:
+        check_videos("C3D.videos", videos, "[B 3 T H W]")
         if videos.shape[2] != FRAMES:
             raise ValueError(f"C3D takes videos of {FRAMES} frames, not {videos.shape[2]}")
         x = self._preprocess(videos)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from pvdm_lightning.errors import check_at_least, check_numbers, check_videos
 from pvdm_lightning.metrics.feature_statistics import FeatureStatistics
 from pvdm_lightning.metrics.frozen_network import FrozenNetwork
 
@@ -61,7 +62,10 @@ class FrechetVideoDistance(Metric):
     generated_count: Tensor
 
     def __init__(self, network: FrozenNetwork, num_frames: int = 16, frame_step: int = 1, **kwargs: Any) -> None:
+        check_numbers("FrechetVideoDistance", locals())
         super().__init__(**kwargs)
+        for argument, value in (("num_frames", num_frames), ("frame_step", frame_step)):
+            check_at_least(f"FrechetVideoDistance.{argument}", value, 1)
         self.network, self.num_frames, self.frame_step = network, num_frames, frame_step
         self._known_real: FeatureStatistics | None = None
         F = network.num_outputs
@@ -78,6 +82,7 @@ class FrechetVideoDistance(Metric):
         """
         if real and self._known_real is not None:
             raise ValueError("the real side's statistics were given; more real videos would count twice")
+        check_videos("videos", videos, "[B 3 T H W]")
         needed = (self.num_frames - 1) * self.frame_step + 1
         if videos.shape[2] < needed:
             raise ValueError(f"FVD of {self.num_frames} frames needs {needed} of a video, which has {videos.shape[2]}")

@@ -7,6 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from pvdm_lightning.errors import check_videos
+
 
 @contextmanager
 def exact_inference(device: torch.device) -> Iterator[None]:
@@ -58,10 +60,7 @@ class FrozenNetwork:
             ValueError: A tensor is not such a video batch.
         """
         for batch in videos:
-            if batch.dtype != torch.uint8 or batch.ndim != 5 or batch.shape[1] != 3:
-                raise ValueError(
-                    f"{self.name} takes uint8 videos [B 3 T H W], not {batch.dtype} of shape {list(batch.shape)}"
-                )
+            check_videos(f"videos for {self.name}", batch, "[B 3 T H W]")
         device = videos[0].device
         with exact_inference(device):
             outputs = self._module.to(device)(*videos)

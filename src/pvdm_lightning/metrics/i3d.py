@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pvdm_lightning.errors import check_videos
 from pvdm_lightning.metrics.frozen_network import exact_inference
 
 INPUT_SIDE = 224
@@ -61,6 +62,7 @@ class I3D(nn.Module):
         return super().train(False)
 
     def forward(self, videos: Tensor) -> Tensor:
+        check_videos("I3D.videos", videos, "[B 3 T H W]")
         if videos.shape[2] < MIN_FRAMES:
             raise ValueError(f"I3D needs at least {MIN_FRAMES} frames, not {videos.shape[2]}")
         with exact_inference(videos.device):

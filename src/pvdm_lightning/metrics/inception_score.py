@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from pvdm_lightning.errors import check_at_least, check_numbers, check_videos
 from pvdm_lightning.metrics.frozen_network import FrozenNetwork
 
 
@@ -86,7 +87,9 @@ class VideoInceptionScore(Metric):
     count: Tensor
 
     def __init__(self, classifier: FrozenNetwork, num_splits: int = 10, **kwargs: Any) -> None:
+        check_numbers("VideoInceptionScore", locals())
         super().__init__(**kwargs)
+        check_at_least("VideoInceptionScore.num_splits", num_splits, 1)
         self.classifier, self.num_splits = classifier, num_splits
         for name, shape in (
             ("probabilities", (num_splits, classifier.num_outputs)),
@@ -102,6 +105,7 @@ class VideoInceptionScore(Metric):
             videos: uint8 [B 3 T H W] in 0..255.
             indices: The videos' numbers within the whole set, over all processes; int64 [B].
         """
+        check_videos("videos", videos, "[B 3 T H W]")
         splits = indices.to(videos.device) % self.num_splits
         added = _split_sums(self.classifier(videos), splits, self.num_splits)
         self.probabilities += added.probabilities

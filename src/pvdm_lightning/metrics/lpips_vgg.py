@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from pvdm_lightning.errors import check_videos
 from pvdm_lightning.foreign_files import load_tensors
 from pvdm_lightning.metrics.published_network import PublishedNetwork
 from pvdm_lightning.models.lpips_vgg import build_lpips
@@ -27,6 +28,8 @@ class VideoLPIPSDistance(nn.Module):
         self.lpips = build_lpips(trunk)
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
+        for argument, videos in (("first", first), ("second", second)):
+            check_videos(argument, videos, "[B 3 T H W]")
         # One video at a time: the trunk's first activations of a 16 x 256 x 256 clip alone take 268 MB.
         values = []
         for pair in zip(first, second):

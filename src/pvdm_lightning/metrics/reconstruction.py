@@ -11,6 +11,7 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
+from pvdm_lightning.errors import InvalidArgumentError, check_videos
 from pvdm_lightning.metrics.frozen_network import FrozenNetwork, exact_inference
 
 
@@ -20,10 +21,20 @@ def psnr_per_video(reconstructed: Tensor, original: Tensor) -> Tensor:
     -10 log10 of the squared error in [0, 1] averaged over the whole video: one figure a video, not the mean over its
     frames. Identical videos give infinity.
     """
+    _check_pair(reconstructed, original)
     ratio = peak_signal_noise_ratio(
         reconstructed.double() / 255, original.double() / 255, data_range=1.0, reduction="none", dim=(1, 2, 3, 4)
     )
     return ratio.float()
+
+
+def _check_pair(reconstructed: Tensor, original: Tensor) -> None:
+    """Raise `InvalidArgumentError` unless these are uint8 videos [B 3 T H W] of one shape."""
+    for argument, videos in (("reconstructed", reconstructed), ("original", original)):
+        check_videos(argument, videos, "[B 3 T H W]")
+    if reconstructed.shape != original.shape:
+        problem = f"is not the shape {list(original.shape)} of the originals"
+        raise InvalidArgumentError("reconstructed", list(reconstructed.shape), problem, "Compare videos of one shape.")
 
 
 def mean_psnr(reconstruction: Tensor, clip: Tensor) -> Tensor:
@@ -38,6 +49,7 @@ def ssim_per_video(reconstructed: Tensor, original: Tensor) -> Tensor:
     Gaussian window of 11 pixels, sigma 1.5, as Wang et al. (2004) have it; the whole frame counts, with reflected
     borders, as torchmetrics has it.
     """
+    _check_pair(reconstructed, original)
     values = []
     with exact_inference(original.device):
         for pair in zip(reconstructed, original):
@@ -73,11 +85,7 @@ class MeanOverVideos(Metric):
         Raises:
             ValueError: The two sides do not match.
         """
-        if reconstructed.shape != original.shape or not reconstructed.dtype == original.dtype == torch.uint8:
-            raise ValueError(
-                f"two uint8 batches of one shape are compared, not {reconstructed.dtype} {list(reconstructed.shape)}"
-                f" and {original.dtype} {list(original.shape)}"
-            )
+        _check_pair(reconstructed, original)
         values = self.per_video(reconstructed, original)
         self.total += values.double().sum()
         self.count += len(values)

@@ -29,7 +29,7 @@ class TriplaneShape:
     width: int
 
     def __post_init__(self) -> None:
-        if min(self.frames, self.height, self.width) < 1:
+        if not all(1 <= side < 2**31 for side in (self.frames, self.height, self.width)):
             raise ValueError(f"every side of a triplane is at least 1, got {self}")
 
     @classmethod

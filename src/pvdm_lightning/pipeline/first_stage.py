@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pvdm_lightning.errors import InvalidArgumentError
+from pvdm_lightning.errors import InvalidArgumentError, check_videos
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
 from pvdm_lightning.models.denoiser import Denoiser
 from pvdm_lightning.models.triplane import Triplane
@@ -67,6 +67,7 @@ class FrozenAutoencoder(nn.Module):
     @torch.no_grad()
     def encode(self, clip: Tensor) -> Tensor:
         """Clip uint8 [B 3 S H W] -> latent sequence float32 [B C L] in [-1, 1]; memory does not grow with B."""
+        check_videos("clip", clip, "[B 3 S H W]")
         shape = self.autoencoder.latent_shape
         at_once = max(1, PATCHES_AT_ONCE // (shape.frames * shape.height * shape.width))
         return torch.cat(

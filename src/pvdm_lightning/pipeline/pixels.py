@@ -3,9 +3,12 @@
 import torch
 from torch import Tensor
 
+from pvdm_lightning.errors import check_videos
+
 
 def to_signed_float(pixels: Tensor) -> Tensor:
-    """uint8 0..255 -> float32 [-1, 1]."""
+    """uint8 0..255 -> float32 [-1, 1]; raises `InvalidArgumentError` for another dtype."""
+    check_videos("pixels", pixels, "")
     return pixels.float() / 127.5 - 1
 
 

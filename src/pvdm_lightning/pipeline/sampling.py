@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, get_args
 
 from pvdm_lightning.diffusion import DDIMSampler, DDPMSampler, DPMSolverSampler, NoiseSchedule, Sampler
-from pvdm_lightning.errors import InvalidArgumentError, check_at_least
+from pvdm_lightning.errors import InvalidArgumentError, check_at_least, check_numbers
+from pvdm_lightning.memory import available_memory
 
+LARGEST_GUIDANCE = 1000
+MOST_VIDEOS = 10**7
 SamplerName = Literal["ddim", "ddpm", "dpm_solver", "dpm_solver_sde"]
 
 
@@ -27,7 +29,7 @@ class Sampling:
         num_inference_steps_later: Steps for each later clip, M. Default: as the first.
         eta: Fresh noise in each step of ddim: 0 is deterministic, 1 as in the paper.
         guidance_scale: Scale s of classifier-free guidance on later clips, eps(z, 0) + s (eps(z, c) - eps(z, 0)), as in
-            diffusers: 1 is no guidance. The paper's weight w is s - 1.
+            diffusers: 0 samples without the clip before, 1 is no guidance. The paper's weight w is s - 1.
         seed: Of the draws; video i is the same whatever the batch size and the number of processes.
         batch_size: Videos sampled at once, per process.
     """
@@ -43,6 +45,7 @@ class Sampling:
     batch_size: int = 4
 
     def __post_init__(self) -> None:
+        check_numbers("Sampling", vars(self))
         if self.sampler not in get_args(SamplerName):
             names = "ddim, ddpm, dpm_solver or dpm_solver_sde"
             raise InvalidArgumentError("Sampling.sampler", self.sampler, "is not a sampler", f"Give {names}.")
@@ -54,6 +57,14 @@ class Sampling:
         if not 0 <= self.eta <= 1:
             raise InvalidArgumentError(
                 "Sampling.eta", self.eta, "is not between 0 and 1", "Give 0 (deterministic) to 1."
+            )
+        if not 0 <= self.guidance_scale <= LARGEST_GUIDANCE:
+            problem = "steers away from the clip before" if self.guidance_scale < 0 else "leaves nothing of a video"
+            raise InvalidArgumentError(
+                "Sampling.guidance_scale",
+                self.guidance_scale,
+                problem,
+                f"Give 0 to {LARGEST_GUIDANCE}; 1 is no guidance, 2 to 8 is usual.",
             )
 
         if not 0 <= self.guidance_scale < math.inf:
@@ -104,6 +115,9 @@ class Sampling:
         frames, height, width = clip_shape
         # uint8, and once more while the clips are joined.
         per_video = 2 * self.num_clips(frames) * frames * height * width * 3
+        if self.num_videos > MOST_VIDEOS:
+            problem = f"is more than {MOST_VIDEOS:,}"
+            raise InvalidArgumentError("Sampling.num_videos", self.num_videos, problem, "Give fewer.")
         free, num_videos = available_memory(), min(self.batch_size, self.num_videos)
         if free is None or num_videos * per_video <= free:
             return
@@ -115,13 +129,3 @@ class Sampling:
             f"{num_videos * per_video / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free",
             f"Ask for at most {most} frames in all at once: fewer frames, or a smaller Sampling.batch_size.",
         )
-
-
-def available_memory() -> int | None:
-    """Bytes of memory that are available, page cache included; None if unknown."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
-    kilobytes = (line.split()[1] for line in lines if line.startswith("MemAvailable:"))
-    return next((1024 * int(number) for number in kilobytes), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,8 @@ from pvdm_lightning.diffusion import (
     sample_clips,
 )
 from pvdm_lightning.diffusion.samplers import OnStep
-from pvdm_lightning.errors import InvalidArgumentError
+from pvdm_lightning.errors import InvalidArgumentError, check_videos
+from pvdm_lightning.memory import check_memory
 from pvdm_lightning.models.denoiser import Denoiser
 from pvdm_lightning.models.triplane import Triplane
 from pvdm_lightning.pipeline import loading
@@ -105,8 +107,9 @@ class VideoPipeline:
         """Clips uint8 [B 3 S H W] -> their latent planes, float32 in [-1, 1].
 
         Raises:
-            ValueError: The clips have another size than the autoencoder takes.
+            ValueError: The clips are not uint8 in 0..255, or have another size than the autoencoder takes.
         """
+        check_videos("VideoPipeline.video", video, "[B 3 S H W]")
         latent = self.first_stage.encode(video.to(self.device))
         return Triplane.from_sequence(latent, self.first_stage.autoencoder.latent_shape)
 
@@ -151,6 +154,8 @@ class VideoPipeline:
         Raises:
             InvalidArgumentError: There is no denoiser, or an argument cannot be used.
         """
+        if previous is not None:
+            check_videos("VideoPipeline.previous", previous, "[B 3 S H W]")
         num_videos = num_videos if previous is None else len(previous)
         options = Sampling(
             num_videos,
@@ -164,6 +169,9 @@ class VideoPipeline:
             batch_size,
         )
         options.check_memory(self.clip_shape)
+        frames, height, width = self.clip_shape
+        shape = (num_videos, 3, num_frames or frames, height, width)
+        check_memory("Sampling.num_videos", num_videos, math.prod(shape), "all of them together")
         batches = torch.arange(num_videos).split(batch_size)
         given = [None] * len(batches) if previous is None else previous.split(batch_size)
         return torch.cat([self.generate(batch.tolist(), options, clip) for batch, clip in zip(batches, given)])

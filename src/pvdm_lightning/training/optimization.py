@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from pvdm_lightning.errors import InvalidArgumentError, check_at_least
+from pvdm_lightning.errors import InvalidArgumentError, check_at_least, check_numbers
 from pvdm_lightning.training.muon import Muon, hidden_and_others
 
 OptimizerName = Literal["adamw", "muon"]
@@ -56,6 +56,7 @@ class WarmupDecay:
     decay_steps: int = 0
 
     def __post_init__(self) -> None:
+        check_numbers("WarmupDecay", vars(self))
         if not self.learning_rate > 0:
             remedy = "Give a number above 0, as 1e-4."
             raise InvalidArgumentError("WarmupDecay.learning_rate", self.learning_rate, "is not positive", remedy)

@@ -48,3 +48,13 @@ def test_a_generated_set_has_nothing_to_check(check, caplog):
     check("--data", "Synthetic")
     said = [record.getMessage() for record in caplog.records if record.name.startswith("pvdm")]
     assert said == ["Synthetic: a generated set, there are no files to check"]
+
+
+def test_a_set_without_a_good_video_is_an_error_and_nothing_to_train_on(check, tmp_path, capsys):
+    (tmp_path / "set/good/0.png").write_bytes(b"no picture either")
+    with pytest.raises(SystemExit) as ended:
+        check("--report", "check.json")
+    said = capsys.readouterr()
+    assert ended.value.code == 2 and (tmp_path / "check.json").is_file()
+    assert "0 good, 0 flawed, 2 broken" in said.out and "pvdm fit" not in said.out + said.err
+    assert "pvdm: error: --data.root set: holds no video that can be read. " in said.err

@@ -1,4 +1,5 @@
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -209,14 +210,90 @@ def test_one_line_sums_a_split_up(
     assert f"{tmp_path / 'empty.avi'} cannot be read and is skipped: is empty (0 bytes)" in lines
 
 
-def test_a_video_does_not_validate_what_it_trains(tmp_path: Path, video_writer: Callable[..., Path]) -> None:
-    for name in ("one.avi", "two.avi"):
-        video_writer(tmp_path / name, frames=20)
+@pytest.mark.parametrize("other", ["two.avi", "./two.avi", "sub/../two.avi", "{root}/two.avi", "link.avi", "hard.avi"])
+def test_a_video_does_not_validate_what_it_trains(
+    tmp_path: Path, video_writer: Callable[..., Path], other: str
+) -> None:
+    for number, name in enumerate(("one.avi", "two.avi")):
+        video_writer(tmp_path / name, frames=20 + number)
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "link.avi").symlink_to("two.avi")
+    (tmp_path / "hard.avi").hardlink_to(tmp_path / "two.avi")
     (tmp_path / "train.txt").write_text("one.avi\n./two.avi\n")
-    (tmp_path / "val.txt").write_text("two.avi\n")
+    (tmp_path / "val.txt").write_text(other.format(root=tmp_path) + "\n")
     lists = {"train_list": str(tmp_path / "train.txt"), "val_list": str(tmp_path / "val.txt")}
-    with pytest.raises(InvalidArgumentError, match="shares 1 videos with DataModule.train_list, two.avi for one"):
+    with pytest.raises(InvalidArgumentError, match="shares 1 videos with DataModule.train_list, .* for one. Validate"):
         VideoFolder(str(tmp_path), **lists, **HERE).setup()
+
+
+def test_copies_of_training_videos_are_said(
+    tmp_path: Path, video_writer: Callable[..., Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    root = tmp_path / "set"
+    for number in range(6):
+        video_writer(root / f"{number}.avi", frames=20 + number)
+        (root / f"copy{number}.avi").write_bytes((root / f"{number}.avi").read_bytes())
+    module = VideoFolder(str(root), val_fraction=0.5, **HERE)
+    train, val = module.open_sources()
+    names = [
+        {Path(source.name(place)).name.removeprefix("copy") for place in range(len(source.lengths))}  # type: ignore[attr-defined]
+        for source in (train, val)
+    ]
+    assert not names[0] & names[1] and "validation videos are training videos, too, such as" in caplog.text
+    (tmp_path / "train.txt").write_text("0.avi\n1.avi\n")
+    (tmp_path / "val.txt").write_text("copy1.avi\n2.avi\n")
+    lists = {"train_list": str(tmp_path / "train.txt"), "val_list": str(tmp_path / "val.txt")}
+    VideoFolder(str(root), **lists, **HERE).open_sources()
+    assert "val.txt are copies of training videos, such as copy1.avi of 1.avi" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "problem"),
+    [
+        ("classInd.txt", "Archery 1\nYoYo 2\n", r"line 1 of classInd.txt is not a number and a name \(Archery 1\)"),
+        ("classInd.txt", "1\n", "line 1 of classInd.txt is not a number and a name"),
+        ("classInd.txt", "0 Archery\n", "line 1 of classInd.txt is not a number and a name"),
+        ("classInd.txt", "1 Archery\n\n-2 YoYo\n", "line 3 of classInd.txt is not a number and a name"),
+        ("classInd.txt", "1.0 Archery\n", "line 1 of classInd.txt is not a number and a name"),
+        ("classInd.txt", "1 Archery\n1 YoYo\n", "line 2 of classInd.txt repeats a number or a name"),
+        ("classInd.txt", "1 Archery\n2 Archery\n", "line 2 of classInd.txt repeats a number or a name"),
+        ("classInd.txt", "9" * 5000 + " Archery\n", "line 1 of classInd.txt is not a number and a name"),
+        ("classInd.txt", "", "classInd.txt is empty"),
+        ("classInd.txt", b"1 Arch\xff\xfe\n", r"classInd.txt cannot be read \(it is not UTF-8\)"),
+        ("trainlist01.txt", "\n \n", "trainlist01.txt is empty"),
+        ("trainlist01.txt", b"\xff\xfe", r"trainlist01.txt cannot be read \(it is not UTF-8\)"),
+        ("trainlist01.txt", "v_one.avi 1\n", "line 1 of trainlist01.txt has a class v_one.avi that classInd.txt lacks"),
+        ("trainlist01.txt", "Archery/a.avi 2\n", "line 1 of trainlist01.txt gives 2 where classInd.txt has 1"),
+        ("testlist01.txt", "Fencing/a.avi\n", "line 1 of testlist01.txt has a class Fencing that classInd.txt lacks"),
+    ],
+)
+def test_lists_of_ucf101_that_are_not_what_they_should_be(
+    ucf: Path, file: str, content: str | bytes, problem: str
+) -> None:
+    (ucf.parent / "ucfTrainTestlist" / file).write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(InvalidArgumentError, match=rf"^DataModule\.splits .*: {problem}") as caught:
+        UCF101(str(ucf), **HERE).setup()
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
+
+
+def test_ucf101_does_not_validate_what_it_trains(ucf: Path) -> None:
+    splits = ucf.parent / "ucfTrainTestlist"
+    (splits / "testlist01.txt").write_bytes((splits / "trainlist01.txt").read_bytes())
+    with pytest.raises(InvalidArgumentError, match=r"^DataModule\.splits .*: \d videos are in both lists of fold 1"):
+        UCF101(str(ucf), **HERE).setup()
+
+
+@pytest.mark.parametrize("argument", ["train_list", "val_list"])
+def test_a_list_is_a_file_of_its_own(tmp_path: Path, video_writer: Callable[..., Path], argument: str) -> None:
+    video_writer(tmp_path / "one.avi", frames=5)
+    (tmp_path / "list.txt").write_text("one.avi\n")
+    os.mkfifo(tmp_path / "pipe")
+    for place, problem in ((tmp_path / "pipe", "is no regular file"), (tmp_path, "Is a directory")):
+        lists = {"train_list": str(tmp_path / "list.txt"), "val_list": str(tmp_path / "list.txt")}
+        with pytest.raises(
+            InvalidArgumentError, match=rf"^DataModule\.{argument} .*: cannot be read \({problem}\)\. Give a text"
+        ):
+            VideoFolder(str(tmp_path), **{**lists, argument: str(place)}, **HERE).setup()
 
 
 def test_of_many_broken_videos_ten_are_named(

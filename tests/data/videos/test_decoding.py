@@ -166,3 +166,29 @@ def test_a_mistake_in_the_program_does_not_pass_for_a_broken_file(
     monkeypatch.setattr("pvdm_lightning.data.videos.probing._checksum", mistaken)
     with pytest.raises(AttributeError):
         probe(playable / "b_frames.avi")
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "pix_fmt", "code"),
+    [
+        ("a.mov", "mjpeg", "yuvj420p", b"jpeg"),
+        ("a.mp4", "libx264", "yuv420p", b"avc1"),
+        ("a.avi", "mpeg4", "yuv420p", b"FMP4"),
+        ("a.avi", "ffv1", "yuv444p", b"FFV1"),
+        ("a.mkv", "libx264", "yuv420p", b"MPEG4/ISO/AVC"),
+        ("a.webm", "libvpx-vp9", "yuv420p", b"VP9"),
+    ],
+)
+def test_a_codec_without_a_decoder_breaks_its_video_alone(
+    tmp_path: Path, video_writer: Callable[..., Path], name: str, codec: str, pix_fmt: str, code: bytes
+) -> None:
+    content = video_writer(tmp_path / name, frames=3, codec=codec, pix_fmt=pix_fmt).read_bytes()
+    assert code in content
+    for other in (b"zzzz", b"CRAW", b"R10k", b"\0\0\0\0", b"braw", b"DXD3", b"\xff\xfe\xfd\xfc"):
+        (tmp_path / name).write_bytes(content.replace(code, (other * 4)[: len(code)]))
+        info = probe(tmp_path / name)
+        assert info.frames == 3 or (info.route == Route.BROKEN and info.problem), (other, info)
+    (tmp_path / name).write_bytes(content.replace(code, (b"zzzz" * 4)[: len(code)]))
+    assert probe(tmp_path / name).problem == "is of a codec that FFmpeg has no decoder for"
+    with pytest.raises(DecodeError, match="is of a codec that FFmpeg has no decoder for"):
+        list(decoding.scan(tmp_path / name))

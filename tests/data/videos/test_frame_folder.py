@@ -1,4 +1,5 @@
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -115,3 +116,73 @@ def test_stamps_change_when_a_picture_is_written_again(
     assert before and stamps(folder) == before and stamps(tmp_path / "missing") == b""
     os.utime(folder / "frame00001.png", ns=(1, 1))
     assert stamps(folder) != before
+
+
+RAMP = np.linspace(0, 1, 256).reshape(16, 16)
+
+
+@pytest.mark.parametrize(
+    ("values", "suffix", "options"),
+    [
+        (RAMP.astype(np.float32), "tif", {}),
+        ((RAMP * 65535).round().astype(np.uint16), "tif", {}),
+        ((RAMP * 65535).round().astype(np.uint16), "png", {}),
+        ((RAMP * 65535).round().astype(np.int32), "ppm", {}),
+        ((RAMP * 65535).round().astype(">u2"), "tif", {}),
+        (((1 - RAMP) * 65535).round().astype(np.uint16), "tif", {"tiffinfo": {262: 0}}),
+        ((RAMP * 255).round().astype(np.uint8), "webp", {"lossless": True}),
+        ((RAMP * 255).round().astype(np.uint8), "tif", {}),
+    ],
+    ids=lambda value: str(getattr(value, "dtype", value)),
+)
+def test_every_kind_of_value_keeps_its_brightness(
+    tmp_path: Path, values: np.ndarray, suffix: str, options: dict[str, object]
+) -> None:
+    Image.fromarray(values).save(tmp_path / f"0.{suffix}", **options)
+    assert np.array_equal(read_image(tmp_path / f"0.{suffix}")[..., 0], (RAMP * 255).round().astype(np.uint8))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "LAB"])
+@pytest.mark.parametrize("suffix", ["tif", "png", "jpg", "webp", "bmp"])
+def test_every_mode_shows_the_same_colours(tmp_path: Path, mode: str, suffix: str) -> None:
+    shades = np.repeat(np.array([[0, 255] * 8] * 16, np.uint8)[..., None], 3, axis=2)
+    picture = Image.new("RGB", (16, 16), (0, 0, 0)) if mode == "LAB" else Image.fromarray(shades).convert(mode)
+    if mode == "LAB":
+        picture = Image.fromarray(np.full((16, 16, 3), (255, 0, 0), np.uint8), mode="LAB")
+        shades = np.full_like(shades, 255)
+    try:
+        picture.save(tmp_path / f"0.{suffix}", quality=95)
+    except (OSError, KeyError):
+        pytest.skip("the format has no such mode")
+    assert np.abs(read_image(tmp_path / f"0.{suffix}").astype(int) - shades).max() <= 3
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        (RAMP.astype(np.float32) * 255, "has float values from 0 to 255, and only [0, 1] is read"),
+        (RAMP.astype(np.float32) * 2 - 1, "has float values from -1 to 1, and only [0, 1] is read"),
+        (np.full((4, 4), np.nan, np.float32), "has float values from nan to nan, and only [0, 1] is read"),
+        (np.full((4, 4), 70_000, np.int32), "has whole numbers from 70000 to 70000, and at most 16 bits"),
+        (np.full((4, 4), 200, np.int32), "has whole numbers from 200 to 200, and at most 16 bits"),
+        (np.full((4, 4), -1, np.int32), "has whole numbers from -1 to -1, and at most 16 bits"),
+    ],
+)
+def test_values_of_unknown_range_break_the_video(tmp_path: Path, values: np.ndarray, reason: str) -> None:
+    Image.fromarray(values).save(tmp_path / "0.tif")
+    with pytest.raises(DecodeError, match=re.escape(f"0.tif: {reason}")):
+        read_frames(tmp_path, probe(tmp_path), [0], np.array)
+
+
+@pytest.mark.parametrize("suffix", ["png", "webp", "tif"])
+def test_a_file_of_several_pictures_is_no_frame(tmp_path: Path, suffix: str) -> None:
+    frames = [Image.new("L", (8, 8), shade) for shade in (0, 90, 180)]
+    frames[0].save(tmp_path / f"0.{suffix}", save_all=True, append_images=frames[1:])
+    assert probe(tmp_path).problem == "holds several pictures, and a folder of frames has one a file"
+    Image.new("L", (8, 8), 50).save(tmp_path / "0.tif", save_all=True, append_images=[Image.new("L", (2, 2))])
+    assert read_image(tmp_path / "0.tif").max() == 50  # the second one is a thumbnail
+
+
+def test_a_pipe_is_no_picture(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "0.png")
+    assert probe(tmp_path).problem == "is no regular file"

@@ -3,6 +3,8 @@ from pathlib import Path
 import pytest
 
 from pvdm_lightning.data.videos.video_tree import (
+    NO_DATA,
+    find_arrays,
     find_frame_folders,
     find_videos,
     folder_labels,
@@ -28,6 +30,24 @@ def test_links_to_folders_are_followed_but_not_in_circles(tmp_path: Path) -> Non
     (tmp_path / "root" / "linked").symlink_to(tmp_path / "real")
     (tmp_path / "real" / "back").symlink_to(tmp_path / "root")
     assert find_videos(tmp_path / "root") == ["linked/one.avi"]
+
+
+@pytest.mark.parametrize("name", sorted({*NO_DATA, "#Recycle", "$RECYCLE.BIN", "@eaDir", "@Recycle", ".Trash-1000"}))
+def test_deleted_videos_and_thumbnails_are_no_data(tmp_path: Path, name: str) -> None:
+    for folder in (tmp_path / "a", tmp_path / "b", tmp_path / name, tmp_path / "a" / name / "deeper"):
+        folder.mkdir(parents=True)
+        for file in ("1.mp4", "1.png", "1.npy"):
+            (folder / file).touch()
+    assert find_videos(tmp_path) == ["a/1.mp4", "b/1.mp4"] and top_folders(find_videos(tmp_path)) == ["a", "b"]
+    assert find_frame_folders(tmp_path) == ["a", "b"] and find_arrays(tmp_path) == ["a/1.npy", "b/1.npy"]
+    assert find_videos(tmp_path / name) == ["1.mp4"]  # who names it wants it
+
+
+@pytest.mark.parametrize("name", ["recycling", "@someone", "#cats", "$5", "trash", "temporary"])
+def test_classes_that_only_look_like_them_stay(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "1.mp4").touch()
+    assert find_videos(tmp_path) == [f"{name}/1.mp4"]
 
 
 def test_frame_folders_are_those_with_pictures(tmp_path: Path) -> None:

@@ -33,4 +33,7 @@ def check_data(data: ClipDataModule, report: str | None = None) -> None:
         write_report(checked, report)
         logger.info("wrote %s", report)
     print_result(f"{summarise(checked)}\n")
+    if all(video.status == "broken" for video in checked):
+        where, remedy = getattr(data, "root", None), "Name a folder of videos that can be read."
+        raise InvalidArgumentError("DataModule.root", where, "holds no video that can be read", remedy)
     say(after_checking())

@@ -6,9 +6,10 @@ from typing import Any
 
 from pvdm_lightning.data.clips.broken import BrokenVideos
 from pvdm_lightning.data.datamodules.resumable_datamodule import ResumableDataModule
+from pvdm_lightning.data.latents.encoded_videos import check_unchanged
 from pvdm_lightning.data.latents.latent_cache import missing_shards, read_description
 from pvdm_lightning.data.latents.latent_dataset import LatentDataset
-from pvdm_lightning.errors import InvalidArgumentError
+from pvdm_lightning.errors import InvalidArgumentError, check_numbers
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ class CachedLatents(ResumableDataModule):
         val_clips: int | None = None,
         seed: int = 0,
     ) -> None:
+        check_numbers("DataModule", locals())
         super().__init__(batch_size, val_batch_size, num_workers, drop_last, val_clips, seed)
         self.root = root
         self._description: dict[str, Any] = {}
@@ -64,8 +66,8 @@ class CachedLatents(ResumableDataModule):
         """Open the cache, for all stages at once; tensors are loaded when they are needed.
 
         Raises:
-            InvalidArgumentError: There is no cache, it is unfinished or damaged, or it has fewer videos to validate on
-                than there are processes.
+            InvalidArgumentError: There is no cache, it is unfinished or damaged, its videos are there and have changed,
+                or it has fewer videos to validate on than there are processes.
         """
         if not self._datasets:
             self._open()
@@ -86,6 +88,7 @@ class CachedLatents(ResumableDataModule):
         for split, about in description["splits"].items():
             if about["shards"] == 0:
                 raise self._no_latents(split)
+            check_unchanged(root, split)
         datasets = {
             split: LatentDataset(
                 root,

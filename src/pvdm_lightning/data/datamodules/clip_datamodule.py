@@ -10,8 +10,9 @@ from pvdm_lightning.data.clips.windows import Windows
 from pvdm_lightning.data.datamodules.evaluation_clips import EvaluationClips
 from pvdm_lightning.data.videos.check import CheckedVideo, check_index
 from pvdm_lightning.data.videos.source import IndexedVideos, VideoSource
-from pvdm_lightning.errors import InvalidArgumentError, check_at_least
+from pvdm_lightning.errors import InvalidArgumentError, check_at_least, check_numbers
 from pvdm_lightning.escaping import printable
+from pvdm_lightning.memory import check_memory
 
 NAMED = 10
 """Broken videos of a split that are named; the others are counted."""
@@ -63,6 +64,7 @@ class ClipDataModule(EvaluationClips):
         max_bad_fraction: float = 0.1,
         seed: int = 0,
     ) -> None:
+        check_numbers("DataModule", locals())
         super().__init__(batch_size, val_batch_size, num_workers, drop_last, val_clips, seed)
         sides = (resolution,) if isinstance(resolution, int) else resolution or ()
         for argument, value, least in (
@@ -133,6 +135,7 @@ class ClipDataModule(EvaluationClips):
 
     def _build(self) -> None:
         windows, resolution = self._windows(), self._resolution()
+        self._check_memory(windows, resolution)
         for split, source in zip(("train", "val"), self._open()):
             training = split == "train"
             self._datasets[split] = ClipDataset(
@@ -145,6 +148,16 @@ class ClipDataModule(EvaluationClips):
                 max_samples=None if training else self.val_clips,
             )
             self._check(split)
+
+    def _check_memory(self, windows: Windows, resolution: tuple[int, int]) -> None:
+        """Raise `InvalidArgumentError` if the clips of one batch, or of one sample, do not fit into memory."""
+        size = f"{windows.frames} frames of {resolution[0]} x {resolution[1]}"
+        sample = 3 * windows.frames * windows.clips * resolution[0] * resolution[1]
+        check_memory("DataModule.frames/DataModule.resolution", size, sample, "a sample")
+        samples = max((len(source.lengths) for source in self._open()), default=0)
+        check_memory(
+            "DataModule.batch_size", self.batch_size, min(self.batch_size, samples) * sample, f"a batch ({size} pixels)"
+        )
 
     def check(self, progress: bool = True) -> list[CheckedVideo]:
         """Check every video of the set, training videos first; `setup` is not needed.

@@ -11,7 +11,7 @@ from pvdm_lightning.data.clips.broken import BrokenVideos, Samples
 from pvdm_lightning.data.clips.clip_loader import ClipLoader
 from pvdm_lightning.data.clips.sampler import EpochSampler
 from pvdm_lightning.data.videos.build_index import num_cores
-from pvdm_lightning.errors import InvalidArgumentError, check_at_least
+from pvdm_lightning.errors import InvalidArgumentError, check_at_least, check_numbers
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +41,7 @@ class ResumableDataModule(LightningDataModule):
         val_clips: int | None = None,
         seed: int = 0,
     ) -> None:
+        check_numbers("DataModule", locals())
         super().__init__()
         # In prediction, which joins nothing over processes, some may have no clip.
         self.allow_zero_length_dataloader_with_multiple_devices = True

@@ -5,7 +5,11 @@ from typing import Any
 from pvdm_lightning.data.datamodules.clip_datamodule import ClipDataModule
 from pvdm_lightning.data.videos.source import VideoSource
 from pvdm_lightning.data.videos.synthetic import Backgrounds, SyntheticVideos
-from pvdm_lightning.errors import check_at_least
+from pvdm_lightning.errors import check_at_least, check_numbers
+from pvdm_lightning.memory import check_memory
+
+BYTES_A_VIDEO = 40
+"""Of what is kept of each: length, label, and its place in the order of an epoch."""
 
 
 class Synthetic(ClipDataModule):
@@ -29,6 +33,7 @@ class Synthetic(ClipDataModule):
         backgrounds: Backgrounds = "coloured",
         **kwargs: Any,
     ) -> None:
+        check_numbers("DataModule", locals())
         super().__init__(**kwargs)
         for argument, value in (
             ("num_videos", num_videos),
@@ -37,6 +42,8 @@ class Synthetic(ClipDataModule):
             ("max_shapes", max_shapes),
         ):
             check_at_least(f"DataModule.{argument}", value, 1)
+        for argument, value in (("num_videos", num_videos), ("num_val_videos", num_val_videos)):
+            check_memory(f"DataModule.{argument}", value, BYTES_A_VIDEO * value, "the table of its videos")
         self.num_videos, self.num_val_videos = num_videos, num_val_videos
         self.video_frames, self.max_shapes, self.backgrounds = video_frames, max_shapes, backgrounds
 

@@ -1,12 +1,13 @@
 """UCF-101."""
 
+import os
 from typing import Any
 
 from pvdm_lightning.data.datamodules.clip_datamodule import ClipDataModule
 from pvdm_lightning.data.datamodules.splits import REMEDY, existing_folder, split_sources
 from pvdm_lightning.data.videos import probing, ucf101
 from pvdm_lightning.data.videos.source import VideoSource
-from pvdm_lightning.errors import InvalidArgumentError
+from pvdm_lightning.errors import InvalidArgumentError, check_numbers
 
 
 class UCF101(ClipDataModule):
@@ -20,6 +21,7 @@ class UCF101(ClipDataModule):
     """
 
     def __init__(self, root: str = "data/UCF-101", fold: int = 1, splits: str | None = None, **kwargs: Any) -> None:
+        check_numbers("DataModule", locals())
         super().__init__(**kwargs)
         self.root, self.fold, self.splits = root, fold, splits
 
@@ -32,4 +34,8 @@ class UCF101(ClipDataModule):
             raise InvalidArgumentError(
                 "DataModule.root", self.root, "has none of the videos that the split files name", REMEDY
             )
+        both = sorted({*map(os.path.normpath, train)} & {*map(os.path.normpath, val)})
+        if both:
+            problem = f"{len(both)} videos are in both lists of fold {self.fold}, {both[0]} for one"
+            raise InvalidArgumentError("DataModule.splits", splits, problem, "Unpack the official lists anew.")
         return split_sources(root, (train, val), (train_labels, val_labels), probing.probe)

@@ -1,15 +1,19 @@
 """The base of folder trees of videos and of frames."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from pvdm_lightning.data.datamodules.clip_datamodule import ClipDataModule
-from pvdm_lightning.data.datamodules.splits import REMEDY, split_sources
+from pvdm_lightning.data.datamodules.splits import REMEDY, split_sources, without_training_videos
 from pvdm_lightning.data.videos import video_tree
+from pvdm_lightning.data.videos.shared_videos import shared_videos
 from pvdm_lightning.data.videos.source import VideoSource
 from pvdm_lightning.data.videos.video_info import VideoInfo
-from pvdm_lightning.errors import InvalidArgumentError
+from pvdm_lightning.errors import InvalidArgumentError, check_numbers
+
+logger = logging.getLogger(__name__)
 
 
 class VideoTree(ClipDataModule):
@@ -17,7 +21,8 @@ class VideoTree(ClipDataModule):
 
     Args:
         root: The folder; any tree below it.
-        val_fraction: Share of the videos to validate on, chosen by their paths. Has no effect with list files.
+        val_fraction: Share of the videos to validate on, chosen by their paths. Has no effect with list files. Copies
+            of training videos are left out.
         train_list: Text file with the paths of the training videos, relative to root, one per line.
         val_list: As train_list, for validation; give both or neither.
         **kwargs: As in ClipDataModule.
@@ -31,6 +36,7 @@ class VideoTree(ClipDataModule):
         val_list: str | None = None,
         **kwargs: Any,
     ) -> None:
+        check_numbers("DataModule", locals())
         super().__init__(**kwargs)
         if not 0 < val_fraction < 1:
             raise InvalidArgumentError(
@@ -55,15 +61,21 @@ class VideoTree(ClipDataModule):
         if self.train_list is not None and self.val_list is not None:
             train = video_tree.read_list("train_list", self.train_list)
             val = video_tree.read_list("val_list", self.val_list)
-            both = sorted({*train} & {*val})
-            if both:
-                problem = f"shares {len(both)} videos with DataModule.train_list, {both[0]} for one"
+            both = shared_videos([root / name for name in val], [root / name for name in train])
+            listed_twice = [video for video in both if not video.is_copy]
+            if listed_twice:
+                first, same = val[listed_twice[0].first], train[listed_twice[0].second]
+                named = first if first == same else f"{first} (there {same})"
+                problem = f"shares {len(listed_twice)} videos with DataModule.train_list, {named} for one"
                 raise InvalidArgumentError("DataModule.val_list", self.val_list, problem, "Validate on others.")
+            if both:
+                message = "%d videos of %s are copies of training videos, such as %s of %s"
+                logger.warning(message, len(both), self.val_list, val[both[0].first], train[both[0].second])
         else:
             found = find(root)
             if not found:
                 raise InvalidArgumentError("DataModule.root", self.root, f"there are no {what} in it", REMEDY)
-            train, val = video_tree.hold_out(found, self.val_fraction)
+            train, val = without_training_videos(root, *video_tree.hold_out(found, self.val_fraction))
         classes = video_tree.top_folders([*train, *val])
         labels = video_tree.folder_labels(train, classes), video_tree.folder_labels(val, classes)
         return split_sources(root, (train, val), labels, probe)

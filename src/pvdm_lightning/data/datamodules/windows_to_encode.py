@@ -12,6 +12,7 @@ from lightning import LightningDataModule
 from pvdm_lightning.data.clips.broken import BrokenVideos
 from pvdm_lightning.data.datamodules.clip_datamodule import ClipDataModule
 from pvdm_lightning.data.latents import latent_cache
+from pvdm_lightning.data.latents.encoded_videos import EncodedVideos, videos_path
 from pvdm_lightning.data.latents.shard_loader import ShardLoader
 from pvdm_lightning.data.latents.stored_windows import StoredWindows
 from pvdm_lightning.errors import InvalidArgumentError
@@ -54,7 +55,8 @@ class WindowsToEncode(LightningDataModule):
         options = self.options
         train, val = self.data.clips("train"), self.data.clips("val")
         self.windows = {"train": StoredWindows(train, options.windows_per_video), "val": StoredWindows(val, 1)}
-        self.description = self._describe()
+        encoded = self._look_at_videos()
+        self.description = self._describe({split: videos.digest() for split, videos in encoded.items()})
         # Every process looks before the first one writes, so that all of them refuse alike.
         begun = self._check_folder()
         self.missing = latent_cache.missing_shards(self.root, self.description)
@@ -63,6 +65,9 @@ class WindowsToEncode(LightningDataModule):
         if self.trainer.is_global_zero:
             every = sum(about["shards"] for about in self.description["splits"].values())
             self.lock = OutputLock(self.root, "CacheOptions.dir")
+            for split, videos in encoded.items():
+                if videos.names:
+                    latent_cache.write_videos(self.root, split, videos)
             if begun:
                 logger.info("%s: %d of %d shards are there already", self.root, every - len(self.missing), every)
             else:
@@ -90,7 +95,17 @@ class WindowsToEncode(LightningDataModule):
             pin_memory=torch.cuda.is_available(),
         )
 
-    def _describe(self) -> dict[str, Any]:
+    def _look_at_videos(self) -> dict[str, EncodedVideos]:
+        """The files of each split, read by the first process for all."""
+        assert self.trainer is not None
+        found: dict[str, EncodedVideos] = {}
+        if self.trainer.is_global_zero:
+            for split, stored in self.windows.items():
+                known = EncodedVideos.read(videos_path(self.root, split), "CacheOptions.dir")
+                found[split] = EncodedVideos.look_at(stored.files(), known)
+        return self.trainer.strategy.broadcast(found)
+
+    def _describe(self, videos: Mapping[str, str]) -> dict[str, Any]:
         options, windows = self.options, self.windows["train"].dataset.windows
         splits = {}
         for split, stored in self.windows.items():
@@ -101,6 +116,7 @@ class WindowsToEncode(LightningDataModule):
                 "windows": len(stored),
                 "shards": -(-len(stored) // options.shard_size),
                 "digest": stored.digest(),
+                "files": videos[split],
             }
         return {
             "format": latent_cache.FORMAT,

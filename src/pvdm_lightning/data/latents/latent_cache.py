@@ -19,8 +19,9 @@ from safetensors.torch import save
 from torch import Tensor
 
 from pvdm_lightning.atomic_write import atomic_write
+from pvdm_lightning.data.latents.encoded_videos import EncodedVideos, videos_path
 from pvdm_lightning.data.latents.shard import Shard
-from pvdm_lightning.errors import InvalidArgumentError, check_at_least
+from pvdm_lightning.errors import InvalidArgumentError, check_at_least, check_numbers
 from pvdm_lightning.escaping import one_line
 from pvdm_lightning.foreign_files import parse_json, read_json
 
@@ -31,8 +32,13 @@ DESCRIPTION = "cache.json"
 COLUMNS = {"has_previous": "BOOL", "label": "I64", "index": "I64", "start": "I64", "flipped": "BOOL"}
 """Columns of a shard and their types in a safetensors file."""
 DTYPES = {"float32": torch.float32, "float16": torch.float16}
-# Options of a data set that change how it is read, not what is read.
-_READING = ("batch_size", "val_batch_size", "num_workers", "drop_last", "max_bad_fraction", "horizontal_flip")
+# Options of a data set that change how it is read, not what is read. Lists count by the videos they name.
+_READING = frozenset(
+    (
+        *("batch_size", "val_batch_size", "num_workers", "drop_last", "max_bad_fraction", "horizontal_flip"),
+        *("train_list", "val_list"),
+    )
+)
 _ANOTHER = "Name another folder, or delete this one to write it anew."
 
 
@@ -56,6 +62,7 @@ class CacheOptions:
     shard_size: int = 512
 
     def __post_init__(self) -> None:
+        check_numbers("CacheOptions", vars(self))
         check_at_least("CacheOptions.windows_per_video", self.windows_per_video, 1)
         check_at_least("CacheOptions.shard_size", self.shard_size, 1)
 
@@ -92,17 +99,30 @@ def write_description(root: Path, description: Mapping[str, Any]) -> None:
     _write(root / DESCRIPTION, lambda partial: partial.write_text(text, encoding="utf-8"))
 
 
+def write_videos(root: Path, split: str, videos: EncodedVideos) -> None:
+    """Record the videos of a split in a cache.
+
+    Raises:
+        InvalidArgumentError: The folder cannot be written to.
+    """
+    try:
+        videos.write(videos_path(root, split))
+    except OSError as error:
+        raise _not_written(videos_path(root, split), error) from None
+
+
 def _write(path: Path, write: Callable[[Path], object]) -> None:
     try:
         with atomic_write(path) as partial:
             write(partial)
     except OSError as error:
-        raise InvalidArgumentError(
-            "CacheOptions.dir",
-            path.parent,
-            f"{path.name} cannot be written ({error.strerror})",
-            "Mend that and run the same command again: it goes on after the last whole file.",
-        ) from None
+        raise _not_written(path, error) from None
+
+
+def _not_written(path: Path, error: OSError) -> InvalidArgumentError:
+    problem = f"{path.name} cannot be written ({error.strerror})"
+    remedy = "Mend that and run the same command again: it goes on after the last whole file."
+    return InvalidArgumentError("CacheOptions.dir", path.parent, problem, remedy)
 
 
 def read_description(root: Path, argument: str) -> dict[str, Any]:
@@ -212,6 +232,9 @@ def check_same_cache(root: Path, there: Mapping[str, Any], now: Mapping[str, Any
     if differing:
         key = differing[0]
         problem = f"was begun with other settings ({key} was {before.get(key)}, and is {after.get(key)})"
+        if any(key.endswith(".files") for key in differing):
+            problem = "holds latents of videos whose files, or whose choice, have changed since"
+            raise InvalidArgumentError("CacheOptions.dir", root, problem, _ANOTHER)
         if key.startswith("splits."):
             problem = "was begun when the data set had other videos"
         raise InvalidArgumentError("CacheOptions.dir", root, problem, f"Repeat the command as it was. {_ANOTHER}")

@@ -1,6 +1,7 @@
 """Which windows of a set of videos a cache of latents stores."""
 
 import hashlib
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -54,6 +55,11 @@ class StoredWindows:
         sample.setdefault("previous", torch.zeros_like(sample["clip"]))
         sample.setdefault("has_previous", torch.tensor(False))
         return {**sample, "start": torch.tensor(start)}
+
+    def files(self) -> list[str]:
+        """Paths of the videos, each once; none of a source whose videos are no files."""
+        names = [self.dataset.source.name(int(video)) for video in np.unique(self.videos)]
+        return names if any(Path(name).exists() for name in names[:1000]) else []
 
     def digest(self) -> str:
         """A hash over the videos' lengths and labels and the windows: another one means that the videos changed."""

@@ -5,6 +5,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from pvdm_lightning.errors import check_videos
+
 LEAST_SIDE = 128
 CONTACT_SHEET = "contact_sheet.png"
 """Name of the sheet in a folder of videos; no frame of a video has it."""
@@ -18,6 +20,7 @@ def contact_sheet(videos: Tensor, num_frames: int = 8, least_side: int = LEAST_S
         num_frames: Frames of each; all, if it has fewer.
         least_side: Frames are enlarged by a whole number, pixel by pixel, until they are so high; in pixels.
     """
+    check_videos("contact_sheet.videos", videos, "[N 3 T H W]")
     count = min(num_frames, videos.shape[2])
     times = torch.linspace(0, videos.shape[2] - 1, count).round().long()
     rows = enlarge(videos[:, :, times], least_side).permute(0, 3, 2, 4, 1)  # [N H frames W 3]
@@ -36,6 +39,7 @@ def video_grid(videos: Tensor, columns: int, least_side: int = LEAST_SIDE, gap: 
     Returns:
         uint8 [3 T H' W'].
     """
+    check_videos("video_grid.videos", videos, "[N 3 T H W]")
     large = enlarge(videos, least_side)
     large = torch.nn.functional.pad(large, (0, gap, 0, gap), value=255).unflatten(0, (-1, columns))
     return large.permute(2, 3, 0, 4, 1, 5).flatten(4, 5).flatten(2, 3)[:, :, : -gap or None, : -gap or None]

@@ -115,6 +115,8 @@ def open_video(path: Path) -> Iterator[tuple[av.container.InputContainer, av.Vid
         stream = video_stream(container)
         if stream is None:
             raise DecodeError("has no video stream")
+        if stream.codec_context is None:
+            raise DecodeError("is of a codec that FFmpeg has no decoder for")
         check_pixels(stream.codec_context.height, stream.codec_context.width)
         stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
         stream.codec_context.thread_count = 1  # files are read side by side; threads inside each would only compete

@@ -19,9 +19,13 @@ WIDEST = 16.0
 
 
 def video_stream(container: av.container.InputContainer) -> av.VideoStream | None:
-    """The stream that a player shows: the default one, never the picture of a cover; None if there is none."""
+    """The stream that a player shows: the default one, never the picture of a cover; None if there is none.
+
+    One that FFmpeg has a decoder for comes before others, as in a player.
+    """
     disposition = video_libraries.pyav().stream.Disposition
     moving = [stream for stream in container.streams.video if not stream.disposition & disposition.attached_pic]
+    moving = [stream for stream in moving if stream.codec_context is not None] or moving
     default = [stream for stream in moving if stream.disposition & disposition.default]
     return next(iter(default or moving), None)
 

@@ -23,6 +23,7 @@ FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 IMAGE_ERRORS: tuple[type[Exception], ...] = (OSError, ValueError, LookupError, ArithmeticError, SyntaxError, EOFError)
 IMAGE_ERRORS += (struct.error, Image.DecompressionBombError, MemoryError)
 
+_BITS, _PHOTOMETRIC = 258, 262  # tags of a TIFF
 Picture = TypeVar("Picture")
 
 
@@ -67,6 +68,7 @@ def probe(folder: Path) -> VideoInfo:
         if not names:
             return VideoInfo(problem="has no pictures")
         with open_picture(folder / names[0]) as image:
+            _check_single(image)
             width, height = _size_as_shown(image)
             check_pixels(height, width)
             codec = (image.format or "").lower()
@@ -119,15 +121,57 @@ def read_frames(
 def read_image(path: Path) -> np.ndarray:
     """A picture as uint8 RGB [H, W, 3], turned as its EXIF says.
 
-    Transparency is left out, 16 bits are scaled to 8.
+    Transparency is left out. Up to 16 bits are scaled to 8, and floats from [0, 1].
+
+    Raises:
+        ValueError: The file holds several pictures, or values whose range is not known: 32-bit whole numbers, or floats
+            outside of [0, 1].
+        OSError: It cannot be read, as others of `IMAGE_ERRORS`.
     """
     with open_picture(path) as image:
         check_pixels(image.height, image.width)
+        _check_single(image)
         image.load()
         # Damage to the EXIF alone spoils no picture.
         with contextlib.suppress(*IMAGE_ERRORS):
             ImageOps.exif_transpose(image, in_place=True)
-        if image.mode.startswith("I"):  # Pillow would clip 16 bits at 255
-            grey = (np.asarray(image, dtype=np.float32) / 257.0).round().clip(0, 255).astype(np.uint8)
+        if image.mode.startswith("I") or image.mode == "F":  # Pillow would clip them at 255
+            grey = (_in_unit_range(image) * 255).round().astype(np.uint8)
             return np.repeat(grey[:, :, None], 3, axis=2)
         return np.array(image.convert("RGB"))
+
+
+def _check_single(image: Image.Image) -> None:
+    """Raise `ValueError` if the file of a picture holds several."""
+    if _is_animated(image):
+        raise ValueError("holds several pictures, and a folder of frames has one a file")
+
+
+def _is_animated(image: Image.Image) -> bool:
+    # Not MPO, in which telephones put a map of depths beside the picture.
+    if image.format not in ("GIF", "PNG", "TIFF", "WEBP") or not getattr(image, "is_animated", False):
+        return False
+    if image.format != "TIFF":
+        return True
+    size = image.size
+    image.seek(1)
+    is_page = image.size == size  # others are thumbnails
+    image.seek(0)
+    return is_page
+
+
+def _in_unit_range(image: Image.Image) -> np.ndarray:
+    """A grey picture of more than 8 bits as float32 [H, W] in [0, 1]."""
+    values = np.asarray(image, dtype=np.float32)
+    low, high = float(values.min()), float(values.max())
+    if image.mode == "F":
+        if not 0 <= low <= high <= 1:  # NaN, too
+            raise ValueError(f"has float values from {low:.4g} to {high:.4g}, and only [0, 1] is read")
+        return values
+    tags = getattr(image, "tag_v2", {})
+    bits = int(tags.get(_BITS, (16,))[0])
+    if bits > 16 or low < 0 or high >= 2**bits:
+        raise ValueError(f"has whole numbers from {low:.0f} to {high:.0f}, and at most 16 bits without sign are read")
+    values /= 2**bits - 1
+    is_negative = tags.get(_PHOTOMETRIC) == 0  # 0 is white, which Pillow heeds with 8 bits alone
+    return 1 - values if is_negative else values

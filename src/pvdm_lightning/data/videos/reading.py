@@ -1,6 +1,7 @@
 """Reading a video, or some of its frames, into a tensor."""
 
 from collections.abc import Sequence
+from numbers import Integral
 from pathlib import Path
 
 import torch
@@ -9,6 +10,8 @@ from torch import Tensor
 from pvdm_lightning.data.clips.transforms import crop_and_resize
 from pvdm_lightning.data.videos import decoding, frame_folder, probing
 from pvdm_lightning.data.videos.video_info import DecodeError, Route, VideoInfo
+from pvdm_lightning.errors import InvalidArgumentError
+from pvdm_lightning.memory import check_memory
 
 
 def read_video(
@@ -27,16 +30,34 @@ def read_video(
     Raises:
         ValueError: The video cannot be read.
     """
+    for argument, value in (("frames", frames), ("resolution", resolution)):
+        _check_counts(argument, value)
     path = Path(path)
     info = frame_folder.probe(path) if path.is_dir() else probing.probe(path)
     if info.route == Route.BROKEN:
         raise ValueError(f"{path} cannot be read: {info.problem}")
+    wanted = range(info.frames) if frames is None else frames
+    if not len(wanted) or wanted[-1] >= info.frames or any(a >= b for a, b in zip(wanted, wanted[1:])):
+        problem = f"are not rising numbers of the {info.frames} frames of {path}"
+        raise InvalidArgumentError("read_video.frames", _briefly(wanted), problem, "Give numbers from 0 on.")
+    size = resolution or (info.height, info.width)
+    check_memory("read_video.resolution", f"{size[0]} x {size[1]}", 3 * len(wanted) * size[0] * size[1], "the video")
     try:
-        return read_clip(
-            path, info, range(info.frames) if frames is None else frames, resolution or (info.height, info.width)
-        )
+        return read_clip(path, info, wanted, size)
     except DecodeError as error:
         raise ValueError(f"{path} cannot be read: {error}") from error
+
+
+def _check_counts(argument: str, value: Sequence[int] | None) -> None:
+    """Raise `InvalidArgumentError` unless these are whole numbers."""
+    least = 1 if argument == "resolution" else 0
+    if value is not None and not all(isinstance(number, Integral) and number >= least for number in value):
+        problem, remedy = "are not whole numbers", f"Give whole numbers of {least} or more."
+        raise InvalidArgumentError(f"read_video.{argument}", _briefly(value), problem, remedy)
+
+
+def _briefly(numbers: Sequence[int]) -> str:
+    return ", ".join(str(number) for number in numbers[:4]) + (", ..." if len(numbers) > 4 else "")
 
 
 def read_clip(path: Path, info: VideoInfo, frames: Sequence[int], resolution: tuple[int, int]) -> Tensor:

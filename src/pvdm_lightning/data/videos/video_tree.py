@@ -18,6 +18,19 @@ VIDEO_SUFFIXES = (
 )
 
 
+NO_DATA = frozenset(
+    (
+        *("$recycle.bin", "recycler", "recycled", "system volume information", "$extend", "$winreagent", "found.000"),
+        *("#recycle", "#snapshot", "@eadir", "@tmp", "@sharebin", "@sharesnap"),  # Synology
+        *("@recycle", "@recently-snapshot", "@__thumb", "@transcode", "@downloadstationtempfiles"),  # QNAP
+        *("__macosx", "temporary items", "network trash folder", "desktop folder", "thevolumesettingsfolder"),  # macOS
+        *("lost+found", "~snapshot", "_gsdata_", "files_trashbin", "files_versions", "trash-0", "trash-1000"),
+    )
+)
+"""Folders that file systems, file managers and network disks make for deleted files, snapshots and thumbnails, in
+lower case. Those with a dot in front are left out in any case."""
+
+
 def is_video(name: str) -> bool:
     """Whether a file name is a video's; macOS's ``._name`` companions are not."""
     return name.lower().endswith(VIDEO_SUFFIXES) and not name.startswith(".")
@@ -71,7 +84,7 @@ def _walk(root: Path, closed: list[str] | None = None) -> Iterator[tuple[str, li
             folders.clear()
             continue
         seen.add((status.st_dev, status.st_ino))
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted(name for name in folders if not (name.startswith(".") or name.lower() in NO_DATA))
         yield Path(folder).relative_to(root).as_posix(), files
 
 

@@ -2,31 +2,80 @@
 
 import io
 import json
+import struct
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
 from pvdm_lightning.atomic_write import atomic_write
+from pvdm_lightning.errors import InvalidArgumentError, check_videos
 
 PNG_KEY = "Comment"
 """Of the text in a frame."""
+SLOWEST, FASTEST = 0.01, 1000
+"""Frames per second that mp4 and gif both hold: 655 seconds a frame are the most of a GIF."""
+
+
+def check_fps(argument: str, fps: float) -> None:
+    """Raise `InvalidArgumentError` if a frame rate is none that each format holds."""
+    if not SLOWEST <= fps <= FASTEST:
+        problem = "is not positive" if fps <= 0 else f"is not between {SLOWEST} and {FASTEST}"
+        raise InvalidArgumentError(argument, fps, problem, "Give frames per second, such as 25.")
 
 
 def gif_bytes(video: Tensor, fps: float, metadata: str = "") -> bytes:
-    """An endless GIF of a video uint8 [3 T H W], with a text as its comment."""
-    frames = [Image.fromarray(frame) for frame in _frames(video)]
-    buffer = io.BytesIO()
+    """An endless GIF of a video uint8 [3 T H W], with a text as its comment.
+
+    Put together from pictures that Pillow encodes one by one, because it merges frames that are equal: the file would
+    have fewer of them than the video.
+    """
+    check_fps("fps", fps)
+    frames = _frames(video)
     # A GIF counts in hundredths of a second, and viewers slow down what is shorter than two.
-    duration = max(20, round(1000 / fps))
-    frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:], duration=duration, loop=0, comment=metadata)
-    return buffer.getvalue()
+    hundredths = max(2, round(100 / fps))
+    height, width = frames.shape[1:3]
+    parts = [b"GIF89a", struct.pack("<HHBBB", width, height, 0x70, 0, 0), b"\x21\xff\x0bNETSCAPE2.0\x03\x01\0\0\0"]
+    if metadata:
+        text = metadata.encode()
+        blocks = [text[start : start + 255] for start in range(0, len(text), 255)]
+        parts += [b"\x21\xfe", *(bytes([len(block)]) + block for block in blocks), b"\0"]
+    shown: np.ndarray | None = None
+    for frame in frames:
+        picture = Image.fromarray(frame).quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+        now = np.asarray(picture.convert("RGB"))
+        left, top, right, bottom = (0, 0, width, height) if shown is None else _changed(shown, now)
+        shown = now
+        control = struct.pack("<BBBBHBB", 0x21, 0xF9, 4, 0x04, hundredths, 0, 0)  # it stays until the next one
+        parts += [control, _gif_image(picture.crop((left, top, right, bottom)), left, top)]
+    return b"".join([*parts, b";"])
+
+
+def _changed(before: np.ndarray, after: np.ndarray) -> tuple[int, int, int, int]:
+    """(left, top, right, bottom) of the box in which two pictures [H W 3] differ; one pixel where they do not."""
+    differ = (before != after).any(axis=2)
+    rows, columns = np.flatnonzero(differ.any(axis=1)), np.flatnonzero(differ.any(axis=0))
+    if len(rows) == 0:
+        return 0, 0, 1, 1
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+def _gif_image(picture: Image.Image, left: int, top: int) -> bytes:
+    """The image block of a picture with a palette, which Pillow's file of it has in global form."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "GIF")
+    data = buffer.getvalue()
+    flags = data[10]
+    colours = data[13 : 13 + 3 * 2 ** ((flags & 7) + 1)]
+    image = data.index(b",", 13 + len(colours))
+    width, height, own_flags = struct.unpack("<HHB", data[image + 5 : image + 10])
+    descriptor = struct.pack("<cHHHHB", b",", left, top, width, height, 0x80 | (own_flags & 0x40) | (flags & 7))
+    return descriptor + colours + data[image + 10 : -1]
 
 
 def write_gif(video: Tensor, path: Path, fps: float, metadata: str = "") -> None:
@@ -83,25 +132,29 @@ def write_video(video: Tensor, path: str | Path, fps: float = 25, metadata: Mapp
     Args:
         video: uint8 [3 T H W].
         path: Ends with .mp4, .gif or .npy; without a suffix it is a folder of numbered PNG frames.
-        fps: Frames per second.
+        fps: Frames per second, 0.01 to 1000; programs play a GIF at no more than 50.
         metadata: Plain values to keep inside of the file; `read_metadata` reads them.
 
     Returns:
         The path.
 
     Raises:
-        ValueError: The suffix is none of these, or the video is not uint8 [3 T H W].
+        ValueError: The suffix is none of these, the video is not uint8 [3 T H W], or no format holds the frame rate.
     """
     path = Path(path)
     writers = dict(WRITERS.values())
     if path.suffix not in writers:
         raise ValueError(f"{path.name}: videos are written as {', '.join(suffix for suffix in writers if suffix)}")
-    if video.dtype != torch.uint8 or video.dim() != 4 or video.shape[0] != 3:
-        raise ValueError(f"a video is uint8 [3 T H W], got {video.dtype} {list(video.shape)}")
+    check_videos("write_video.video", video, "[3 T H W]")
+    check_fps("write_video.fps", fps)
+    if path.suffix == ".mp4" and min(video.shape[2:]) < 2:
+        size, remedy = f"{video.shape[2]} x {video.shape[3]}", "Write a .gif, a .npy or a folder of frames."
+        raise InvalidArgumentError("write_video.video", size, "has fewer pixels a side than H.264 holds, 2", remedy)
     with atomic_write(path) as partial:
         writers[path.suffix](video, partial, fps, "" if metadata is None else json.dumps(metadata, sort_keys=True))
     return path
 
 
 def _frames(video: Tensor) -> np.ndarray:
+    check_videos("video", video, "[3 T H W]")
     return video.permute(1, 2, 3, 0).contiguous().cpu().numpy()

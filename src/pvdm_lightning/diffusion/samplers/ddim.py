@@ -4,6 +4,7 @@ from torch import Tensor
 
 from pvdm_lightning.diffusion.noise_schedule import NoiseSchedule
 from pvdm_lightning.diffusion.samplers.sampler import Sampler
+from pvdm_lightning.errors import check_numbers
 
 
 class DDIMSampler(Sampler):
@@ -18,6 +19,7 @@ class DDIMSampler(Sampler):
     """
 
     def __init__(self, schedule: NoiseSchedule, num_inference_steps: int = 100, eta: float = 1.0) -> None:
+        check_numbers("DDIMSampler", locals())
         super().__init__(schedule, schedule.timesteps(num_inference_steps))
         self.eta = eta
 

@@ -128,6 +128,9 @@ class VideoAutoencoder(nn.Module):
             raise ValueError(
                 f"this autoencoder takes clips [B 3 {' '.join(map(str, self.clip_shape))}], got {list(clip.shape)}"
             )
+        if not clip.is_floating_point():
+            dtype, remedy = str(clip.dtype).removeprefix("torch."), "Give uint8 clips as clip / 127.5 - 1."
+            raise InvalidArgumentError("clip", dtype, "is not float in [-1, 1]", remedy)
         latent = self.projector(self.encoder(clip))
         if self.zero_mean_motion:
             z_h, z_w = (plane - plane.mean(dim=(2, 3), keepdim=True) for plane in (latent.z_h, latent.z_w))
