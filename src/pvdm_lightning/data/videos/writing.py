@@ -77,7 +77,13 @@ WRITERS: dict[str, tuple[str, Callable[[Tensor, Path, float, str], None]]] = {
 """Format -> (suffix of the file or folder, writer)."""
 
 
-def write_video(video: Tensor, path: str | Path, fps: float = 25, metadata: Mapping[str, Any] | None = None) -> Path:
+def write_video(
+    video: Tensor,
+    path: str | Path,
+    fps: float = 25,
+    metadata: Mapping[str, Any] | None = None,
+    replace_frames: bool = False,
+) -> Path:
     """Write a video; a reader, or a killed process, never sees half of it.
 
     Args:
@@ -85,12 +91,14 @@ def write_video(video: Tensor, path: str | Path, fps: float = 25, metadata: Mapp
         path: Ends with .mp4, .gif or .npy; without a suffix it is a folder of numbered PNG frames.
         fps: Frames per second.
         metadata: Plain values to keep inside of the file; `read_metadata` reads them.
+        replace_frames: Whether a folder that holds nothing but frames is replaced; no other folder ever is.
 
     Returns:
         The path.
 
     Raises:
         ValueError: The suffix is none of these, or the video is not uint8 [3 T H W].
+        OSError: It cannot be written, or a folder is in its place.
     """
     path = Path(path)
     writers = dict(WRITERS.values())
@@ -98,7 +106,7 @@ def write_video(video: Tensor, path: str | Path, fps: float = 25, metadata: Mapp
         raise ValueError(f"{path.name}: videos are written as {', '.join(suffix for suffix in writers if suffix)}")
     if video.dtype != torch.uint8 or video.dim() != 4 or video.shape[0] != 3:
         raise ValueError(f"a video is uint8 [3 T H W], got {video.dtype} {list(video.shape)}")
-    with atomic_write(path) as partial:
+    with atomic_write(path, replace_frames) as partial:
         writers[path.suffix](video, partial, fps, "" if metadata is None else json.dumps(metadata, sort_keys=True))
     return path
 
