@@ -100,8 +100,7 @@ def users_mistake(error: BaseException) -> str | None:
     if isinstance(cause, MisconfigurationException) or (
         isinstance(cause, ValueError | RuntimeError | TypeError | NotImplementedError) and _said_by_lightning(cause)
     ):
-        option = "--checkpoint.monitor" if "ModelCheckpoint(monitor" in str(cause) else "--trainer"
-        return f"{option}: {_in_a_line(cause)}"
+        return f"--trainer: {_in_a_line(cause)}"
     return None
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from pvdm_lightning.pipeline.run_checkpoint import CHECKPOINTS, LAST, LATEST
+from pvdm_lightning.pipeline.runs import CHECKPOINTS, LAST, LATEST
 from pvdm_lightning.printing import print_result
 
 
