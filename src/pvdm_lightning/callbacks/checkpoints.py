@@ -202,9 +202,13 @@ class Checkpoints(LockedOutput, Checkpoint):
         if score is None or self.save_top_k == 0:
             return
         name = self._name(trainer)
-        before, others = self.scores, dict(self.scores)
-        if "{step" in self.filename:
-            others.pop(name, None)  # this step's, written before its validation
+        before = self.scores
+        # Without this step's own, written before its validation.
+        others = {
+            kept: other
+            for kept, other in before.items()
+            if (other != score if self.monitor is None else kept != name or "{step" not in self.filename)
+        }
         new = ""
         ranked = self._ranked({**others, new: score})
         ranked = ranked if self.save_top_k == -1 else ranked[: self.save_top_k]
