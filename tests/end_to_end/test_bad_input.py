@@ -162,7 +162,7 @@ def test_a_file_that_would_run_code_is_refused(workdir, error_of):
         (["--seed_everything", "-1"], "--seed_everything -1: is no seed. Give a number from 0 to 4294967295."),
         (
             ["--checkpoint.monitor", "val/nope"],
-            "--checkpoint.monitor val/nope: is no metric of this run. Give one of train/",
+            "--checkpoint.monitor val/nope: is no metric of this run. Give one of val/",
         ),
         (
             ["--trainer.logger", "lightning.pytorch.loggers.WandbLogger"],

@@ -229,8 +229,9 @@ class Checkpoints(LockedOutput, Checkpoint):
         value = trainer.callback_metrics.get(self.monitor)
         if value is None:
             if sum(trainer.num_val_batches):
-                names = ", ".join(sorted(trainer.callback_metrics))
-                problem, remedy = "is no metric of this run", f"Give one of {names}."
+                every = sorted(trainer.callback_metrics)
+                validated = [name for name in every if name.startswith("val/")]
+                problem, remedy = "is no metric of this run", f"Give one of {', '.join(validated or every)}."
                 raise InvalidArgumentError("Checkpoints.monitor", self.monitor, problem, remedy)
             return None
         # The processes may differ in the last digits of a metric.
