@@ -116,11 +116,11 @@ class RunFolder:
         if not self._made:
             return
         if not self._has_trained:
-            for folder, _, names in os.walk(self.path, topdown=False):
+            for below, _, names in os.walk(self.path, topdown=False):
                 with contextlib.suppress(OSError):
                     for name in filter(_WRITTEN.fullmatch, names):
-                        Path(folder, name).unlink()
-                    Path(folder).rmdir()
+                        Path(below, name).unlink()
+                    Path(below).rmdir()
         for folder in self._made:
             try:
                 folder.rmdir()
