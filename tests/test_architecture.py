@@ -44,7 +44,7 @@ ALLOWED = {
         *{"errors", "memory", "atomic_write", "printing", "pretrained", "data", "metrics", "convert", "pipeline"},
         *{"training", "escaping"},
     },
-    "callbacks": {"atomic_write", "errors", "escaping", "data", "training"},
+    "callbacks": {"atomic_write", "errors", "escaping", "data", "pipeline", "training"},
     "cli": {
         *{"config", "escaping", "foreign_files"},
         *{"errors", "foreign_config", "atomic_write", "output_lock", "printing", "cpu", "data", "convert", "models"},

@@ -7,12 +7,12 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 import torch
-from pvdm_lightning.cli.errors import OptionError, check_finite_options
 from torch import nn
 
 import pvdm_lightning
 from pvdm_lightning import cli
 from pvdm_lightning.callbacks import Checkpoints, DivergenceGuard, FiniteTraining, PredictionWriter, VideoLogger
+from pvdm_lightning.cli.errors import OptionError, check_finite_options
 from pvdm_lightning.cli.parser import build_parser
 from pvdm_lightning.data.latents.latent_cache import CacheOptions
 from pvdm_lightning.data.videos.contact_sheet import contact_sheet, video_grid

@@ -10,7 +10,7 @@ from torch import Tensor
 from pvdm_lightning import VideoPipeline
 from pvdm_lightning.cpu.accelerate import accelerate
 from pvdm_lightning.data.videos.synthetic import SyntheticVideos
-from pvdm_lightning.pipeline.run_checkpoint import checkpoint_in
+from pvdm_lightning.pipeline.runs import checkpoint_in
 
 FRAMES = 64
 

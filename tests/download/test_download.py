@@ -81,6 +81,18 @@ def test_the_next_call_goes_on(server, target, monkeypatch):
     assert names(target) == [NAME]
 
 
+@pytest.mark.parametrize("link", ["symbolic", "hard"])
+def test_a_link_in_the_place_of_what_has_arrived_is_not_followed(server, target, monkeypatch, link):
+    cut(server, target, monkeypatch)
+    partial, victim = target.parent / FOLDER / f"{NAME}.part", target.with_name("victim")
+    partial.rename(victim)
+    before = victim.read_bytes()
+    partial.symlink_to(victim) if link == "symbolic" else partial.hardlink_to(victim)
+    with pytest.raises(OSError):
+        fetch(server, target)
+    assert victim.read_bytes() == before
+
+
 def test_a_file_that_changed_starts_anew(server, target, monkeypatch):
     cut(server, target, monkeypatch)
     server.body, server.headers["ETag"] = b"new" * 40_000, '"two"'

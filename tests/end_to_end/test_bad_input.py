@@ -165,7 +165,7 @@ def test_a_file_that_would_run_code_is_refused(workdir, error_of):
         (["--seed_everything", "-1"], "--seed_everything -1: is no seed. Give a number from 0 to 4294967295."),
         (
             ["--checkpoint.monitor", "val/nope"],
-            "--checkpoint.monitor val/nope: `ModelCheckpoint(monitor='val/nope')` could not find",
+            "--checkpoint.monitor val/nope: is no metric of this run. Give one of val/",
         ),
         (
             ["--trainer.logger", "lightning.pytorch.loggers.WandbLogger"],
@@ -175,7 +175,10 @@ def test_a_file_that_would_run_code_is_refused(workdir, error_of):
             ["--trainer.callbacks+=EarlyStopping", "--trainer.callbacks.monitor", "val/nope"],
             "--trainer.callbacks EarlyStopping: RuntimeError: Early stopping",
         ),
-        (["--trainer.default_root_dir", "/dev/null/x"], "/dev/null/x/run/"),
+        (
+            ["--trainer.default_root_dir", "/dev/null/x"],
+            "--trainer.default_root_dir /dev/null/x: a run's folder cannot be made in it (Not a directory).",
+        ),
     ],
 )
 def test_what_lightning_and_the_parser_say(workdir, error_of, args, line):

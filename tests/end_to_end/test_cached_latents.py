@@ -89,7 +89,7 @@ def test_a_resumed_run_writes_the_rest_only(pvdm, workdir, trained, cache, monke
         monkeypatch.undo()
         monkeypatch.chdir(workdir)
         assert len(list((workdir / "latents").iterdir())) == 1 + 4
-        (workdir / "latents/.train-00004.safetensors.partial-1").touch()  # as a killed run leaves it
+        (workdir / "latents/.train-00004.safetensors.partial-0123456789ab").touch()  # as a killed run leaves it
     before = {path.name: path.stat().st_mtime_ns for path in (workdir / "latents").glob("*.*")}
     # What changes how videos are read, not what is read, may change.
     encode(pvdm, trained["ae"], "latents", *OPTIONS, "--data.num_workers", 1)

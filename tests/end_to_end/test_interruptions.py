@@ -159,7 +159,7 @@ def test_slurm_queues_the_job_again_and_it_goes_on(workdir, pvdm):
 
 def test_what_a_killed_run_left_goes_with_the_next_one(workdir, pvdm, trained):
     (workdir / "samples").mkdir()
-    for name in (".video_00000.mp4.partial-1", ".video_00001.partial-1"):
+    for name in (".video_00000.mp4.partial-0123456789ab", ".video_00001.partial-cdef01234567"):
         (workdir / "samples" / name).mkdir()
     pvdm.run("predict", "--ckpt_path", trained["ldm"], "--sampling.num_videos", 1, "--sampling.num_inference_steps", 1)
     kept = sorted(path.name for path in (workdir / "samples").iterdir())
@@ -183,7 +183,7 @@ def test_two_runs_do_not_train_in_one_folder(workdir, error_of, pvdm):
 
     fit = ("fit", "--config", "tiny_ae.yaml", "--trainer.max_steps", 2, "--resume")
     pvdm.run(*fit)
-    left = pvdm.last.with_name(".last.ckpt.partial-0")
+    left = pvdm.last.with_name(".last.ckpt.partial-0123456789ab")
     left.touch()
     lock = OutputLock(pvdm.last.parent, "folder")
     assert not left.exists()

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from pvdm_lightning import InvalidArgumentError, VideoPipeline, read_video, write_video
+from pvdm_lightning.pipeline.loading import find_folder
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -135,3 +136,30 @@ def test_what_is_written_is_read(workdir):
         write_video(video, "a.avi")
     with pytest.raises(ValueError, match="cannot be read"):
         read_video(__file__)
+
+
+@pytest.mark.parametrize("name", ["README.md", "config.json", "model.safetensors"])
+def test_a_file_of_the_users_is_not_replaced_by_a_saved_pipeline(workdir, pipeline, name):
+    Path("project").mkdir()
+    Path("project", name).write_text("precious")
+    with pytest.raises(InvalidArgumentError, match=rf"VideoPipeline.folder project: holds {name}, which is not of"):
+        pipeline.save_pretrained("project")
+    assert [path.read_text() for path in Path("project").iterdir()] == ["precious"]
+    for _ in range(2):
+        pipeline.save_pretrained("saved")
+
+
+@pytest.mark.parametrize("held", [[], ["video_00000.mp4"], ["config.json"], ["model.safetensors"], "file"])
+def test_a_folder_called_showcase_hides_nothing(workdir, held):
+    if held == "file":
+        Path("showcase").touch()
+    else:
+        Path("showcase").mkdir()
+        for name in held:
+            Path("showcase", name).write_text("{}")
+    assert find_folder("showcase").parent.name == "pvdm_lightning"
+
+
+def test_a_pipeline_called_showcase_is_that_one(workdir, pipeline):
+    pipeline.save_pretrained("showcase")
+    assert find_folder("showcase") == Path("showcase")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-import shutil
+import re
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from lightning.pytorch.callbacks import BasePredictionWriter
 from PIL import Image
 from torch import Tensor
 
-from pvdm_lightning.atomic_write import atomic_write
+from pvdm_lightning.atomic_write import atomic_write, check_replaceable
 from pvdm_lightning.callbacks.index_page import index_page
 from pvdm_lightning.data.videos.contact_sheet import CONTACT_SHEET, contact_sheet, enlarge
 from pvdm_lightning.data.videos.npz import write_npz
@@ -26,6 +27,8 @@ from pvdm_lightning.training.locked_output import LockedOutput
 logger = logging.getLogger(__name__)
 FORMATS = (*WRITERS, "npz")
 PAGE, SHEET, NPZ = "index.html", CONTACT_SHEET, "videos.npz"
+_VIDEO = re.compile(r"video_\d{5,}(\.\w+)?")
+_PARTS, _PART = ".pvdm.parts", re.compile(r"\d+|(row|video)_\d+\.npy")
 IN_SHEET = 32
 """Videos in the contact sheet, from the first on."""
 
@@ -68,7 +71,7 @@ class PredictionWriter(LockedOutput, BasePredictionWriter):
         self.dir, self.formats, self.fps, self.overwrite = Path(dir), tuple(formats), fps, overwrite
         self.least_side, self.contact_sheets, self.page, self.metadata = least_side, contact_sheets, page, metadata
         self.about: Mapping[str, Any] = {}
-        self._parts = self.dir / ".parts"
+        self._parts = self.dir / _PARTS
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         # Only the first process looks and makes the folder: another may already have written into it.
@@ -85,7 +88,28 @@ class PredictionWriter(LockedOutput, BasePredictionWriter):
                 "already holds videos" if held[0].name.startswith("video_") else f"already holds {held[0].name}",
                 "Name another folder, or allow replacing them with PredictionWriter.overwrite true.",
             )
-        shutil.rmtree(self._parts, ignore_errors=True)  # of a run that was interrupted
+        for path in held:
+            if not _VIDEO.fullmatch(path.name) and path.name not in (PAGE, SHEET, NPZ):
+                continue  # of another name than is written here
+            try:
+                check_replaceable(path, replace_frames=True)
+            except OSError as error:
+                raise InvalidArgumentError(
+                    "PredictionWriter.dir", path, f"cannot be replaced: {error.strerror}", "Name another folder."
+                ) from None
+        if not self._clear_parts():
+            problem = f"its {_PARTS} was not made by this program"
+            raise InvalidArgumentError("PredictionWriter.dir", self.dir, problem, "Name another folder.")
+
+    def _clear_parts(self) -> bool:
+        """Delete what a run keeps until its end; returns whether nothing else was there."""
+        if not self._parts.is_symlink() and self._parts.is_dir():
+            for path in list(self._parts.iterdir()):
+                if _PART.fullmatch(path.name) and (path.is_symlink() or path.is_file()):
+                    path.unlink()
+            with contextlib.suppress(OSError):
+                self._parts.rmdir()
+        return not self._parts.is_symlink() and not self._parts.exists()
 
     def write_on_batch_end(
         self,
@@ -103,7 +127,8 @@ class PredictionWriter(LockedOutput, BasePredictionWriter):
             large = enlarge(video, self.least_side)
             for name in self.formats:
                 if name != "npz":
-                    write_video(large, self.dir / f"video_{index:05d}{WRITERS[name][0]}", self.fps, metadata)
+                    path = self.dir / f"video_{index:05d}{WRITERS[name][0]}"
+                    write_video(large, path, self.fps, metadata, replace_frames=self.overwrite)
             self._keep_part(video, index)
 
     def _keep_part(self, video: Tensor, index: int) -> None:
@@ -137,7 +162,7 @@ class PredictionWriter(LockedOutput, BasePredictionWriter):
             title = f"{len(indices)} videos of {self.about.get('checkpoint', {}).get('name', 'a model')}"
             with atomic_write(self.dir / PAGE) as partial:
                 partial.write_text(index_page(title, self.dir, indices, self.formats, facts), encoding="utf-8")
-        shutil.rmtree(self._parts, ignore_errors=True)
+        self._clear_parts()
 
 
 def _flat(record: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from pvdm_lightning.checksum import file_sha256
 from pvdm_lightning.cli.arguments import expand, expand_paths
-from pvdm_lightning.cli.run_checkpoint import checkpoint_of
+from pvdm_lightning.cli.run.checkpoint import checkpoint_of
 from pvdm_lightning.config import plain
 from pvdm_lightning.data.videos.video_index import keep_index_apart
 from pvdm_lightning.errors import InvalidArgumentError
@@ -22,7 +22,7 @@ from pvdm_lightning.pipeline import FrozenAutoencoder, VideoPipeline
 from pvdm_lightning.pipeline.checkpoint import check_stage, read_checkpoint, stage_of
 from pvdm_lightning.pipeline.loading import CONFIG, WEIGHTS, find_folder
 from pvdm_lightning.pipeline.public_classes import DATA_MODULES, allowed, find_class
-from pvdm_lightning.pipeline.run_checkpoint import CHECKPOINTS
+from pvdm_lightning.pipeline.runs import display_name, run_of
 from pvdm_lightning.training import AutoencoderModule, LatentDiffusionModule, LatentEncoder
 
 logger = logging.getLogger(__name__)
@@ -61,6 +61,9 @@ class Checkpoint:
         check_keyword(given)
         path = checkpoint_of(expand(given), OPTION, root)
         if find_folder(path) is None:
+            if Path(path).is_dir():
+                problem = "holds no pipeline that can be read, and no checkpoint"
+                raise InvalidArgumentError(OPTION, path, problem, "Give a checkpoint or a saved pipeline.")
             return cls(given, Path(path), read_checkpoint(path, OPTION))
         try:
             pipeline = VideoPipeline.from_pretrained(path)
@@ -76,7 +79,12 @@ class Checkpoint:
     @property
     def run_folder(self) -> Path | None:
         """Folder of the run that wrote the checkpoint; None if it lies elsewhere."""
-        return self.path.parents[1] if self.path.parent.name == CHECKPOINTS else None
+        return run_of(self.path)
+
+    @property
+    def display_name(self) -> str:
+        """How people name it: the run and the file, or the folder of a saved pipeline."""
+        return Path(self.given).name if find_folder(self.path) is not None else display_name(self.path)
 
     @property
     def first_stage(self) -> str | None:

@@ -23,7 +23,7 @@ from pvdm_lightning.cli.shipped_configs import config_folder, find_config
 from pvdm_lightning.foreign_config import argument_types
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
 from pvdm_lightning.pipeline.public_classes import DATA_MODULES, find_class
-from pvdm_lightning.pipeline.run_checkpoint import CHECKPOINTS, LAST, LATEST
+from pvdm_lightning.pipeline.runs import CHECKPOINTS, LAST, LATEST
 from pvdm_lightning.training import AutoencoderModule
 
 Rows = list[tuple[str, str]]

@@ -14,8 +14,8 @@ from pvdm_lightning.cli.commands import function_of
 from pvdm_lightning.cli.dry_run import DryRun
 from pvdm_lightning.cli.parser import build_parser, parse
 from pvdm_lightning.cli.request import Request
-from pvdm_lightning.cli.run_loggers import tensorboard
-from pvdm_lightning.cli.run_setup import FoundRun, find_run
+from pvdm_lightning.cli.run.loggers import tensorboard
+from pvdm_lightning.cli.run.start import FoundRun, find_run
 from pvdm_lightning.cli.trainer import PvdmTrainer, build_trainer, purge_after
 from pvdm_lightning.cpu.accelerate import accelerate
 from pvdm_lightning.cpu.memory import keep_freed_memory

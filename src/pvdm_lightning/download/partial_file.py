@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import stat
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
@@ -28,6 +31,16 @@ class Version:
     def goes_on(self, earlier: Version) -> bool:
         """Whether an answer with the rest of a file is of the same version; it need not repeat the time of change."""
         return self.total == earlier.total and self.validator in (None, earlier.validator)
+
+
+def _open_own(path: str, flags: int) -> int:
+    """Open a file that no other name or link leads to: what is appended would change another file."""
+    descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+        os.close(descriptor)
+        raise FileExistsError(errno.EEXIST, "something that is no download is in its place", path)
+    return descriptor
 
 
 class PartialFile:
@@ -68,7 +81,7 @@ class PartialFile:
 
     def append(self) -> IO[bytes]:
         """Open it for the bytes that follow."""
-        return self.path.open("ab")
+        return open(self.path, "ab", opener=_open_own)
 
     def discard(self) -> None:
         """Delete what is there."""

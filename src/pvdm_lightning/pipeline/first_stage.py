@@ -24,7 +24,7 @@ from pvdm_lightning.pipeline.checkpoint import (
 )
 from pvdm_lightning.pipeline.pixels import to_signed_float, to_uint8
 from pvdm_lightning.pipeline.public_classes import find_class
-from pvdm_lightning.pipeline.run_checkpoint import checkpoint_in
+from pvdm_lightning.pipeline.runs import checkpoint_in
 
 PATCHES_AT_ONCE = 2**17
 """Patches encoded together: 8 clips of 16 x 256 x 256, which take 2.5 GiB in bfloat16."""
@@ -44,7 +44,8 @@ class FrozenAutoencoder(nn.Module):
         Raises:
             InvalidArgumentError: The file is not one.
         """
-        return cls.from_state(read_checkpoint(checkpoint_in(path, argument), argument, expected="AutoencoderModule"))
+        stage = "AutoencoderModule"
+        return cls.from_state(read_checkpoint(checkpoint_in(path, argument, stage), argument, expected=stage))
 
     @classmethod
     def from_state(cls, checkpoint: Mapping[str, Any]) -> FrozenAutoencoder:

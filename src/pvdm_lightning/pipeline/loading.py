@@ -27,7 +27,7 @@ from pvdm_lightning.pipeline.first_stage import FrozenAutoencoder
 from pvdm_lightning.pipeline.latent_normalization import CLIP_RANGE, LatentNormalization
 from pvdm_lightning.pipeline.model_card import model_card
 from pvdm_lightning.pipeline.public_classes import NETWORKS
-from pvdm_lightning.pipeline.run_checkpoint import checkpoint_in
+from pvdm_lightning.pipeline.runs import checkpoint_in
 
 FORMAT = 1
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
@@ -36,9 +36,9 @@ SHOWCASE = "showcase"
 
 
 def find_folder(path: str | Path) -> Path | None:
-    """The folder of a saved pipeline: a folder here, else the one of that name in the package; None if neither."""
+    """The folder of a saved pipeline: one here, else the one of that name in the package; None if neither."""
     shipped = Path(__file__).parents[1] / SHOWCASE
-    if Path(path).is_dir():
+    if all((Path(path) / name).is_file() for name in (CONFIG, WEIGHTS)):
         return Path(path)
     return shipped if str(path) == SHOWCASE and shipped.is_dir() else None
 
@@ -158,7 +158,12 @@ def write_folder(
     prediction_type: str,
     about: dict[str, Any],
 ) -> None:
-    """Write weights, configuration and model card; each file is whole or absent."""
+    """Write weights, configuration and model card; each file is whole or absent.
+
+    Raises:
+        InvalidArgumentError: The folder holds a file of one of these names that is not of a saved pipeline.
+    """
+    _check_replaceable(folder)
     config = {
         "format": FORMAT,
         "version": __version__,
@@ -179,6 +184,18 @@ def write_folder(
         partial.write_text(model_card(networks, about), encoding="utf-8")
     with atomic_write(folder / CONFIG) as partial:
         partial.write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
+
+
+def _check_replaceable(folder: Path) -> None:
+    held = [name for name in (CONFIG, WEIGHTS, CARD) if (folder / name).exists()]
+    try:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8")) if held else {}
+        ours = not held or {"format", "autoencoder"} <= set(config)
+    except (OSError, ValueError, TypeError, RecursionError):
+        ours = False
+    if not ours:
+        problem = f"holds {held[0]}, which is not of a saved pipeline"
+        raise InvalidArgumentError("VideoPipeline.folder", folder, problem, "Name another folder.")
 
 
 def _about(checkpoint: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from pvdm_lightning.callbacks import RunRecord, SaveDataConfig, Throughput, Util
 from pvdm_lightning.callbacks.checkpoints import last_checkpoint
 from pvdm_lightning.cli.dry_run import DryRun
 from pvdm_lightning.cli.parts import Parts
-from pvdm_lightning.cli.run_summary import conclude, introduce
-from pvdm_lightning.cli.save_config import SaveConfig
+from pvdm_lightning.cli.run.record import SaveRun
+from pvdm_lightning.cli.run.summary import conclude, introduce
 from pvdm_lightning.cli.signals import end_of_training
 
 logger = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ def fit(parts: Parts) -> None:
         trainer.fit(model, datamodule=data)
         return
     trainer.callback_list.extend([Throughput(), Utilization(parts.sections["compile"]), WeightNorms()])
-    trainer.callback_list.extend([RunRecord(parts.given), SaveConfig(parts.given, run.folder)])
+    trainer.callback_list.extend([RunRecord(parts.given), SaveRun(parts.given, run.folder)])
     if parts.data_section is not None:
         trainer.callback_list.append(SaveDataConfig(parts.data_section))
     begin, first_step = time.monotonic(), run.purge_step or 0

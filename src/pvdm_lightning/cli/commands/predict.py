@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -63,7 +62,7 @@ def _record(checkpoint: Checkpoint, sampling: Sampling | None) -> dict[str, Any]
         sampling: Options of sampling; None for reconstructions.
     """
     model = checkpoint.provenance()
-    about = {"sha256": model.sha256, "global_step": model.global_step, "name": Path(checkpoint.given).name}
+    about = {"sha256": model.sha256, "global_step": model.global_step, "name": checkpoint.display_name}
     record: dict[str, Any] = {"pvdm": __version__, "checkpoint": about}
     if sampling is None:
         return {**record, "shows": "left: original, right: reconstruction"}

@@ -126,7 +126,13 @@ WRITERS: dict[str, tuple[str, Callable[[Tensor, Path, float, str], None]]] = {
 """Format -> (suffix of the file or folder, writer)."""
 
 
-def write_video(video: Tensor, path: str | Path, fps: float = 25, metadata: Mapping[str, Any] | None = None) -> Path:
+def write_video(
+    video: Tensor,
+    path: str | Path,
+    fps: float = 25,
+    metadata: Mapping[str, Any] | None = None,
+    replace_frames: bool = False,
+) -> Path:
     """Write a video; a reader, or a killed process, never sees half of it.
 
     Args:
@@ -134,12 +140,14 @@ def write_video(video: Tensor, path: str | Path, fps: float = 25, metadata: Mapp
         path: Ends with .mp4, .gif or .npy; without a suffix it is a folder of numbered PNG frames.
         fps: Frames per second, 0.01 to 1000; programs play a GIF at no more than 50.
         metadata: Plain values to keep inside of the file; `read_metadata` reads them.
+        replace_frames: Whether a folder that holds nothing but frames is replaced; no other folder ever is.
 
     Returns:
         The path.
 
     Raises:
         ValueError: The suffix is none of these, the video is not uint8 [3 T H W], or no format holds the frame rate.
+        OSError: It cannot be written, or a folder is in its place.
     """
     path = Path(path)
     writers = dict(WRITERS.values())
@@ -150,7 +158,7 @@ def write_video(video: Tensor, path: str | Path, fps: float = 25, metadata: Mapp
     if path.suffix == ".mp4" and min(video.shape[2:]) < 2:
         size, remedy = f"{video.shape[2]} x {video.shape[3]}", "Write a .gif, a .npy or a folder of frames."
         raise InvalidArgumentError("write_video.video", size, "has fewer pixels a side than H.264 holds, 2", remedy)
-    with atomic_write(path) as partial:
+    with atomic_write(path, replace_frames) as partial:
         writers[path.suffix](video, partial, fps, "" if metadata is None else json.dumps(metadata, sort_keys=True))
     return path
 

@@ -6,15 +6,14 @@ import logging
 from typing import Any
 
 from lightning import LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from pvdm_lightning.callbacks import SaveDataConfig
+from pvdm_lightning.callbacks import Checkpoints, SaveDataConfig
 from pvdm_lightning.callbacks.checkpoints import last_checkpoint
 from pvdm_lightning.callbacks.weight_norms import networks_of
 from pvdm_lightning.cli.console import duration, relative, say
 from pvdm_lightning.cli.next_steps import after_training, shell_path
-from pvdm_lightning.cli.run_folder import RunFolder
+from pvdm_lightning.cli.run.folder import RunFolder
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +48,7 @@ def conclude(
     rows = [("trained", f"{steps} steps in {duration(seconds)}, to step {trainer.global_step}")]
     last = last_checkpoint(trainer)
     callback = trainer.checkpoint_callback
-    if isinstance(callback, ModelCheckpoint) and callback.best_model_path and callback.best_model_score is not None:
+    if isinstance(callback, Checkpoints) and callback.best_model_path and callback.best_model_score is not None:
         score = f"{callback.monitor} {float(callback.best_model_score):.4g}"
         rows.append(("best", f"{relative(callback.best_model_path)} ({score})"))
     if last:

@@ -6,13 +6,13 @@ import logging
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pvdm_lightning.cli.resume import RunFolders, check_no_other_run, newest_checkpoint
-from pvdm_lightning.cli.run_checkpoint import checkpoint_of
-from pvdm_lightning.cli.run_folder import RunFolder, name_of_run
-from pvdm_lightning.cli.run_loggers import place_loggers
+from pvdm_lightning.cli.run.checkpoint import check_no_other_run, checkpoint_of, checkpoint_to_resume
+from pvdm_lightning.cli.run.folder import RunFolder
+from pvdm_lightning.cli.run.loggers import place_loggers
+from pvdm_lightning.cli.run.name import name_of_run
 from pvdm_lightning.errors import InvalidArgumentError
-from pvdm_lightning.pipeline.checkpoint import read_checkpoint
-from pvdm_lightning.pipeline.run_checkpoint import CHECKPOINTS
+from pvdm_lightning.pipeline.checkpoint import STAGES
+from pvdm_lightning.pipeline.runs import SavedCheckpoint, run_of
 
 logger = logging.getLogger(__name__)
 _FIRST_STAGE = "--model.autoencoder_checkpoint"
@@ -39,43 +39,43 @@ def find_run(config: Any) -> FoundRun:
         config: Of `fit`, parsed; changed in place.
 
     Raises:
-        InvalidArgumentError: There is no such checkpoint, or another run is in the way.
+        InvalidArgumentError: There is no such checkpoint, another run is in the way, or the run cannot have its name.
     """
     root = Path(config.get("trainer.default_root_dir") or ".")
     first_stage = config.get("model.init_args.autoencoder_checkpoint")
     if first_stage is not None:
         found = checkpoint_of(first_stage, _FIRST_STAGE, root, stage="AutoencoderModule")
         config["model"]["init_args"]["autoencoder_checkpoint"] = found
-    dirpath = config.get("checkpoint.dirpath")
-    folders = RunFolders(Path(dirpath) if dirpath else None, root / name_of_run(config))
-    going_on = _find_checkpoint(config, folders)
-    purge_step = None
+    dirpath = Path(config["checkpoint.dirpath"]) if config.get("checkpoint.dirpath") else None
+    runs = root / name_of_run(config, root)
+    going_on = _find_checkpoint(config, dirpath, root, runs)
     if going_on is not None:
-        purge_step = int(read_checkpoint(going_on, "--ckpt_path")["global_step"])
-        logger.info("going on from %s, step %d", going_on, purge_step)
-    in_a_run = going_on is not None and going_on.parent.name == CHECKPOINTS
+        logger.info("going on from %s, step %d", going_on.path, going_on.step)
+    run = None if going_on is None else run_of(going_on.path)
     given = config.clone()
-    folder = RunFolder(folders.root, going_on.parents[1] if going_on and in_a_run else None)
+    folder = RunFolder(runs, root, run if run is not None and run.parent == runs else None)
     if dirpath is None:
         config["checkpoint"]["dirpath"] = str(folder.checkpoints)
     place_loggers(config.get("trainer.logger"), folder.path, root)
-    return FoundRun(folder, given, purge_step)
+    return FoundRun(folder, given, None if going_on is None else going_on.step)
 
 
-def _find_checkpoint(config: Any, folders: RunFolders) -> Path | None:
+def _find_checkpoint(config: Any, dirpath: Path | None, root: Path, runs: Path) -> SavedCheckpoint | None:
     """Put the checkpoint to start from into the configuration; returns it if its run goes on in its folder."""
     path = config.get("ckpt_path")
+    stage: str | None = str(config.get("model.class_path", "")).rsplit(".", 1)[-1]
+    stage = stage if stage in STAGES else None
     if not config.get("resume") and path != "last":
         if path is not None:
-            config["ckpt_path"] = path = checkpoint_of(path, "--ckpt_path", folders.root.parent)
-        check_no_other_run(folders, path)
+            config["ckpt_path"] = path = checkpoint_of(path, "--ckpt_path", root, stage)
+        check_no_other_run(dirpath, path)
         return None
     if path not in (None, "last"):
         remedy = "Leave one of them out."
         raise InvalidArgumentError("--ckpt_path", path, "stands beside --resume, which finds its own", remedy)
-    found = newest_checkpoint(folders)
+    found = checkpoint_to_resume(dirpath, runs, stage)
     if found is None and path == "last":
-        problem = f"there is no whole checkpoint below {folders.dirpath or folders.root}"
+        problem = f"there is no whole checkpoint below {dirpath or runs}"
         raise InvalidArgumentError("--ckpt_path", path, problem, "Give a path.")
-    config["ckpt_path"] = None if found is None else str(found)
+    config["ckpt_path"] = None if found is None else str(found.path)
     return found
