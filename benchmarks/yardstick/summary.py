@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from scipy.stats import wasserstein_distance
 
+from benchmarks.yardstick.clip import ClipMeasures
 from pvdm_lightning.data.videos.synthetic import SHAPES
-from yardstick.clip import ClipMeasures
 
 EMPTY = 0.45
 """A clip is empty if its contrast is below this share of the emptiest real one's."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from proof.section import Section
+from benchmarks.sections.section import Section
 from pvdm_lightning.atomic_write import atomic_write
 
 HEAD = """\
@@ -103,9 +103,7 @@ def shown(value: Any) -> str:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if not isinstance(value, float):
-        return str(value)
-    if not math.isfinite(value):
+    if not isinstance(value, float) or not math.isfinite(value):
         return str(value)
     if value == 0 or 1e-3 <= abs(value) < 1e5:
         digits = 2 - math.floor(math.log10(abs(value))) if value else 0

@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
-from proof.parity import awaken
-from proof.section import Proof
-from proof.stage_two import MODELS, module_of
+from benchmarks.networks import awaken
+from benchmarks.sections.section import Proof
+from benchmarks.sections.training import LARGE
 from pvdm_lightning.pipeline import Sampling
 from pvdm_lightning.training import LatentDiffusionModule
 
@@ -24,7 +24,7 @@ KINDS: tuple[Kind, ...] = (
 
 def run(proof: Proof) -> None:
     """Clips a second of encoder and decoder, then seconds of whole videos, pixels included."""
-    module = module_of(proof, MODELS["PVDM-L"]).to(proof.device).eval()
+    module = LARGE.module(proof).to(proof.device).eval()
     awaken(module.ema.network)
     coding(proof, module)
     shape = module.clip_shape

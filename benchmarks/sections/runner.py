@@ -17,9 +17,9 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from proof.section import Proof, Section
+from benchmarks.sections.section import Proof, Section
 
-PRELOAD = ["torch", "lightning", "torchmetrics", "pvdm_lightning.cli.program", "proof.sections"]
+PRELOAD = ["torch", "lightning", "torchmetrics", "pvdm_lightning.cli.program", "benchmarks.gpu"]
 _GRACE = 5.0  # seconds between the request to end and the end
 
 Report = Callable[[Section, list[dict[str, Any]], str, float], None]
@@ -55,26 +55,18 @@ def run_sections(
 
 def _run(context: Any, section: Section, device: str, tiny: bool, out: Path, limit: float, report: Report) -> None:
     started = time.monotonic()
-    deadline = started + limit
     rows: list[dict[str, Any]] = []
-    receiver, process = _start(context, section.run, device, tiny, out, deadline)
-    state = _receive(receiver, process, deadline, lambda row: _add(row, section, rows, started, report))
-    report(section, rows, state, time.monotonic() - started)
 
+    def add(row: dict[str, Any]) -> None:
+        rows.append(row)
+        report(section, rows, "running", time.monotonic() - started)
 
-def _add(row: dict[str, Any], section: Section, rows: list[dict[str, Any]], started: float, report: Report) -> None:
-    rows.append(row)
-    report(section, rows, "running", time.monotonic() - started)
-
-
-def _start(
-    context: Any, run: Callable[[Proof], None], device: str, tiny: bool, out: Path, deadline: float
-) -> tuple[Connection, BaseProcess]:
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(run, device, tiny, out, deadline, sender))
+    process = context.Process(target=_work, args=(section.run, device, tiny, out, started + limit, sender))
     process.start()
     sender.close()
-    return receiver, process
+    state = _receive(receiver, process, started + limit, add)
+    report(section, rows, state, time.monotonic() - started)
 
 
 def _work(

