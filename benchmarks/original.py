@@ -41,19 +41,10 @@ def _import(name: str, **replacements: dict[str, Any]) -> ModuleType:
 
 def unet(base_channels: int) -> nn.Module:
     """Its U-Net with the published configuration."""
-    network: nn.Module = _import("models.ddpm.unet").UNetModel(
-        image_size=32,
-        in_channels=4,
-        out_channels=4,
-        model_channels=base_channels,
-        attention_resolutions=[4, 2, 1],
-        num_res_blocks=2,
-        channel_mult=[1, 2, 4, 4],
-        num_heads=8,
-        use_scale_shift_norm=True,
-        resblock_updown=True,
-        cond_model=True,
-    )
+    sizes: dict[str, Any] = {"image_size": 32, "in_channels": 4, "out_channels": 4, "attention_resolutions": [4, 2, 1]}
+    sizes |= {"num_res_blocks": 2, "channel_mult": [1, 2, 4, 4], "num_heads": 8, "use_scale_shift_norm": True}
+    sizes |= {"resblock_updown": True, "cond_model": True}
+    network: nn.Module = _import("models.ddpm.unet").UNetModel(model_channels=base_channels, **sizes)
     return network
 
 

@@ -153,8 +153,8 @@ def print_rows(
         original: The other side, or none.
         work: GFLOP of ours by name, in the order of the rows.
         args: The benchmark's options.
-        apart: Names that do not fit into the memory beside each other.
-        alone: Names that the original does not have.
+        apart: Names that do not fit into memory beside each other.
+        alone: Names that the original lacks.
         as_it_comes: Names to print twice.
     """
 

@@ -26,12 +26,8 @@ TINY = (
     *("--model.autoencoder.head_dim", "16", "--model.discriminator_channels", "4", "--model.adversarial_start", "1000"),
 )
 EVERY = (
-    "--trainer.val_check_interval",
-    "50",
-    "--checkpoint.every_n_train_steps",
-    "100",
-    "--video_logger.num_videos",
-    "1",
+    *("--trainer.val_check_interval", "50", "--checkpoint.every_n_train_steps", "100"),
+    *("--video_logger.num_videos", "1", "--trainer.enable_progress_bar", "false", "--trainer.accelerator", "cpu"),
 )
 DATA = ("--data.num_videos", "400", "--data.num_val_videos", "4", "--data.batch_size", "2", "--data.num_workers", "1")
 
@@ -54,7 +50,6 @@ def look(pid: int) -> tuple[float, int, int]:
 def soak(folder: Path, steps: int, args: tuple[str, ...]) -> list[tuple[float, int, int]]:
     """What was seen once a second until training ended."""
     command = [sys.executable, "-m", "pvdm_lightning", "fit", *args, "--trainer.max_steps", str(steps), *EVERY, *DATA]
-    command += ["--trainer.enable_progress_bar", "false", "--trainer.accelerator", "cpu"]
     with (folder / "log.txt").open("a") as log:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)

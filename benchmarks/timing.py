@@ -118,18 +118,9 @@ def _peak() -> float:
     """Largest memory since the last reset, GiB: of the GPU in use, or resident; NaN where the system does not say."""
     if torch.cuda.is_initialized():
         return torch.cuda.max_memory_allocated() / 2**30
-    return _of_proc("self/status", "VmHWM")
-
-
-def free_memory() -> float:
-    """What the system could still give this process and what it holds, GiB; NaN where the system does not say."""
-    return _of_proc("meminfo", "MemAvailable") + _of_proc("self/status", "VmRSS")
-
-
-def _of_proc(file: str, field: str) -> float:
-    path = Path("/proc") / file
-    lines = path.read_text().splitlines() if path.exists() else []
-    return next((int(line.split()[1]) / 2**20 for line in lines if line.startswith(field)), float("nan"))
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    return next((int(line.split()[1]) / 2**20 for line in lines if line.startswith("VmHWM")), float("nan"))
 
 
 def _side(args: argparse.Namespace) -> int:

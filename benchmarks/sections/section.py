@@ -99,12 +99,7 @@ class Section:
     run: Callable[[Proof], None]
 
 
-def bf16_rate(proof: Proof) -> float:
-    """TFLOP/s of a large bfloat16 product on this device."""
-    return product_rate(proof, torch.bfloat16)
-
-
-def product_rate(proof: Proof, dtype: torch.dtype) -> float:
+def product_rate(proof: Proof, dtype: torch.dtype = torch.bfloat16) -> float:
     """TFLOP/s of a large product of random matrices."""
     size = 256 if proof.tiny else 8192
     a, b = torch.randn(2, size, size, device=proof.device).to(dtype)

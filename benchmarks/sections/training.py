@@ -20,7 +20,7 @@ from torch.utils.data import IterableDataset
 
 from benchmarks.memory import Peaks
 from benchmarks.networks import MODELS, TINY_AUTOENCODER
-from benchmarks.sections.section import Proof, bf16_rate
+from benchmarks.sections.section import Proof, product_rate
 from pvdm_lightning.diffusion import denoising_loss
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
 from pvdm_lightning.models.unet import TriplaneUNet
@@ -134,21 +134,21 @@ def tflop(case: Case) -> float:
 
 def stage_two(proof: Proof) -> None:
     """Both networks, and a profile of the larger one."""
-    rate = bf16_rate(proof)
+    rate = product_rate(proof)
     for case in (LARGE, SMALL):
         _measure(proof, case, rate, profiled=case is LARGE)
 
 
 def stage_one(proof: Proof) -> None:
     """With and without gradient checkpointing, and both phases."""
-    rate = bf16_rate(proof)
+    rate = product_rate(proof)
     for case in (CHECKPOINTING, PLAIN, ADVERSARIAL):
         _measure(proof, case, rate, profiled=case is CHECKPOINTING)
 
 
 def compiled(proof: Proof) -> None:
     """Stage two, then stage one; what the time does not allow is missing at the end."""
-    rate = bf16_rate(proof)
+    rate = product_rate(proof)
     for case in (LARGE, CHECKPOINTING, PLAIN):
         _measure(proof, case, rate, profiled=case is not PLAIN, mode="compiled")
 
