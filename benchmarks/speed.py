@@ -62,6 +62,7 @@ def add_options(options: argparse.ArgumentParser) -> None:
     options.add_argument("--device", default="cpu", help="cpu, cuda or cuda:1; on a GPU the memory is that of the GPU")
     options.add_argument("--precision", choices=("32-true", "bf16-mixed"), default="32-true", help="of our side")
     options.add_argument("--compile", action="store_true", help="compile our side; the runs that compile do not count")
+    options.add_argument("--plain", action="store_true", help="our side without the faster kernels for a CPU")
     options.add_argument("--batch-size", type=int, default=1)
     options.add_argument("--depth", type=int, default=8, help="stage one: blocks of the encoder and of the decoder")
     options.add_argument("--no-training", action="store_true", help="stage one: encode and decode alone")
@@ -88,7 +89,7 @@ def run(args: argparse.Namespace) -> None:
 def denoiser_runs(args: argparse.Namespace, base_channels: int) -> original.Runs:
     """Ours of stage two, by the names of rows."""
     shape = _shape(args)
-    network = accelerate(awaken(TriplaneUNet(shape, base_channels=base_channels))).to(args.device)
+    network = _ready(awaken(TriplaneUNet(shape, base_channels=base_channels)), args)
     if args.compile:
         network.compile()
     denoise, (z, t, c) = autocast(network, args), denoiser_inputs(args.batch_size, shape, args.device)
@@ -104,7 +105,7 @@ def denoiser_runs(args: argparse.Namespace, base_channels: int) -> original.Runs
 
     @cache
     def encoder() -> tuple[Callable[[Tensor], Any], Tensor]:
-        first_stage = accelerate(VideoAutoencoder(**_sizes(args))).to(args.device)
+        first_stage = _ready(VideoAutoencoder(**_sizes(args)), args)
         return autocast(first_stage.encode, args), _clip(args, first_stage)
 
     def from_pixels() -> None:
@@ -123,6 +124,10 @@ def denoiser_runs(args: argparse.Namespace, base_channels: int) -> original.Runs
         "iteration, pair": iteration,
         FROM_PIXELS: from_pixels,
     }
+
+
+def _ready(network: Any, args: argparse.Namespace) -> Any:
+    return (network if args.plain else accelerate(network)).to(args.device)
 
 
 def _shape(args: argparse.Namespace) -> TriplaneShape:
@@ -157,8 +162,7 @@ def autoencoder_runs(args: argparse.Namespace) -> original.Runs:
 
     @cache
     def own(gradient_checkpointing: bool = False) -> VideoAutoencoder:
-        network = VideoAutoencoder(**_sizes(args), gradient_checkpointing=gradient_checkpointing)
-        network = accelerate(network).to(args.device)
+        network = _ready(VideoAutoencoder(**_sizes(args), gradient_checkpointing=gradient_checkpointing), args)
         if args.compile:
             network.compile_parts()
         return network

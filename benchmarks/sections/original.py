@@ -40,7 +40,7 @@ def _compare(proof: Proof, title: str, step: str, batches: Sequence[int], theirs
     """A row for the largest batch that the original holds."""
     for batch in (1,) if proof.tiny else batches:
         settings = Namespace(device=proof.device, precision="bf16-mixed", batch_size=batch, depth=8)
-        args = Namespace(**vars(settings), compile=False, quick=proof.tiny)
+        args = Namespace(**vars(settings), compile=False, plain=False, quick=proof.tiny)
         try:
             published = _measured(proof, theirs(args), step.removesuffix(", checkpointing"))
         except torch.OutOfMemoryError:

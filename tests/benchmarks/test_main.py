@@ -70,8 +70,8 @@ def test_without_an_installation_packages_come_from_wheels(tmp_path):
     folder = tmp_path / "unpacked"
     assert unpack_missing(tmp_path, folder) == [WHEEL]
     (tmp_path / "benchmarks").mkdir()
-    for name in ("__init__.py", "__main__.py", "speed.py"):
-        (tmp_path / "benchmarks" / name).write_text((ROOT / "benchmarks" / name).read_text())
+    for name in ("__init__", "__main__", *NAMES):
+        (tmp_path / f"benchmarks/{name}.py").write_text((ROOT / f"benchmarks/{name}.py").read_text())
     (tmp_path / "benchmarks/speed.py").write_text(
         '"""Nothing."""\nimport not_installed_here\nadd_options = lambda options: None\n'
         "run = lambda args: print(not_installed_here.VALUE)\n"
