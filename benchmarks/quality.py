@@ -101,7 +101,7 @@ def run(args: argparse.Namespace) -> None:
     table.add(
         "reconstructions", torch.cat([pipeline.reconstruct(clips) for clips in whole.split(frames, dim=2)], dim=2)
     )
-    if pipeline.unet is not None:
+    if pipeline.denoiser is not None:
         started = time.perf_counter()
         samples = pipeline.sample(
             num_videos=count,

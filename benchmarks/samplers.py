@@ -16,7 +16,7 @@ import time
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
+from tqdm import tqdm  # type: ignore[import-untyped]
 
 from benchmarks.timing import say
 from benchmarks.yardstick.features import distance
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> None:
     module = LatentDiffusionModule.load_from_checkpoint(
         checkpoint_in(args.checkpoint, "checkpoint"), map_location="cpu"
     ).eval()
-    network, schedule, denoise = module.ema.network, module.schedule, module.pipeline.denoise
+    network, schedule, denoise = module.ema.network, module.schedule, module.pipeline.bind()
     shape = network.latent_shape
     assert shape is not None
 

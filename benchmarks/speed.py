@@ -44,7 +44,7 @@ from benchmarks.networks import (
 from benchmarks.sides import print_header, print_rows
 from benchmarks.timing import add_timing_options, apply_timing_options, autocast
 from pvdm_lightning.cpu.accelerate import accelerate
-from pvdm_lightning.diffusion import NoiseSchedule, classifier_free_guidance
+from pvdm_lightning.diffusion import NoiseSchedule, bind
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
 from pvdm_lightning.models.triplane import TriplaneShape
 from pvdm_lightning.models.unet import TriplaneUNet
@@ -73,17 +73,18 @@ def run(args: argparse.Namespace) -> None:
     apply_timing_options(args)
     print_header(args)
     beside = original.checkout() is not None
-    for name in [] if args.stage == "one" else ["tiny"] if args.quick else [args.model] if args.model else MODELS:
+    models = ["tiny"] if args.quick else [args.model] if args.model else list(MODELS)
+    for name in models if args.stage != "one" else ():
         channels = MODELS.get(name, 32)
         ours, theirs = (partial(side, base_channels=channels) for side in (denoiser_runs, original.denoiser_runs))
-        comes = ("training step", "iteration, pair")
         work = _denoiser_work(args, channels)
+        comes = ["training step", "iteration, pair"]
         print_rows(f"PVDM-{name} ", ours, theirs if beside else None, work, args, (), (FROM_PIXELS,), comes)
     if args.stage != "two":
-        theirs = original.autoencoder_runs if beside else None
         work = _autoencoder_work(args)
         comes = [what for what in ("encode", "decode", "training step") if what in work]
-        print_rows("", autoencoder_runs, theirs, work, args, TRAINING, TRAINING[2:], comes)
+        theirs_too = original.autoencoder_runs if beside else None
+        print_rows("", autoencoder_runs, theirs_too, work, args, TRAINING, TRAINING[2:], comes)
 
 
 def denoiser_runs(args: argparse.Namespace, base_channels: int) -> original.Runs:
@@ -93,9 +94,9 @@ def denoiser_runs(args: argparse.Namespace, base_channels: int) -> original.Runs
     if args.compile:
         network.compile()
     denoise, (z, t, c) = autocast(network, args), denoiser_inputs(args.batch_size, shape, args.device)
-    strong, free = classifier_free_guidance(denoise, 1.0), classifier_free_guidance(denoise, 0.0)
     step, average = cache(lambda: training_step(network, fused=True)), cache(lambda: EMA(network))
     schedule = NoiseSchedule().to(args.device)
+    guided, free = (bind(denoise, schedule, condition=c, guidance_scale=scale) for scale in (2.0, 1.0))
 
     def iteration() -> None:
         t = torch.randint(schedule.num_train_timesteps, (len(z),)).to(z.device)
@@ -117,8 +118,8 @@ def denoiser_runs(args: argparse.Namespace, base_channels: int) -> original.Runs
 
     return {
         "denoising step": torch.no_grad()(lambda: denoise(z, t, c)),
-        "guided step": torch.no_grad()(lambda: strong(z, t, c)),
-        "guidance of weight 0": torch.no_grad()(lambda: free(z, t, c)),
+        "guided step": torch.no_grad()(lambda: guided(z, t)),
+        "guidance of weight 0": torch.no_grad()(lambda: free(z, t)),
         "training step": lambda: step()(lambda: denoise(z, t, c).square().mean()),
         "iteration, first clip": iteration,
         "iteration, pair": iteration,

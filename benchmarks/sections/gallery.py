@@ -41,8 +41,8 @@ def run(proof: Proof) -> None:
         _fit(proof, folder, "demo_ae.yaml", "autoencoder", batch=32, share=0.38)
         _predict(proof, autoencoder, "reconstructions", 4)
         _pvdm(proof, "encode", "--ckpt_path", autoencoder, "--output.dir", folder / "latents")
-        cached = ("--config", "data/cached_latents.yaml", "--data.root", folder / "latents")
-        cached += ("--model.autoencoder_checkpoint", autoencoder)
+        cached = ("--config", "data/cached_latents.yaml", "--data.root", folder / "latents",
+                  "--model.autoencoder_checkpoint", autoencoder)  # fmt: skip
         _fit(proof, folder, "demo_ldm.yaml", "latent_diffusion", *cached, batch=128, share=0.72)
         _predict(proof, denoiser, "samples", 2 if proof.tiny else 16, *SAMPLING)
         _predict(proof, denoiser, "long", 1, *SAMPLING, "--sampling.num_frames", 32 if proof.tiny else 128)

@@ -17,7 +17,7 @@ from benchmarks.networks import SHAPE, awaken
 from benchmarks.sections.section import Proof
 from pvdm_lightning.convert import load_autoencoder, load_denoiser
 from pvdm_lightning.convert.i3d import load_i3d
-from pvdm_lightning.diffusion import DDIMSampler, NoiseSchedule, classifier_free_guidance
+from pvdm_lightning.diffusion import DDIMSampler, Denoise, NoiseSchedule, bind
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
 from pvdm_lightning.models.triplane import TriplaneShape
 from pvdm_lightning.models.unet import TriplaneUNet
@@ -123,32 +123,36 @@ def _sampling(proof: Proof, fill: Any) -> None:
     model = load_denoiser(checkpoint, SHAPE).eval().to(proof.device)
     for name in ("ddim_10_eta0", "ddim_10_eta1") if proof.tiny else about["runs"]:  # one run of each kind
         settings, shape = about["runs"][name], tuple(recorded[name].shape)
-        sampler = DDIMSampler(NoiseSchedule().to(proof.device), settings["steps"], settings["eta"])
-        denoise = classifier_free_guidance(model, settings["guidance_w"])
+        schedule = NoiseSchedule().to(proof.device)
+        sampler = DDIMSampler(schedule, settings["steps"], settings["eta"])
         condition = recorded["cond"].to(proof.device) if settings["conditional"] else None
+        # The record has the paper's weight of guidance.
+        denoise = bind(model, schedule, condition=condition, guidance_scale=settings["guidance_w"] + 1)
         if name not in states:
-            seed, args = about["draw_seed"], (denoise, shape, condition)
-            _compare(proof, "DDIM", partial(_whole, sampler, args, seed, name, recorded[name]), not proof.tiny)
+            whole = partial(_whole, sampler, denoise, about["draw_seed"], name, recorded[name])
+            _compare(proof, "DDIM", whole, not proof.tiny)
             continue
         generator = torch.Generator().manual_seed(about["draw_seed"])
         z, worst, rounding = torch.randn(shape, generator=generator), 0.0, 0.0
         following = [*states[name], recorded[name]][: 3 if proof.tiny else None]
-        for t, t_next, after in zip(sampler.timesteps, [*sampler.timesteps[1:], -1], following):
+        for (number, t), after in zip(enumerate(sampler.timesteps), following):
             fresh = torch.randn(shape, generator=generator).to(proof.device)
             now = z.to(proof.device)
             rounded = torch.nextafter(now, torch.full_like(now, torch.inf))  # each number one rounding away
             stepped = []
             for state in (now, rounded):
                 with torch.no_grad():
-                    noise = denoise(state, torch.full((len(state),), t, device=state.device), condition)
-                    stepped.append(sampler.step(state, noise, t, t_next, fresh))
+                    noise = denoise(state, torch.full((len(state),), t, device=state.device))
+                    stepped.append(sampler.step(number, state, noise, fresh)[0])
             worst, rounding = max(worst, _relative(stepped[0], after)), max(rounding, _relative(stepped[1], stepped[0]))
             z = after
         _row(proof, "DDIM", f"{name}, worst step (one rounding of its input moves it by {rounding:.1e})", worst)
 
 
-def _whole(sampler: DDIMSampler, args: tuple[Any, ...], seed: int, name: str, recorded: Tensor) -> Both:
-    return {name: (sampler(*args, torch.Generator().manual_seed(seed)), recorded)}
+def _whole(sampler: DDIMSampler, denoise: Denoise, seed: int, name: str, recorded: Tensor) -> Both:
+    batch, channels, length = recorded.shape
+    generator = torch.Generator().manual_seed(seed)
+    return {name: (sampler(denoise, (batch, channels, length), generator), recorded)}
 
 
 def _beyond_a_grid(proof: Proof, fill: Any) -> None:
@@ -156,7 +160,14 @@ def _beyond_a_grid(proof: Proof, fill: Any) -> None:
     clips, side = (3, 16) if proof.tiny else (1025, 64)
     for precision, frames in (("float32", 4), ("bf16", 16)):
         torch.manual_seed(0)
-        sizes = {"dim": 64, "depth": 1, "heads": 8, "head_dim": 64, "projector_depth": 1, "projector_mlp_dim": 64}
+        sizes: dict[str, Any] = {
+            "dim": 64,
+            "depth": 1,
+            "heads": 8,
+            "head_dim": 64,
+            "projector_depth": 1,
+            "projector_mlp_dim": 64,
+        }
         network = VideoAutoencoder(frames, side, **sizes).to(proof.device)
         awaken(network)
         clip = torch.rand(clips, 3, frames, side, side, device=proof.device) * 2 - 1

@@ -53,7 +53,7 @@ def run(proof: Proof) -> None:
 
 def coding(proof: Proof, module: LatentDiffusionModule) -> None:
     """Clips a second."""
-    network = module.load_autoencoder().autoencoder
+    network = module.first_stage.autoencoder
     for batch in BATCHES[:2] if proof.tiny else BATCHES:
         clip = torch.rand(batch, 3, *network.clip_shape, device=proof.device) * 2 - 1
         with torch.no_grad(), proof.autocast():

@@ -8,6 +8,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ class Case:
         channels = MODELS[self.name[-1]]
         denoiser = TriplaneUNet(**(TINY_DENOISER if proof.tiny else {"base_channels": channels}))
         module = LatentDiffusionModule(denoiser, warmup_steps=10)
-        module.attach_autoencoder(FrozenAutoencoder(_autoencoder(proof)))
+        module.attach_first_stage(FrozenAutoencoder(_autoencoder(proof)))
         return module
 
     def data(self, module: Any, size: int) -> Batch:
@@ -75,7 +76,7 @@ class Case:
         index = torch.arange(size)
         if self.first_stage:
             return {"clip": torch.randint(0, 256, (size, 3, *module.clip_shape), dtype=torch.uint8), "index": index}
-        network = module.load_autoencoder().autoencoder
+        network = module.first_stage.autoencoder
         shape = (size, network.latent_channels, network.latent_shape.num_tokens)
         clip, previous = torch.rand(2, *shape) * 2 - 1
         return {"clip": clip, "previous": previous, "has_previous": torch.ones(size, dtype=torch.bool), "index": index}
@@ -97,7 +98,8 @@ class Case:
                 return (network(clip) - clip).abs().mean()
             z_0 = data["clip"]
             t = torch.randint(module.schedule.num_train_timesteps, (len(z_0),), device=z_0.device)
-            return denoising_loss(network, module.schedule, z_0, data["previous"], t, torch.randn_like(z_0)).mean()
+            denoise = partial(network, condition=data["previous"])
+            return denoising_loss(denoise, module.schedule, z_0, t, torch.randn_like(z_0)).mean()
 
         def step() -> None:
             with proof.autocast():
@@ -286,7 +288,7 @@ def train(proof: Proof, module: LightningModule, batch: Batch, count: int = COUN
     )
     module.train()
     pinned = {name: value.pin_memory() if proof.on_gpu else value for name, value in batch.items()}
-    trainer.fit(module, _Repeated(pinned))  # type: ignore[arg-type]
+    trainer.fit(module, _Repeated(pinned))
     started, first, warmed, ended = stopwatch.ends
     return Steps(first - started, (ended - warmed) / count, proof.peak())
 

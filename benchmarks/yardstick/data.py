@@ -21,7 +21,7 @@ def load_pipeline(path: str) -> VideoPipeline:
     """The pipeline of a checkpoint or run, or of a folder that `save_pretrained` wrote."""
     file = checkpoint_in(path, "checkpoint")
     pipeline = VideoPipeline.from_checkpoint(file) if file.is_file() else VideoPipeline.from_pretrained(path)
-    for part in (pipeline.first_stage, pipeline.unet):
+    for part in (pipeline.first_stage, pipeline.denoiser):
         if part is not None:
             accelerate(part)
     return pipeline

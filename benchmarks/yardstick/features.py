@@ -40,7 +40,7 @@ class TransNetFeatures:
         np.random.set_state(states[1])
         torch.use_deterministic_algorithms(deterministic)
         self._features: list[Tensor] = []
-        blocks: nn.ModuleList = self.network.SDDCNN  # type: ignore[assignment]
+        blocks: nn.ModuleList = self.network.SDDCNN
         blocks[-1].register_forward_hook(lambda module, inputs, output: self._keep(output))
 
     def _keep(self, output: Tensor) -> None:

@@ -67,7 +67,8 @@ def _kinds(clips: Clips, real: Clips) -> float:
     shares = [
         [sum(clip.kind == kind for clip in some) / len(some) for kind in (*SHAPES, None)] for some in (clips, real)
     ]
-    return float(np.abs(np.subtract(*shares)).sum() / 2)
+    ours, theirs = np.array(shares)
+    return float(np.abs(ours - theirs).sum() / 2)
 
 
 def _factors(clips: Clips, real: Clips) -> float:
