@@ -81,15 +81,32 @@ def reference(monkeypatch, tmp_path):
             del sys.modules[name]
 
 
+class SideInThisProcess:
+    """In the place of `benchmarks.sides.Side`, whose processes test_sides.py tests."""
+
+    def __init__(self, runs, args, as_it_comes=False):
+        self.build, self.args, self.runs = runs, args, None
+
+    def run(self, what):
+        from benchmarks import sides
+
+        if self.runs is None:
+            self.runs = {sides.PRODUCT: lambda: None, **self.build(self.args)}
+        return sides.timed(self.runs[what])
+
+    def close(self):
+        self.runs = None
+
+
 @pytest.fixture
 def bench(monkeypatch, capsys):
-    """`bench(NAME, OPTIONS...)`: what the command prints, here; the processes that it starts are warm ones."""
+    """`bench(NAME, OPTIONS...)`: what the command prints, here; sections of `gpu` are warm processes."""
+    from benchmarks import __main__, sides
     from benchmarks.sections import runner
 
-    from benchmarks import __main__, sides
-
-    for module in (sides, runner):
-        monkeypatch.setattr(module, "get_context", lambda method: warm.context())
+    monkeypatch.setattr(sides, "Side", SideInThisProcess)
+    monkeypatch.setattr(sides, "WARM_UP", 0)
+    monkeypatch.setattr(runner, "get_context", lambda method: warm.context())
     monkeypatch.setenv("PYTHONPATH", "")  # the runner sets it
     threads, path = torch.get_num_threads(), list(sys.path)
 
