@@ -61,7 +61,7 @@ def test_beside_the_original(section, reference):
 
 
 def test_compiled_steps(section):
-    # The compiler takes a minute: tests/training/test_compile.py runs it.
+    # The compiler takes a minute: tests/training/test_training_compiled.py runs it.
     with torch.compiler.set_stance("force_eager"):
         assert {row["mode"] for row in section("compiled") if "mode" in row} == {"compiled"}
 

@@ -5,7 +5,6 @@ import pytest
 
 def test_counted_attention_is_that_of_the_tokens():
     from benchmarks.scaling import PATCH, Cost
-
     from pvdm_lightning.models.triplane import TriplaneShape
 
     costs = {}

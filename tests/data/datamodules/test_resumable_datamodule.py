@@ -2,15 +2,12 @@
 
 import logging
 import warnings
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
-from torch import Tensor
 
 import warm
 from pvdm_lightning import Synthetic
@@ -24,12 +21,12 @@ CLIPS: dict[str, Any] = {"frames": 4, "resolution": 8, "clips_per_sample": 2}
 class Watcher(LightningModule):
     """A model that learns nothing and remembers every batch."""
 
-    def __init__(self, fail_at: int | None = None) -> None:
+    def __init__(self, fail_at=None):
         super().__init__()
         self.weight = torch.nn.Parameter(torch.zeros(1))
         self.fail_at, self.seen = fail_at, Seen()
 
-    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+    def training_step(self, batch, batch_idx):
         if self.fail_at == self.global_step:
             raise RuntimeError("interrupted")
         self.seen.append(
@@ -37,15 +34,15 @@ class Watcher(LightningModule):
         )
         return self.weight.sum() * 0
 
-    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+    def validation_step(self, batch, batch_idx):
         return None
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
+    def configure_optimizers(self):
         return torch.optim.SGD(self.parameters(), 0.1)
 
 
 @pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
+def quiet():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
@@ -53,14 +50,14 @@ def quiet() -> Iterator[None]:
 
 
 def train(
-    num_workers: int = 0,
-    ckpt_path: Path | None = None,
-    callbacks: tuple[ModelCheckpoint, ...] = (),
-    steps: int = 14,
-    model: Watcher | None = None,
-    data: dict[str, Any] | None = None,
-    **trainer_args: Any,
-) -> Seen:
+    num_workers=0,
+    ckpt_path=None,
+    callbacks=(),
+    steps=14,
+    model=None,
+    data=None,
+    **trainer_args,
+):
     model = model or Watcher()
     settings = {"num_videos": 22, "num_val_videos": 3, "video_frames": 16, "batch_size": 4, "horizontal_flip": True}
     trainer = Trainer(
@@ -77,12 +74,12 @@ def train(
     return model.seen
 
 
-def step_of(checkpoint: Path) -> int:
+def step_of(checkpoint):
     return int(torch.load(checkpoint, weights_only=True)["global_step"])
 
 
 @pytest.mark.parametrize("when", ["every step", "epoch end", "validation end", "middle of validation interval"])
-def test_a_resumed_run_goes_on_with_the_very_next_sample(tmp_path: Path, when: str) -> None:
+def test_a_resumed_run_goes_on_with_the_very_next_sample(tmp_path, when):
     how: dict[str, Any] = {"val_check_interval": 3} if "interval" in when else {}
     every: dict[str, Any] = {"every_n_train_steps": 1} if when == "every step" else {"every_n_epochs": 1}
     if when == "epoch end":
@@ -98,7 +95,7 @@ def test_a_resumed_run_goes_on_with_the_very_next_sample(tmp_path: Path, when: s
         assert train(ckpt_path=checkpoint, **how) == whole[step_of(checkpoint) :], checkpoint.name
 
 
-def test_with_workers_too_whatever_they_prefetched(tmp_path: Path) -> None:
+def test_with_workers_too_whatever_they_prefetched(tmp_path):
     callback = ModelCheckpoint(tmp_path, save_top_k=-1, filename="{step}", every_n_train_steps=4)
     whole = train(num_workers=2, callbacks=(callback,))
     assert whole == train(num_workers=0)
@@ -106,7 +103,7 @@ def test_with_workers_too_whatever_they_prefetched(tmp_path: Path) -> None:
     assert train(num_workers=2, ckpt_path=checkpoint) == whole[4:]
 
 
-def test_a_run_may_be_resumed_more_than_once(tmp_path: Path) -> None:
+def test_a_run_may_be_resumed_more_than_once(tmp_path):
     whole = train(steps=18)
     for first, last in ((0, 5), (5, 12), (12, 18)):
         callback = ModelCheckpoint(tmp_path, save_top_k=-1, filename="{step}", every_n_train_steps=1)
@@ -114,7 +111,7 @@ def test_a_run_may_be_resumed_more_than_once(tmp_path: Path) -> None:
         assert train(ckpt_path=before, callbacks=(callback,), steps=last) == whole[first:last]
 
 
-def test_a_run_that_broke_off_in_a_step_repeats_that_step(tmp_path: Path) -> None:
+def test_a_run_that_broke_off_in_a_step_repeats_that_step(tmp_path):
     whole = train()
     callback = ModelCheckpoint(tmp_path, filename="broken", save_on_exception=True, every_n_train_steps=100)
     with pytest.raises(RuntimeError, match="interrupted"):
@@ -124,7 +121,7 @@ def test_a_run_that_broke_off_in_a_step_repeats_that_step(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("how", [{"limit_train_batches": 3}, {"reload_dataloaders_every_n_epochs": 1}])
-def test_short_epochs_and_reloaded_loaders_count_as_well(tmp_path: Path, how: dict[str, Any]) -> None:
+def test_short_epochs_and_reloaded_loaders_count_as_well(tmp_path, how):
     callback = ModelCheckpoint(tmp_path, save_top_k=-1, filename="{step}", every_n_train_steps=1)
     whole = train(callbacks=(callback,), **how)
     assert len({str(batch) for batch in whole}) == 14, "every epoch is another one"
@@ -132,12 +129,12 @@ def test_short_epochs_and_reloaded_loaders_count_as_well(tmp_path: Path, how: di
         assert train(ckpt_path=tmp_path / f"step={step}.ckpt", **how) == whole[step:]
 
 
-def test_overfitting_sees_the_same_clips_again_and_again() -> None:
+def test_overfitting_sees_the_same_clips_again_and_again():
     seen = train(overfit_batches=2, steps=6)
     assert seen[:2] == seen[2:4] == seen[4:]
 
 
-def test_other_data_than_in_the_checkpoint_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_other_data_than_in_the_checkpoint_is_said(tmp_path, caplog):
     callback = ModelCheckpoint(tmp_path, save_top_k=-1, filename="{step}", every_n_train_steps=2)
     train(steps=2, callbacks=(callback,))
     with caplog.at_level(logging.WARNING, logger="pvdm_lightning"):
@@ -179,11 +176,11 @@ with open(f"{sys.argv[2]}/rank{model.global_rank}.txt", "w") as file:
 """
 
 
-def test_two_processes_see_every_sample_once_and_draw_as_one_does(tmp_path: Path) -> None:
+def test_two_processes_see_every_sample_once_and_draw_as_one_does(tmp_path):
     script = tmp_path / "train.py"
     script.write_text(TWO_PROCESSES)
 
-    def run(devices: int) -> Callable[[str, int], list[tuple[str, ...]]]:
+    def run(devices):
         folder = tmp_path / str(devices)
         folder.mkdir()
         warm.run(script, [devices, folder], folder, ranks=devices)

@@ -6,13 +6,11 @@ import logging
 import pickle
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
-from torch import Tensor
 
 from pvdm_lightning import CachedLatents
 from pvdm_lightning.data.latents.latent_cache import CacheOptions, shard_path, write_description, write_shard
@@ -23,12 +21,12 @@ WINDOWS, SIZE = 2, 3  # of a video; of a shard, so that videos are cut in two
 VIDEOS = {"train": 11, "val": 5}
 
 
-def latent(index: int, window: int, flipped: bool, previous: bool) -> Tensor:
+def latent(index, window, flipped, previous):
     """[2 5], another one for each clip of the cache, and exact in float16."""
     return torch.full((2, 5), (index * 8 + window * 4 + flipped * 2 + previous) / 256)
 
 
-def write_cache(root: Path, dtype: torch.dtype = torch.float32) -> Path:
+def write_cache(root, dtype=torch.float32):
     """A cache as `pvdm encode` writes it, in which every third video is too short for a pair."""
     splits = {}
     for split, videos in VIDEOS.items():
@@ -54,11 +52,11 @@ def write_cache(root: Path, dtype: torch.dtype = torch.float32) -> Path:
 
 
 @pytest.fixture
-def cache(tmp_path: Path) -> Path:
+def cache(tmp_path):
     return write_cache(tmp_path / "cache")
 
 
-def opened(root: Path, **how: Any) -> CachedLatents:
+def opened(root, **how):
     module = CachedLatents(str(root), **{"batch_size": 4, **how})
     module.setup()
     return module
@@ -66,7 +64,7 @@ def opened(root: Path, **how: Any) -> CachedLatents:
 
 @pytest.mark.parametrize("num_workers", [0, 2])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
-def test_batches(tmp_path: Path, num_workers: int, dtype: torch.dtype) -> None:
+def test_batches(tmp_path, num_workers, dtype):
     module = opened(write_cache(tmp_path, dtype), num_workers=num_workers)
     train, val = list(module.train_dataloader()), list(module.val_dataloader())
     module.teardown("fit")
@@ -86,7 +84,7 @@ def test_batches(tmp_path: Path, num_workers: int, dtype: torch.dtype) -> None:
         assert torch.equal(batch["clip"][:, 0, 0], batch["index"] * 8 / 256)
 
 
-def test_any_stored_window_is_drawn(cache: Path) -> None:
+def test_any_stored_window_is_drawn(cache):
     loader = opened(cache).train_dataloader()
     seen: dict[int, list[int]] = {}
     for _ in range(60):
@@ -97,7 +95,7 @@ def test_any_stored_window_is_drawn(cache: Path) -> None:
         assert len(draws) == 60 and {draws.count(variant) > 4 for variant in (0, 2, 4, 6)} == {True}
 
 
-def test_processes_share_an_epoch(cache: Path) -> None:
+def test_processes_share_an_epoch(cache):
     seen = []
     for rank in range(2):
         module = CachedLatents(str(cache), batch_size=2)
@@ -113,7 +111,7 @@ def test_processes_share_an_epoch(cache: Path) -> None:
         assert sorted(seen[first] + seen[first + 2]) == sorted(alone)
 
 
-def test_each_process_needs_something_to_validate_on(cache: Path) -> None:
+def test_each_process_needs_something_to_validate_on(cache):
     module = CachedLatents(str(cache), val_clips=1)
     module.trainer = SimpleNamespace(  # type: ignore[assignment]
         global_rank=0, world_size=2, num_devices=2, limit_val_batches=1.0, train_dataloader=None
@@ -124,19 +122,19 @@ def test_each_process_needs_something_to_validate_on(cache: Path) -> None:
         module.setup("fit")
 
 
-def test_val_clips_are_spread_as_those_of_videos(cache: Path) -> None:
+def test_val_clips_are_spread_as_those_of_videos(cache):
     (batch,) = opened(cache, val_clips=3).val_dataloader()
     assert batch["index"].tolist() == [0, 2, 4]
 
 
-def test_a_set_that_other_processes_get_opens_its_own_files(cache: Path) -> None:
+def test_a_set_that_other_processes_get_opens_its_own_files(cache):
     dataset = LatentDataset(cache, "train", json.loads((cache / "cache.json").read_text()), random_window=True)
     first = dataset[0, 3, 0]
     again = pickle.loads(pickle.dumps(dataset))
     assert torch.equal(again[0, 3, 0]["clip"], first["clip"])
 
 
-def test_only_so_many_files_stay_open(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_so_many_files_stay_open(cache, monkeypatch):
     monkeypatch.setattr("pvdm_lightning.data.latents.latent_dataset._OPEN", 2)
     dataset = LatentDataset(cache, "train", json.loads((cache / "cache.json").read_text()))
     for position in [*range(11), 0, 5]:
@@ -147,22 +145,22 @@ def test_only_so_many_files_stay_open(cache: Path, monkeypatch: pytest.MonkeyPat
 class Watcher(LightningModule):
     """A model that learns nothing and remembers every batch."""
 
-    def __init__(self) -> None:
+    def __init__(self):
         super().__init__()
         self.weight = torch.nn.Parameter(torch.zeros(1))
         self.seen: list[list[float]] = []
 
-    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+    def training_step(self, batch, batch_idx):
         self.seen.append(batch["clip"][:, 0, 0].tolist())
         return self.weight.sum() * 0
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
+    def configure_optimizers(self):
         return torch.optim.SGD(self.parameters(), 0.1)
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_resumed_run_goes_on_with_the_very_next_sample(cache: Path, tmp_path: Path) -> None:
-    def train(ckpt_path: Path | None, *callbacks: ModelCheckpoint) -> list[list[float]]:
+def test_a_resumed_run_goes_on_with_the_very_next_sample(cache, tmp_path):
+    def train(ckpt_path, *callbacks):
         model = Watcher()
         quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
         trainer = Trainer(
@@ -177,14 +175,14 @@ def test_a_resumed_run_goes_on_with_the_very_next_sample(cache: Path, tmp_path: 
         assert train(tmp_path / f"step={step}.ckpt") == whole[step:]
 
 
-def test_one_line_sums_a_split_up(cache: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_one_line_sums_a_split_up(cache, caplog):
     with caplog.at_level(logging.INFO):
         module = opened(cache)
     assert "train: latents of 11 videos, 44 windows, 1 videos broken" in caplog.text
     assert module.clip_shape == (4, 8, 8) and module.autoencoder_fingerprint == "f"
 
 
-def remove_two(root: Path) -> None:
+def remove_two(root):
     shard_path(root, "train", 2).unlink()
     shard_path(root, "val", 0).unlink()
 
@@ -204,14 +202,14 @@ def remove_two(root: Path) -> None:
         ),
     ],
 )
-def test_mistakes(cache: Path, spoil: Any, message: str) -> None:
+def test_mistakes(cache, spoil, message):
     spoil(cache)
     with pytest.raises(InvalidArgumentError) as caught:
         opened(cache)
     assert str(caught.value).startswith(f"DataModule.root {cache}: {message}") and "\n" not in str(caught.value)
 
 
-def test_mistakes_in_options() -> None:
+def test_mistakes_in_options():
     with pytest.raises(InvalidArgumentError, match=r"^DataModule\.batch_size 0: is less than 1\. Give 1 or more\.$"):
         CachedLatents(batch_size=0)
     with pytest.raises(
@@ -220,8 +218,8 @@ def test_mistakes_in_options() -> None:
         CacheOptions(windows_per_video=0)
 
 
-def test_a_file_that_cannot_be_written_is_said_and_leaves_nothing(tmp_path: Path, monkeypatch: Any) -> None:
-    def full(*_: Any) -> None:
+def test_a_file_that_cannot_be_written_is_said_and_leaves_nothing(tmp_path, monkeypatch):
+    def full(*_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "replace", full)
