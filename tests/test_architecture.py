@@ -122,7 +122,7 @@ def test_tests_mirror_the_package(path):
 @pytest.mark.parametrize("path", sorted(TESTS.rglob("*.py")), ids=lambda path: str(path.relative_to(TESTS)))
 def test_tests_are_not_typed(path):
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.FunctionDef):
+        if isinstance(node, ast.FunctionDef) and node.name != "forward":  # whose types TorchScript reads
             given = [*node.args.args, *node.args.kwonlyargs, node.args.vararg, node.args.kwarg]
             typed = node.returns is not None or any(arg is not None and arg.annotation for arg in given)
             assert not typed, f"{node.name}, line {node.lineno}"

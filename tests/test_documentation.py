@@ -140,6 +140,8 @@ def problems(span, code):
         return
     own = {option for parser in code.benchmarks.values() for option in parser._option_string_actions}
     for word in words:
+        if word.startswith("--"):
+            word = re.split(r"\+?=", word)[0]
         if word.startswith("--") and word not in code.options | own | {"--torch-backend", "--logdir"}:
             if not any(option.startswith(word.removesuffix("*")) for option in code.options if word.endswith(".*")):
                 yield f"no option: {word}"
@@ -157,6 +159,8 @@ def problems(span, code):
 
 
 def _benchmark_problems(words, code):
+    if words == ["NAME"]:
+        return
     if not words or words[0] not in code.benchmarks:
         yield f"no benchmark: {words[:1]}"
     elif "--help" not in words:

@@ -18,13 +18,13 @@ ALL = [STYLEGAN_V_I3D, C3D_UCF101, C3D_MMACTION, LPIPS_VGG16, ORIGINAL_I3D]
 class RandomDetector(nn.Module):
     """The published detector's call and size, with results that tell which switches were on."""
 
-    def forward(self, x, rescale=False, resize=False, return_features=False):
+    def forward(self, x: torch.Tensor, rescale: bool = False, resize: bool = False, return_features: bool = False):
         switches = torch.tensor([float(rescale), float(resize), float(return_features)])
         return x.float().mean(dim=[1, 2, 3, 4])[:, None] * switches.repeat(134)[:400]
 
 
 class RandomClassifier(nn.Module):
-    def forward(self, x):
+    def forward(self, x: torch.Tensor):
         first = x.float().mean(dim=[1, 2, 3, 4])[:, None] / 255
         return torch.cat([first, (1 - first).expand(-1, 100) / 100], dim=1)
 
