@@ -103,7 +103,7 @@ def test_what_few_commands_need_is_not_loaded_with_the_package(path):
 TESTS = Path(__file__).parent
 NO_ROOM = {"benchmarks", "end_to_end", "parity"}
 """Folders of tests that are those of no folder of the package."""
-OF_THE_REPOSITORY = {"architecture", "configs", "documentation", "extending", "package"}
+OF_THE_REPOSITORY = {"architecture", "configs", "documentation", "extending", "package", "private_api"}
 
 
 @pytest.mark.parametrize("path", sorted(TESTS.rglob("test_*.py")), ids=lambda path: str(path.relative_to(TESTS)))
