@@ -34,7 +34,7 @@ demo: install
 	$(BIN)/pvdm predict --ckpt_path $(AUTOENCODER) --sampling.num_videos 4 --output.dir $(RUN)/reconstructions --output.formats [gif,png] $(WRITE)
 	$(BIN)/pvdm predict --ckpt_path $(DENOISER) --sampling.num_videos 8 --sampling.batch_size 8 $(FAST) --output.dir $(RUN)/samples --output.formats [mp4,gif] $(WRITE)
 	$(BIN)/pvdm predict --ckpt_path $(DENOISER) --sampling.num_videos 1 --sampling.num_frames 64 $(FAST) --output.dir $(RUN)/long --output.formats [mp4,gif] $(WRITE)
-	$(BIN)/python benchmarks/showcase.py $(DENOISER) --out $(RUN)/pictures
+	$(BIN)/python -m benchmarks showcase $(DENOISER) --out $(RUN)/pictures
 	@echo
 	@echo "autoencoder checkpoint       $(AUTOENCODER)"
 	@echo "latent diffusion checkpoint  $(DENOISER)"
@@ -43,7 +43,7 @@ demo: install
 	@echo "a video of 64 frames         $(RUN)/long"
 	@echo "pictures                     $(RUN)/pictures (comparison.png: real clips, reconstructions, samples)"
 	@echo "dashboard                    $(BIN)/tensorboard --logdir $(RUN)"
-	@echo "quality                      $(BIN)/python benchmarks/quality.py $(DENOISER)"
+	@echo "quality                      $(BIN)/python -m benchmarks quality $(DENOISER)"
 
 test: install
 	$(BIN)/ruff check .
@@ -52,15 +52,14 @@ test: install
 	$(BIN)/pytest
 
 benchmark: install
-	$(BIN)/python benchmarks/stage_two.py $(if $(GPU),$(GPU) --compile --batch-size 16)
-	$(BIN)/python benchmarks/stage_one.py --repeats 3 $(if $(GPU),$(GPU) --compile --batch-size 8,$(if $(REFERENCE),--depth 4))
-	$(BIN)/python benchmarks/compile.py $(GPU)
-	$(BIN)/python benchmarks/memory.py
-	$(BIN)/python benchmarks/scaling.py --frames 16 64 --sides 64 256 --limit 4 --repeats 1
+	$(BIN)/python -m benchmarks speed --stage two $(if $(GPU),$(GPU) --compile --batch-size 16)
+	$(BIN)/python -m benchmarks speed --stage one --repeats 3 $(if $(GPU),$(GPU) --compile --batch-size 8,$(if $(REFERENCE),--depth 4))
+	$(BIN)/python -m benchmarks memory
+	$(BIN)/python -m benchmarks scaling
 
 # With the packages of the machine where nothing is installed here; those it lacks are taken from the folder .wheels.
 gpu:
-	$(if $(wildcard .venv/installed),$(BIN)/python,$(PYTHON)) benchmarks/gpu.py --minutes 8 --out gpu
+	$(if $(wildcard .venv/installed),$(BIN)/python,$(PYTHON)) -m benchmarks gpu --minutes 8 --out gpu
 
 # For a machine without network: Python 3.12 on x86-64 Linux, with PyTorch, Lightning and torchmetrics installed.
 gpu-wheels:

@@ -1,7 +1,7 @@
-"""How good the videos of a checkpoint are, on generated data, whose factors are known.
+"""How good the videos of a checkpoint are, on generated videos, whose factors are known.
 
-    python benchmarks/quality.py runs/.../checkpoints/last.ckpt
-    python benchmarks/quality.py runs/.../checkpoints/last.ckpt --num-frames 64 --controls --out quality.json
+    python -m benchmarks quality runs/ldm-synthetic-64/latest
+    python -m benchmarks quality showcase --num-frames 64 --controls --out quality.json
 
 Rows: other real clips (the noise floor), reconstructions, samples; with --controls also real clips spoiled in three
 ways, which the columns must order. Columns, each with the 5th to 95th percentile of a bootstrap over clips:
@@ -23,35 +23,18 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import sys
 import time
 from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
-from yardstick.clip import ClipMeasures, measure
-from yardstick.controls import blurred, noise, shuffled
-from yardstick.data import data_options, load_pipeline, real_clips
-from yardstick.frechet import distance
-from yardstick.summary import Interval, summarise
-from yardstick.transnet import TransNetFeatures, features_if_installed
 
-from pvdm_lightning import VideoPipeline
-
-
-def training_flops(pipeline: VideoPipeline) -> float:
-    """Floating-point operations of training on one sample: forward and backward of the stage that was trained."""
-    network = pipeline.first_stage.autoencoder
-    with FlopCounterMode(display=False) as counter:
-        if pipeline.unet is None:
-            network.requires_grad_(True)(torch.zeros(1, 3, *network.clip_shape)).sum().backward()
-            network.requires_grad_(False)
-        else:
-            z = torch.zeros(1, network.latent_channels, network.latent_shape.num_tokens)
-            pipeline.unet.requires_grad_(True)(z, torch.zeros(1)).sum().backward()
-            pipeline.unet.requires_grad_(False)
-    return float(counter.get_total_flops())
+from benchmarks.timing import say
+from benchmarks.yardstick.clip import ClipMeasures, measure
+from benchmarks.yardstick.controls import blurred, noise, shuffled
+from benchmarks.yardstick.data import add_sampling_options, data_options, load_pipeline, real_clips
+from benchmarks.yardstick.features import TransNetFeatures, distance, features_if_installed
+from benchmarks.yardstick.summary import Interval, summarise
 
 
 class Table:
@@ -74,9 +57,9 @@ class Table:
             apart = distance(self.network(clips), self.real_features)
             row["TransNetV2"] = (apart, math.nan, math.nan)
         if not self.rows:
-            sys.stdout.write(f"{'':20s}" + "".join(f"{column:>19s}" for column in row) + "\n")
+            say(f"{'':20s}" + "".join(f"{column:>19s}" for column in row) + "\n")
         self.rows[name] = row
-        sys.stdout.write(f"{name:20s}" + "".join(f"{_printed(interval):>19s}" for interval in row.values()) + "\n")
+        say(f"{name:20s}" + "".join(f"{_printed(interval):>19s}" for interval in row.values()) + "\n")
 
 
 def _printed(interval: Interval) -> str:
@@ -86,30 +69,26 @@ def _printed(interval: Interval) -> str:
     return f"{value:.2f}" if math.isnan(low) else f"{value:.2f} ({low:.2f}-{high:.2f})"
 
 
-def main() -> None:
-    """Print the table of a checkpoint."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checkpoint", help="of either stage, or a folder of save_pretrained")
-    parser.add_argument("--num-videos", type=int, default=64)
-    parser.add_argument("--num-frames", type=int, help="of the samples; default: one clip")
-    parser.add_argument("--sampler", default="dpm_solver")
-    parser.add_argument("--num-inference-steps", type=int, default=20)
-    parser.add_argument("--guidance-scale", type=float, default=1.0)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--controls", action="store_true", help="rows of spoiled real clips")
-    parser.add_argument("--out", type=Path, help="JSON file for the figures")
-    args = parser.parse_args()
+def add_options(options: argparse.ArgumentParser) -> None:
+    """What to judge."""
+    options.add_argument("checkpoint", help="of either stage, its run, or a folder of save_pretrained")
+    options.add_argument("--num-videos", type=int, default=64)
+    options.add_argument("--num-frames", type=int, help="of the samples; default: one clip")
+    add_sampling_options(options)
+    options.add_argument("--controls", action="store_true", help="rows of spoiled real clips")
+    options.add_argument("--out", type=Path, help="JSON file for the figures")
 
+
+def run(args: argparse.Namespace) -> None:
+    """Print the table of a checkpoint."""
     pipeline = load_pipeline(args.checkpoint)
-    options = data_options(pipeline)
-    if options is None:
-        parser.error(f"{args.checkpoint} was not trained on generated videos of one shape (max_shapes: 1)")
+    options = data_options(pipeline, args.checkpoint)
     frames, height, width = pipeline.clip_shape
     patch, count = pipeline.first_stage.autoencoder.config["patch"], args.num_videos
     length = args.num_frames or frames
 
-    steps, flops = pipeline.about["steps"], training_flops(pipeline)
-    sys.stdout.write(f"{args.checkpoint}: {steps} steps, {flops / 1e9:.2f} GFLOP a training sample\n\n")
+    steps = pipeline.about["steps"]
+    say(f"{args.checkpoint}: {steps} steps\n\n")
     real = real_clips(options, 0, count, length, (height, width))
     table = Table(real, patch, frames)
     other = real_clips(options, count, count, length, (height, width))
@@ -122,7 +101,7 @@ def main() -> None:
     table.add(
         "reconstructions", torch.cat([pipeline.reconstruct(clips) for clips in whole.split(frames, dim=2)], dim=2)
     )
-    if pipeline.unet is not None:
+    if pipeline.denoiser is not None:
         started = time.perf_counter()
         samples = pipeline.sample(
             num_videos=count,
@@ -134,10 +113,6 @@ def main() -> None:
             batch_size=16,
         )
         table.add("samples", samples)
-        sys.stdout.write(f"\n{count} samples took {time.perf_counter() - started:.0f} s\n")
+        say(f"\n{count} samples took {time.perf_counter() - started:.0f} s\n")
     if args.out is not None:
-        args.out.write_text(json.dumps({"steps": steps, "flops": flops, "rows": table.rows}, indent=1))
-
-
-if __name__ == "__main__":
-    main()
+        args.out.write_text(json.dumps({"steps": steps, "rows": table.rows}, indent=1))

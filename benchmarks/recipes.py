@@ -1,9 +1,9 @@
-"""What each part of the recipe of few steps gains at equal compute, on generated videos: the table of docs/recipes.md.
+"""What each part of the recipe for few steps gains at equal compute, on generated videos.
 
-    python benchmarks/recipes.py --out recipes
+    python -m benchmarks recipes --out recipes
 
 Each recipe adds one thing to the one before it. Both stages are trained by `pvdm fit` with small networks, for every
-seed, one thread a run and as many runs at once as there are cores; quality.py judges 64 samples. What is there already
+seed, one thread a run and as many runs at once as there are cores; `quality` judges 64 samples. What is there already
 is not trained again.
 """
 
@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
-HERE = Path(__file__).parent
+from benchmarks.timing import say
+
 CHECKPOINT = "latest"
 PLAIN = ["--model.autoencoder.zero_mean_motion", "false", "--model.latent_noise", "0"]
 ZERO_MEAN = ["--model.autoencoder.zero_mean_motion", "true", "--model.latent_noise", "0"]
@@ -91,7 +92,7 @@ class Runs:
                       "--trainer.max_steps", steps, "--model.decay_steps", 6 * steps // 10, *recipe.second,
                       "--trainer.default_root_dir", folder, "--run_name", "latent_diffusion")  # fmt: skip
             checkpoint = folder / "latent_diffusion" / CHECKPOINT
-            self._command(sys.executable, HERE / "quality.py", checkpoint, "--out", quality)
+            self._command("benchmarks", "quality", checkpoint.absolute(), "--out", quality.absolute())
         return json.loads(quality.read_text())["rows"]["samples"]
 
     def _first_stage(self, options: tuple[str, ...], seed: int) -> Path:
@@ -112,31 +113,33 @@ class Runs:
     def _run(self, *arguments: object) -> None:
         quiet = ["--trainer.enable_progress_bar", "false", "--trainer.accelerator", "cpu"]
         whole = ["--trainer.val_check_interval", "1000000"] if arguments[0] == "fit" else []
-        self._command(sys.executable, "-m", "pvdm_lightning", *arguments, *quiet, *whole)
+        self._command("pvdm_lightning", *arguments, *quiet, *whole)
 
     def _command(self, *arguments: object) -> None:
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        run = subprocess.run([*map(str, arguments)], capture_output=True, text=True, env=environment)
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        command = [sys.executable, "-m", *map(str, arguments)]
+        run = subprocess.run(command, capture_output=True, text=True, env=environment)
         if run.returncode:
             raise RuntimeError(f"{' '.join(map(str, arguments))}\n{run.stderr[-2000:]}")
 
 
-def main() -> None:
+def add_options(options: argparse.ArgumentParser) -> None:
+    """Which recipes, and how long."""
+    options.add_argument("--out", type=Path, default=Path("recipes"), help="folder for all runs")
+    options.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    options.add_argument("--steps", type=int, nargs=2, default=[800, 800], help="of stage one and of stage two")
+    options.add_argument("--only", type=int, nargs="+", help="numbers of recipes, from 0")
+    options.add_argument("--jobs", type=int, default=os.cpu_count())
+
+
+def run(args: argparse.Namespace) -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("recipes"), help="folder for all runs")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
-    parser.add_argument("--steps", type=int, nargs=2, default=[800, 800], help="of stage one and of stage two")
-    parser.add_argument("--only", type=int, nargs="+", help="numbers of recipes, from 0")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count())
-    args = parser.parse_args()
     chosen = [recipe for number, recipe in enumerate(RECIPES) if args.only is None or number in args.only]
     runs = Runs(args.out, (args.steps[0], args.steps[1]))
     todo = [(recipe, seed) for recipe in chosen for seed in args.seeds]
     with ThreadPoolExecutor(args.jobs) as pool:
         found = dict(zip(todo, pool.map(lambda pair: runs.measure(*pair), todo)))
     columns = ("empty", "one object", "recognised", "kinds", "factors", "texture", "grid", "TransNetV2")
-    say = sys.stdout.write
     say("| recipe | " + " | ".join(columns) + " |\n" + "|---" * (len(columns) + 1) + "|\n")
     for recipe in chosen:
         cells = []
@@ -144,7 +147,3 @@ def main() -> None:
             values = [found[recipe, seed].get(column, [float("nan")])[0] for seed in args.seeds]
             cells.append(", ".join(f"{value:.2f}" for value in values))
         say(f"| {recipe.name} | " + " | ".join(cells) + " |\n")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,10 +1,10 @@
-"""How near the fast samplers come to 1000 ancestral steps, on a trained stage-two checkpoint.
+"""How close samplers come to 1000 ancestral steps, on a trained stage-two checkpoint.
 
-    python benchmarks/samplers.py runs/.../checkpoints/last.ckpt --videos 64
+    python -m benchmarks samplers runs/ldm-ucf101-256/latest --videos 64
 
-Frechet distances between samples of the reference and of a sampler. Latents: each a vector of the means and deviations
-of every channel of every plane; beside it the largest difference of those means and deviations. Pixels: each decoded
-video a vector of its colours' means and deviations and of its change from frame to frame and from pixel to pixel. No
+Frechet distances between samples of the reference and of a sampler. Latents: each a vector of the means and stds
+of every channel of every plane; beside it the largest difference of those means and stds. Pixels: each decoded
+video a vector of its colours' means and stds and of its change from frame to frame and from pixel to pixel. No
 network judges, so neither is an FVD. The line "reference again", other ancestral samples, is the least that the number
 of videos lets anything reach.
 """
@@ -12,21 +12,22 @@ of videos lets anything reach.
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
-from yardstick.frechet import distance
+from tqdm import tqdm  # type: ignore[import-untyped]
 
+from benchmarks.timing import say
+from benchmarks.yardstick.features import distance
 from pvdm_lightning.diffusion import DDIMSampler, DDPMSampler, DPMSolverSampler, Sampler
 from pvdm_lightning.models.triplane import Triplane, TriplaneShape
+from pvdm_lightning.pipeline.runs import checkpoint_in
 from pvdm_lightning.training import LatentDiffusionModule
 
 
 def latent_features(latents: Tensor, shape: TriplaneShape) -> Tensor:
-    """[B C L] -> [B 6C], float64: means, then deviations, of every channel of every plane."""
+    """[B C L] -> [B 6C], float64: means, then stds, of every channel of every plane."""
     planes = [plane.double().flatten(2) for plane in Triplane.from_sequence(latents, shape)]
     return torch.cat([plane.mean(2) for plane in planes] + [plane.std(2) for plane in planes], dim=1)
 
@@ -38,17 +39,21 @@ def pixel_features(video: Tensor) -> Tensor:
     return torch.cat([video.mean(dim=(2, 3, 4)), video.std(dim=(2, 3, 4)), *changes], dim=1)
 
 
-def main() -> None:
-    """Print a line for each sampler."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("checkpoint")
+def add_options(options: argparse.ArgumentParser) -> None:
+    """What to sample from."""
+    options.add_argument("checkpoint", help="of stage two, or its run")
     options.add_argument("--videos", type=int, default=64)
     options.add_argument("--batch-size", type=int, default=16)
     options.add_argument("--quick", action="store_true", help="few videos: shows that it runs")
-    args = options.parse_args()
+
+
+def run(args: argparse.Namespace) -> None:
+    """Print a line for each sampler."""
     count, batch = (8, 8) if args.quick else (args.videos, args.batch_size)
-    module = LatentDiffusionModule.load_from_checkpoint(args.checkpoint, map_location="cpu").eval()
-    network, schedule, denoise = module.ema.network, module.schedule, module.pipeline.denoise
+    module = LatentDiffusionModule.load_from_checkpoint(
+        checkpoint_in(args.checkpoint, "checkpoint"), map_location="cpu"
+    ).eval()
+    network, schedule, denoise = module.ema.network, module.schedule, module.pipeline.bind()
     shape = network.latent_shape
     assert shape is not None
 
@@ -62,7 +67,6 @@ def main() -> None:
         return latent_features(torch.cat(drawn), shape), pixels, seconds
 
     reference, reference_pixels, seconds = draw(DDPMSampler(schedule), "ancestral")
-    say = sys.stdout.write
     say(f"{count} videos; ancestral sampling took {seconds:.0f} s\n\n")
     say(f"{'':28s}{'seconds':>9s}{'latents':>10s}{'mean off':>10s}{'std off':>10s}{'pixels':>10s}\n")
     samplers: dict[str, Sampler] = {"reference again": DDPMSampler(schedule)}
@@ -71,11 +75,6 @@ def main() -> None:
     samplers |= {f"SDE-DPM-Solver++ {n}": DPMSolverSampler(schedule, n, stochastic=True) for n in (10, 15, 20)}
     for name, sampler in samplers.items():
         drawn, pixels, seconds = draw(sampler, name, seed=1)
-        mean, deviation = (drawn.mean(0) - reference.mean(0)).abs().chunk(2)
-        say(f"{name:28s}{seconds:9.1f}{distance(reference, drawn):10.4f}{mean.max():10.4f}{deviation.max():10.4f}")
+        mean, std = (drawn.mean(0) - reference.mean(0)).abs().chunk(2)
+        say(f"{name:28s}{seconds:9.1f}{distance(reference, drawn):10.4f}{mean.max():10.4f}{std.max():10.4f}")
         say(f"{distance(reference_pixels, pixels):10.5f}\n")
-        sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    main()

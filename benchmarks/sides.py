@@ -13,29 +13,34 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 import torch
-from measure import ALLOCATOR, LABEL, WARM_UP, Timing, fastest_products, line, product_work, say, timed
 
-Pieces = Callable[[argparse.Namespace], Mapping[str, Callable[[], Any]]]
+from benchmarks.timing import WARM_UP, Timing, fastest_products, in_turn, product_work, say, timed
+
+Runs = Callable[[argparse.Namespace], Mapping[str, Callable[[], Any]]]
+"""Builds what one side runs, by name; called in the side's process, so a function of a module."""
 PRODUCT = "matrix product"
+# As the command sets them (pvdm_lightning.cpu.memory), and from the start of the process: for both sides.
+ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": str(2**32), "THP_MEM_ALLOC_ENABLE": "1"}
+LABEL = 52  # characters of a row's name
 
 
 class Side:
-    """A process that builds the pieces of one side, and runs one of them at a time when it is told to.
+    """A process that builds what one side runs, and runs one of it at a time when it is told to.
 
     Args:
-        pieces: Gives the side's pieces by name; called in the process, a function of a module.
-        args: The options of `measure.parser`; `pieces` gets them.
+        runs: Builds what the side runs.
+        args: The benchmark's options; `runs` gets them.
         as_it_comes: Without the settings that keep freed memory and take large pages.
     """
 
-    def __init__(self, pieces: Pieces, args: argparse.Namespace, as_it_comes: bool = False) -> None:
-        self._pieces, self._args, self._as_it_comes = pieces, args, as_it_comes
+    def __init__(self, runs: Runs, args: argparse.Namespace, as_it_comes: bool = False) -> None:
+        self._runs, self._args, self._as_it_comes = runs, args, as_it_comes
         self._process: BaseProcess | None = None
 
     def _start(self) -> None:
         context = get_context("spawn")
         self._connection, other = context.Pipe()
-        self._process = context.Process(target=_serve, args=(other, self._pieces, self._args), daemon=True)
+        self._process = context.Process(target=_serve, args=(other, self._runs, self._args), daemon=True)
         with _environment(() if self._as_it_comes else ALLOCATOR):
             self._process.start()
         other.close()
@@ -71,21 +76,22 @@ class Side:
 
 
 @contextmanager
-def _environment(kept: Any) -> Iterator[None]:
-    """The variables of the allocator only if they are among those `kept`."""
+def _environment(kept: Mapping[str, str] | tuple[()]) -> Iterator[None]:
+    """The allocator's variables as `kept` has them, and none that it lacks."""
     before = dict(os.environ)
     for name in ALLOCATOR:
-        if name not in kept:
-            os.environ.pop(name, None)
+        os.environ.pop(name, None)
+    os.environ.update(kept)
     try:
         yield
     finally:
+        os.environ.clear()
         os.environ.update(before)
 
 
-def _serve(connection: Connection, pieces: Pieces, args: argparse.Namespace) -> None:
+def _serve(connection: Connection, build: Runs, args: argparse.Namespace) -> None:
     torch.set_num_threads(args.threads)
-    runs = {**pieces(args)}
+    runs = {**build(args)}
     while True:
         try:
             what = connection.recv()
@@ -94,17 +100,17 @@ def _serve(connection: Connection, pieces: Pieces, args: argparse.Namespace) -> 
         if what == PRODUCT and what not in runs:
             runs[what] = fastest_products(args)
         try:
-            connection.send(timed(runs[what], args.cpu_time))
+            connection.send(timed(runs[what]))
         except torch.OutOfMemoryError as error:
             connection.send(str(error))
 
 
 def take_turns(sides: Mapping[str, Side], what: str, repeats: int, apart: bool = False) -> dict[str, Timing]:
-    """Time a piece of each side A B A B ..., with a product of ours in between.
+    """Time what each side runs under a name, A B A B ..., with a product of ours in between.
 
     Args:
         sides: By name; one is called "ours".
-        what: The piece.
+        what: The name.
         repeats: Runs of each that count, after WARM_UP that do not.
         apart: End a side's process after each of its turns, which then begins with a warm-up: for what does not fit
             into the memory beside each other.
@@ -112,10 +118,9 @@ def take_turns(sides: Mapping[str, Side], what: str, repeats: int, apart: bool =
     timings = {name: Timing([], 0.0) for name in (*sides, PRODUCT)}
 
     def turn(side: Side, name: str, piece: str, counts: bool) -> None:
-        seconds, peak = side.run(piece)
+        measured = side.run(piece)
         if counts:
-            timings[name].seconds.append(seconds)
-            timings[name].peak = max(timings[name].peak, peak)
+            timings[name].add(*measured)
 
     once, each_turn = (0, WARM_UP) if apart else (WARM_UP, 0)
     for repeat in range(-once, repeats):
@@ -132,25 +137,25 @@ def take_turns(sides: Mapping[str, Side], what: str, repeats: int, apart: bool =
 
 def print_rows(
     title: str,
-    ours: Pieces,
-    original: Pieces | None,
+    ours: Runs,
+    original: Runs | None,
     work: Mapping[str, float],
     args: argparse.Namespace,
     apart: Collection[str] = (),
     alone: Collection[str] = (),
     as_it_comes: Collection[str] = (),
 ) -> None:
-    """A line for each piece, then those `as_it_comes` again beside the original with the system's allocator.
+    """Print a row for each name, then those `as_it_comes` again beside the original with the system's allocator.
 
     Args:
-        title: Before the name of a piece.
+        title: Before the names.
         ours: Our side, whose settings of the allocator `pvdm` makes itself.
         original: The other side, or none.
-        work: GFLOP of our pieces by name, in the order of the lines.
-        args: The options of `measure.parser`.
-        apart: Pieces that do not fit into the memory beside each other.
-        alone: Pieces that the original does not have.
-        as_it_comes: Pieces to print twice.
+        work: GFLOP of ours by name, in the order of the rows.
+        args: The benchmark's options.
+        apart: Names that do not fit into memory beside each other.
+        alone: Names that the original lacks.
+        as_it_comes: Names to print twice.
     """
 
     def rows(sides: Mapping[str, Side], names: Collection[str], ending: str) -> None:
@@ -162,7 +167,7 @@ def print_rows(
             label = f"{title}{what}{ending}"
             try:
                 timings = take_turns(turns, what, args.repeats, apart=what in apart)
-                line(label, timings, work[what], product_work(args) / timings[PRODUCT].median)
+                _row(label, timings, work[what], product_work(args) / timings[PRODUCT].median)
             except torch.OutOfMemoryError:
                 say(f"{label:{LABEL}s} does not fit into the memory of the GPU\n")
         for side in sides.values():
@@ -175,3 +180,26 @@ def print_rows(
     if args.device == "cpu":
         beside = {"ours": Side(ours, args), "reference": Side(original, args, as_it_comes=True)}
         rows(beside, as_it_comes, ", as it comes")
+
+
+def print_header(args: argparse.Namespace) -> None:
+    """Print how the machine and our side are set, and what the columns of the rows are."""
+    of = f"{torch.get_num_threads()} threads" if args.device == "cpu" else torch.cuda.get_device_name(args.device)
+    how = f"ours in {args.precision}{', compiled' if args.compile else ''}, batch {args.batch_size}"
+    kind = "bfloat16" if args.precision == "bf16-mixed" else "float32"
+    fastest = in_turn({PRODUCT: fastest_products(args)}, 3)[PRODUCT]
+    say(f"{kind} rate of this machine: {product_work(args) / min(fastest.seconds):.0f} GFLOP/s, {of}; {how}\n")
+    say("of rate: beside the median of a large product that took its turn between the runs of the row\n\n")
+    say(f"{'':{LABEL}s}{'seconds':>9s}{'spread':>8s}{'GiB':>7s}{'GFLOP':>9s}{'of rate':>9s}")
+    say(f"{'reference':>11s}{'spread':>8s}{'GiB':>7s}{'ratio':>7s}\n")
+
+
+def _row(label: str, timings: Mapping[str, Timing], work: float, rate: float) -> None:
+    """Ours, and the reference's seconds and the ratio where it was run."""
+    ours, reference = timings["ours"], timings.get("reference")
+    row = f"{label:{LABEL}s}{ours.median:9.3f}{ours.spread:8.0%}{ours.peak:7.2f}{work:9.0f}"
+    row += f"{work / ours.median / rate:9.0%}"
+    if reference is not None:
+        row += f"{reference.median:11.3f}{reference.spread:8.0%}{reference.peak:7.2f}"
+        row += f"{reference.median / ours.median:6.2f}x"
+    say(row + "\n")

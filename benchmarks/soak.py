@@ -1,14 +1,16 @@
-"""Trains both stages for many steps with everything switched on, and prints whether memory, files or processes grow.
+"""Whether memory, open files or processes grow while both stages train for many steps.
 
-    python benchmarks/soak.py [--steps 2000]
+    python -m benchmarks soak --steps 2000
 
-Runs `pvdm fit` with tiny networks in a process of its own and looks at it, and its children, once a second. Slopes are
-of straight lines through the second half, per 1,000 steps; the baseline is the mean over that half.
+Runs `pvdm fit` with tiny networks, validations, pictures and checkpoints in a process of its own, and looks at it and
+its children once a second. Slopes are of straight lines through the second half, per 1,000 steps; the ratio is to the
+mean over that half.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -17,17 +19,15 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.timing import say
+
 TINY = (
     *("--model.autoencoder.dim", "32", "--model.autoencoder.depth", "1", "--model.autoencoder.heads", "2"),
     *("--model.autoencoder.head_dim", "16", "--model.discriminator_channels", "4", "--model.adversarial_start", "1000"),
 )
 EVERY = (
-    "--trainer.val_check_interval",
-    "50",
-    "--checkpoint.every_n_train_steps",
-    "100",
-    "--video_logger.num_videos",
-    "1",
+    *("--trainer.val_check_interval", "50", "--checkpoint.every_n_train_steps", "100"),
+    *("--video_logger.num_videos", "1", "--trainer.enable_progress_bar", "false", "--trainer.accelerator", "cpu"),
 )
 DATA = ("--data.num_videos", "400", "--data.num_val_videos", "4", "--data.batch_size", "2", "--data.num_workers", "1")
 
@@ -50,9 +50,9 @@ def look(pid: int) -> tuple[float, int, int]:
 def soak(folder: Path, steps: int, args: tuple[str, ...]) -> list[tuple[float, int, int]]:
     """What was seen once a second until training ended."""
     command = [sys.executable, "-m", "pvdm_lightning", "fit", *args, "--trainer.max_steps", str(steps), *EVERY, *DATA]
-    command += ["--trainer.enable_progress_bar", "false", "--trainer.accelerator", "cpu"]
     with (folder / "log.txt").open("a") as log:
-        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
         seen = []
         while process.poll() is None:
             seen.append(look(process.pid))
@@ -62,26 +62,24 @@ def soak(folder: Path, steps: int, args: tuple[str, ...]) -> list[tuple[float, i
     return seen
 
 
-def main() -> None:
+def add_options(options: argparse.ArgumentParser) -> None:
+    """How long."""
+    options.add_argument("--steps", type=int, default=2000)
+
+
+def run(args: argparse.Namespace) -> None:
     """Print a table of means and slopes."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])  # type: ignore[union-attr]
-    parser.add_argument("--steps", type=int, default=2000)
-    steps = parser.parse_args().steps
-    sys.stdout.write(f"{'stage':8}{'':10}{'mean':>10}{'slope per 1,000 steps':>24}{'ratio':>10}" + "\n")
+    say(f"{'stage':8}{'':10}{'mean':>10}{'slope per 1,000 steps':>24}{'ratio':>10}\n")
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         first = folder / "runs/ae-synthetic-64/latest"
-        for stage, args in (
+        for stage, options in (
             ("one", ("--config", "demo_ae.yaml", *TINY)),
             ("two", ("--config", "demo_ldm.yaml", "--model.autoencoder_checkpoint", str(first))),
         ):
-            seen = np.array(soak(folder, steps, args))
+            seen = np.array(soak(folder, args.steps, options))
             half = seen[len(seen) // 2 : -2]
-            at = np.linspace(0.5 * steps, steps, len(half)) / 1000
+            at = np.linspace(0.5 * args.steps, args.steps, len(half)) / 1000
             for name, values in zip(("MiB", "files", "processes"), half.T):
                 slope, mean = np.polyfit(at, values, 1)[0], values.mean()
-                sys.stdout.write(f"{stage:8}{name:10}{mean:10.1f}{slope:24.2f}{slope / mean:10.4f}" + "\n")
-
-
-if __name__ == "__main__":
-    main()
+                say(f"{stage:8}{name:10}{mean:10.1f}{slope:24.2f}{slope / mean:10.4f}\n")

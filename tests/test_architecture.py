@@ -102,3 +102,31 @@ def test_what_few_commands_need_is_not_loaded_with_the_package(path):
         if isinstance(node, ast.Import | ast.ImportFrom):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module]
             assert {name.split(".")[0] for name in names}.isdisjoint({"av", "decord", "lpips", "torchvision"})
+
+
+TESTS = Path(__file__).parent
+NO_ROOM = {"benchmarks", "end_to_end", "parity"}
+"""Folders of tests that are those of no folder of the package."""
+OF_THE_REPOSITORY = {"architecture", "configs", "documentation", "extending", "package", "private_api"}
+
+
+@pytest.mark.parametrize("path", sorted(TESTS.rglob("test_*.py")), ids=lambda path: str(path.relative_to(TESTS)))
+def test_tests_mirror_the_package(path):
+    """test_NAME.py or test_NAME_TOPIC.py stands where NAME, a module, a folder or the folder that it is in, stands."""
+    folder = path.parent.relative_to(TESTS)
+    if folder.parts[:1] and folder.parts[0] in NO_ROOM:
+        return
+    room = ROOT / folder
+    assert room.is_dir(), f"the package has no folder {folder}"
+    names = {entry.stem for entry in room.iterdir()} | ({room.name} if folder.parts else OF_THE_REPOSITORY)
+    name = path.stem.removeprefix("test_")
+    assert any(name == known or name.startswith(f"{known}_") for known in names), f"{folder} has no {name}"
+
+
+@pytest.mark.parametrize("path", sorted(TESTS.rglob("*.py")), ids=lambda path: str(path.relative_to(TESTS)))
+def test_tests_are_not_typed(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef) and node.name != "forward":  # whose types TorchScript reads
+            given = [*node.args.args, *node.args.kwonlyargs, node.args.vararg, node.args.kwarg]
+            typed = node.returns is not None or any(arg is not None and arg.annotation for arg in given)
+            assert not typed, f"{node.name}, line {node.lineno}"

@@ -1,7 +1,6 @@
 """Every number of every public class and option is checked, and the pixels that every public function takes."""
 
 import math
-from collections.abc import Callable
 from typing import Any, get_args
 
 import numpy as np
@@ -41,22 +40,22 @@ GIVEN: dict[str, dict[str, Any]] = {
 }
 
 
-def public_classes() -> list[type]:
+def public_classes():
     public = (getattr(pvdm_lightning, name) for name in pvdm_lightning.__all__)
     # A base class, whose subclasses check their own.
     classes = [thing for thing in public if isinstance(thing, type) and thing is not pvdm_lightning.Denoiser]
     return [*classes, *SECTIONS, FrechetVideoDistance]
 
 
-def is_number(hint: Any) -> bool:
+def is_number(hint):
     return hint in (int, float) or any(is_number(option) for option in get_args(hint))
 
 
-def numbers() -> list[tuple[type, str]]:
+def numbers():
     return [(cls, name) for cls in public_classes() for name, hint in argument_types(cls).items() if is_number(hint)]
 
 
-def test_the_enumeration_finds_what_it_should() -> None:
+def test_the_enumeration_finds_what_it_should():
     found = {f"{cls.__name__}.{name}" for cls, name in numbers()}
     assert len(found) > 120
     assert {"Sampling.guidance_scale", "VideoFolder.val_fraction", "VideoFolder.batch_size", "UCF101.fold"} <= found
@@ -64,7 +63,7 @@ def test_the_enumeration_finds_what_it_should() -> None:
 
 
 @pytest.mark.parametrize(("cls", "name"), numbers(), ids=lambda value: getattr(value, "__name__", value))
-def test_no_constructor_takes_a_number_that_is_none(cls: type, name: str) -> None:
+def test_no_constructor_takes_a_number_that_is_none(cls, name):
     hint = argument_types(cls)[name]
     is_list = not is_number_itself(hint)
     for bad in BAD:
@@ -74,12 +73,12 @@ def test_no_constructor_takes_a_number_that_is_none(cls: type, name: str) -> Non
         assert "\n" not in str(caught.value) and len(str(caught.value)) < 200
 
 
-def is_number_itself(hint: Any) -> bool:
+def is_number_itself(hint):
     return hint in (int, float) or bool({int, float} & {*get_args(hint)})
 
 
 @pytest.mark.parametrize("bad", [*BAD, np.float32("nan"), 10**400, -(10**400)])
-def test_numbers_in_lists_and_tables_and_keyword_arguments_are_found(bad: Any) -> None:
+def test_numbers_in_lists_and_tables_and_keyword_arguments_are_found(bad):
     for arguments in ({"x": bad}, {"x": [1, bad]}, {"kwargs": {"x": (bad,)}}, {"x": {"y": [{"z": bad}]}}):
         with pytest.raises(InvalidArgumentError, match=r"^Thing\.x .*: is not a finite number\. Give"):
             check_numbers("Thing", arguments)
@@ -87,7 +86,7 @@ def test_numbers_in_lists_and_tables_and_keyword_arguments_are_found(bad: Any) -
 
 
 @pytest.mark.parametrize("command", ["fit", "test", "predict", "encode", "evaluate"])
-def test_every_numeric_option_of_a_command_is_checked(command: str) -> None:
+def test_every_numeric_option_of_a_command_is_checked(command):
     parser = build_parser(command)
     options = [action.dest for action in parser._actions if is_number(getattr(action, "_typehint", None))]
     assert len(options) >= 8
@@ -100,7 +99,7 @@ def test_every_numeric_option_of_a_command_is_checked(command: str) -> None:
             check_finite_options(config)
 
 
-def test_options_of_classes_are_checked_unless_they_are_the_users_own() -> None:
+def test_options_of_classes_are_checked_unless_they_are_the_users_own():
     node = {"class_path": "pvdm_lightning.VideoFolder", "init_args": {"val_fraction": math.nan}}
     with pytest.raises(OptionError, match=r"^--data\.val_fraction nan: is not a finite number"):
         check_finite_options({"data": node})
@@ -116,9 +115,7 @@ def test_options_of_classes_are_checked_unless_they_are_the_users_own() -> None:
         (("check-data", "--data", "VideoFolder", "--data.val_fraction", ".nan"), "--data.val_fraction nan"),
     ],
 )
-def test_the_command_line_checks_before_anything_is_built(
-    arguments: tuple[str, ...], option: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_line_checks_before_anything_is_built(arguments, option, capsys):
     with pytest.raises(SystemExit) as ended:
         cli.main([*arguments])
     assert ended.value.code == 2
@@ -127,7 +124,7 @@ def test_the_command_line_checks_before_anything_is_built(
 
 
 @pytest.mark.parametrize("scale", [-1.0, -0.001, 1001])
-def test_guidance_scales_that_no_sampler_can_follow_are_refused(scale: float) -> None:
+def test_guidance_scales_that_no_sampler_can_follow_are_refused(scale):
     with pytest.raises(InvalidArgumentError, match=r"^Sampling\.guidance_scale .* Give 0 to 1000; 1 is no guidance"):
         Sampling(guidance_scale=scale)
 
@@ -141,7 +138,7 @@ NETWORK = FrozenNetwork(Mean(), "mean", 3)
 CLIP = torch.randint(0, 256, (2, 3, 4, 64, 64), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
 
 
-def pixel_functions() -> dict[str, Callable[[torch.Tensor], Any]]:
+def pixel_functions():
     """Each public function and metric that takes videos, as a function of a batch [B 3 T H W]."""
     pipeline = pvdm_lightning.VideoPipeline.from_pretrained("showcase")
     i3d, c3d = I3D.__new__(I3D), C3D.__new__(C3D)  # their weights do not matter before the check
@@ -182,19 +179,19 @@ FUNCTIONS = pixel_functions()
     ],
     ids=lambda videos: f"{videos.dtype}{[*videos.shape]}",
 )
-def test_pixels_are_uint8_or_refused(name: str, videos: Any) -> None:
+def test_pixels_are_uint8_or_refused(name, videos):
     with pytest.raises(ValueError, match=r"is not uint8|has no pixels") as caught:
         FUNCTIONS[name](videos)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.int64, torch.bool])
-def test_what_models_are_fed_is_uint8(dtype: torch.dtype) -> None:
+def test_what_models_are_fed_is_uint8(dtype):
     with pytest.raises(ValueError, match="is not uint8"):
         to_signed_float(torch.zeros(256, dtype=dtype))
 
 
-def test_the_error_says_how_to_convert_floats() -> None:
+def test_the_error_says_how_to_convert_floats():
     with pytest.raises(ValueError) as caught:
         FUNCTIONS["encode"](CLIP.float() / 255)
     assert str(caught.value) == (

@@ -1,6 +1,5 @@
 """What cannot fit into memory is said before it is allocated."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,12 +23,12 @@ SMALL: dict[str, Any] = {"frames": 4, "resolution": 16, "clips_per_sample": 1, "
         ("num_val_videos", 10**13, "num_val_videos"),
     ],
 )
-def test_a_data_set_beyond_memory(argument: str, value: Any, named: str) -> None:
+def test_a_data_set_beyond_memory(argument, value, named):
     with pytest.raises(InvalidArgumentError, match=rf"^DataModule\.{named} .*: .* would take .* GiB, and .* are free"):
         Synthetic(**{**SMALL, argument: value}).setup()
 
 
-def test_a_batch_is_no_larger_than_the_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_is_no_larger_than_the_set(monkeypatch):
     Synthetic(**{**SMALL, "batch_size": 10**12}).setup()
     monkeypatch.setattr(memory, "available_memory", lambda: 3 * 4 * 16 * 16 * 3)
     with pytest.raises(
@@ -38,7 +37,7 @@ def test_a_batch_is_no_larger_than_the_set(monkeypatch: pytest.MonkeyPatch) -> N
         Synthetic(**SMALL).setup()
 
 
-def test_videos_beyond_memory(tmp_path: Path) -> None:
+def test_videos_beyond_memory(tmp_path):
     import torch
 
     path = write_video(torch.zeros(3, 2, 8, 8, dtype=torch.uint8), tmp_path / "a.gif")
@@ -52,7 +51,7 @@ def test_videos_beyond_memory(tmp_path: Path) -> None:
     assert read_video(path, frames=[1], resolution=(4, 6)).shape == (3, 1, 4, 6)
 
 
-def test_the_container_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_container_counts(tmp_path, monkeypatch):
     monkeypatch.setattr(memory, "_CGROUP", tmp_path)
     whole = memory.available_memory()
     (tmp_path / "memory.max").write_text("1000000\n")

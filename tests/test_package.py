@@ -48,7 +48,7 @@ def test_the_source_archive_has_what_the_readme_calls(built):
     (path,) = built.glob("*.tar.gz")
     with tarfile.open(path) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    for needed in ("Makefile", "mkdocs.yml", "scripts/slurm.sh", "data/README.md", "benchmarks/quality.py", "LICENSE"):
+    for needed in ("Makefile", "mkdocs.yml", "scripts/slurm.sh", "data/README.md", "benchmarks/__main__.py", "LICENSE"):
         assert needed in names, needed
     assert not [name for name in names if name.startswith(("runs/", ".venv", "data/latents"))]
 

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -16,7 +15,7 @@ Path('done').touch()
 
 
 @pytest.mark.parametrize("command", ["{} | head -c 1", "{} > /dev/full", "{} >&-"])
-def test_a_stdout_that_takes_nothing(tmp_path: Path, command: str) -> None:
+def test_a_stdout_that_takes_nothing(tmp_path, command):
     (tmp_path / "program.py").write_text(PROGRAM)
     line = command.format(f"{sys.executable} program.py")
     done = subprocess.run(["bash", "-o", "pipefail", "-c", line], cwd=tmp_path, capture_output=True, text=True)
@@ -24,7 +23,7 @@ def test_a_stdout_that_takes_nothing(tmp_path: Path, command: str) -> None:
     assert (tmp_path / "done").exists() and "Traceback" not in done.stderr
 
 
-def test_a_locale_without_the_letters() -> None:
+def test_a_locale_without_the_letters():
     program = "from pvdm_lightning.printing import print_result\nprint_result('caf\\xe9')"
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, env={"PYTHONIOENCODING": "ascii"}, check=True

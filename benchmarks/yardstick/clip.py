@@ -9,7 +9,7 @@ import numpy as np
 from scipy import ndimage
 from torch import Tensor
 
-from yardstick.object import Array, Found, background, find, kind_of
+from benchmarks.yardstick.object import Array, Found, background, find, kind_of
 
 NAN = math.nan
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from scipy.stats import wasserstein_distance
 
+from benchmarks.yardstick.clip import ClipMeasures
 from pvdm_lightning.data.videos.synthetic import SHAPES
-from yardstick.clip import ClipMeasures
 
 EMPTY = 0.45
 """A clip is empty if its contrast is below this share of the emptiest real one's."""
@@ -67,7 +67,8 @@ def _kinds(clips: Clips, real: Clips) -> float:
     shares = [
         [sum(clip.kind == kind for clip in some) / len(some) for kind in (*SHAPES, None)] for some in (clips, real)
     ]
-    return float(np.abs(np.subtract(*shares)).sum() / 2)
+    ours, theirs = np.array(shares)
+    return float(np.abs(ours - theirs).sum() / 2)
 
 
 def _factors(clips: Clips, real: Clips) -> float:

@@ -1,90 +1,101 @@
-"""benchmarks/gpu.py: every section produces its rows on a CPU, and no section takes the others down with it."""
+"""Every section of `gpu` produces its rows on a CPU, and no section takes the others down with it."""
 
 import json
-import os
-import subprocess
 import sys
-import zipfile
-from pathlib import Path
+import time
 
 import pytest
+import torch
 from PIL import Image
 
 import warm
 
-FOLDER = Path(__file__).parents[2] / "benchmarks"
 # A row of each table that a section has to fill, by the first column of the table.
 TABLES = {
     "card": ["what", "rate"],
     "parity": ["case", "sequences along time"],
-    "stage_two": ["step", "profile", "busiest", "model"],
+    "stage_two": ["step", "profile", "busiest"],
     "stage_one": ["step", "profile", "busiest"],
     "sampling": ["autoencoder, bf16, batch", "PVDM-L, bf16"],
     "original": ["step"],
     "largest": ["training step, bf16-mixed"],
-    "gallery": ["stage", "command", "what"],
+    "gallery": ["stage", "curve", "what"],
     "compiled": ["step", "profile", "busiest"],
 }
-FILES = {"gpu.json", "gpu.md", "samples.png", "samples.mp4", "long.mp4", "reconstructions.png", "losses.png"}
 
 
-def gpu(*arguments, **environment):
-    command = [sys.executable, FOLDER / "gpu.py", *map(str, arguments)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
-    return subprocess.run(command, capture_output=True, text=True, env=environment)
+def test_the_table_names_every_section():
+    from benchmarks.gpu import COMPILED, SECTIONS
 
-
-def test_every_section_runs_on_a_cpu(tmp_path):
-    # Time limits are not what is tested here: those of so many minutes no machine exceeds. Nor is the compiler, which
-    # takes a minute: tests/training/test_compile.py does that.
-    arguments = ["--device", "cpu", "--tiny", "--minutes", 60, "--out", tmp_path / "out", "--only", *TABLES]
-    run = gpu(*arguments, TORCH_COMPILE_DISABLE="1")
-    assert run.returncode == 0, run.stderr
-    report = json.loads((tmp_path / "out" / "gpu.json").read_text())
-    assert {name: section["state"] for name, section in report["sections"].items()} == dict.fromkeys(TABLES, "done"), (
-        run.stderr
-    )
-    for name, firsts in TABLES.items():
-        rows = report["sections"][name]["rows"]
-        assert {next(iter(row)) for row in rows} == set(firsts), name
-    parity = [row for row in report["sections"]["parity"]["rows"] if "case" in row]
-    assert [row["within 0.0001"] for row in parity] == [True] * len(parity)
-    assert len(parity) >= 8
-    made = {path.name: path.stat().st_size for path in (tmp_path / "out").iterdir()}
-    assert made.keys() == FILES
-    assert max(made.values()) < 16 * 2**20
-    for name in ("samples.png", "reconstructions.png", "losses.png"):
-        with Image.open(tmp_path / "out" / name) as picture:
-            assert len(picture.convert("RGB").getcolors(2**24)) > 2, name
-    headings = [line for line in run.stdout.splitlines() if line.startswith("## ")]
-    assert len(headings) == len(TABLES)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["--minutes", "0"], "--minutes 0.0: is no time. Give minutes, such as 8."),
-        (["--device", "cpu", "--only", "cards"], "--only cards: names no such section. Give some of card, parity,"),
-        (["--device", "cpu", "--out", __file__], "is a file. Name a folder."),
-        ([], "--device cuda: PyTorch finds no GPU. Give --device cpu --tiny to try the command."),
-    ],
-)
-def test_a_mistake_is_one_line(tmp_path, arguments, said):
-    run = gpu(*arguments, CUDA_VISIBLE_DEVICES="")
-    assert run.returncode != 0
-    assert said in run.stderr.splitlines()[-1]
-    assert "Traceback" not in run.stderr
+    assert [section.name for section in (*SECTIONS, COMPILED)] == list(TABLES)
 
 
 @pytest.fixture
-def proof(monkeypatch, tmp_path):
-    """The package of the sections, and `run(parts, seconds)`: each part a section; what became of them."""
-    monkeypatch.syspath_prepend(FOLDER)
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", os.environ.get("PYTHONPATH", ""))  # the runner sets it
-    before = set(sys.modules)
-    from proof import runner, section
+def section(tmp_path):
+    """`section(name)`: the rows of a section at toy sizes, in this process."""
+    from benchmarks.gpu import COMPILED, SECTIONS
+    from benchmarks.sections.section import Proof
 
+    def run(name):
+        rows = []
+        chosen = next(section for section in (*SECTIONS, COMPILED) if section.name == name)
+        tf32 = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+        chosen.run(Proof("cpu", True, tmp_path, time.monotonic() + 3600, rows.append))
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = tf32
+        assert {next(iter(row)) for row in rows} == set(TABLES[name])
+        return rows
+
+    return run
+
+
+@pytest.mark.parametrize("name", ["stage_two", "stage_one", "sampling", "largest"])
+def test_a_section_fills_its_tables(section, name):
+    assert section(name)
+
+
+def test_beside_the_original(section, reference):
+    assert [row["step"] for row in section("original")] == [
+        *("PVDM-L, training step", "PVDM-L, guidance of weight 0", "PVDM-L, guidance of weight 0"),
+        *("PVDM-L, iteration, first clip", "stage one, training step", "stage one, training step, checkpointing"),
+    ]
+
+
+def test_compiled_steps(section):
+    # The compiler takes a minute: tests/training/test_training_compiled.py runs it.
+    with torch.compiler.set_stance("force_eager"):
+        assert {row["mode"] for row in section("compiled") if "mode" in row} == {"compiled"}
+
+
+def test_the_gallery_trains_and_draws(section, tmp_path):
+    section("gallery")
+    made = {path.name for path in tmp_path.iterdir() if path.is_file()}
+    assert made == {"samples.png", "samples.mp4", "long.mp4", "reconstructions.png"}
+    for name in ("samples.png", "reconstructions.png"):
+        with Image.open(tmp_path / name) as picture:
+            assert len(picture.convert("RGB").getcolors(2**24)) > 2, name
+
+
+def test_the_command_writes_a_report(bench, tmp_path):
+    # Time limits are not what is tested here: those of so many minutes no machine exceeds.
+    out = tmp_path / "out"
+    printed = bench("gpu", "--device", "cpu", "--tiny", "--minutes", 60, "--out", out, "--only", "parity", "card")
+    report = json.loads((out / "gpu.json").read_text())["sections"]
+    assert {name: section["state"] for name, section in report.items()} == {"card": "done", "parity": "done"}
+    for name, section in report.items():
+        assert {next(iter(row)) for row in section["rows"]} == set(TABLES[name]), name
+    parity = [row for row in report["parity"]["rows"] if "case" in row]
+    assert [row["within 0.0001"] for row in parity] == [True] * len(parity) and len(parity) >= 8
+    assert [line for line in printed.splitlines() if line.startswith("## ")] == ["## The card", "## Parity and limits"]
+    assert (out / "gpu.md").read_text().strip() in printed
+
+
+@pytest.fixture
+def run_parts(monkeypatch, tmp_path):
+    """`run_parts(seconds, minutes)`: each part a section; what became of them."""
+    from benchmarks.sections import runner, section
+
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", "")  # the runner sets it
     monkeypatch.setattr(runner, "get_context", lambda method: warm.context())
     monkeypatch.setattr(runner, "_GRACE", 0.5)
     (tmp_path / "parts.py").write_text(PARTS)
@@ -101,9 +112,7 @@ def proof(monkeypatch, tmp_path):
         return known
 
     yield run
-    for name in set(sys.modules) - before:
-        if name == "parts" or name.split(".")[0] == "proof":
-            del sys.modules[name]
+    del sys.modules["parts"]
 
 
 PARTS = """
@@ -133,8 +142,8 @@ def hangs(proof):
 """
 
 
-def test_a_section_that_fails_dies_or_hangs_ends_alone(proof):
-    known = proof({"raises": 400, "dies": 400, "hangs": 48, "good": 400}, minutes=0.2)
+def test_a_section_that_fails_dies_or_hangs_ends_alone(run_parts):
+    known = run_parts({"raises": 400, "dies": 400, "hangs": 48, "good": 400}, minutes=0.2)
     assert known["raises"] == ([{"begun": 1}], "failed: RuntimeError: out of luck")
     assert known["dies"] == ([], "failed: its process ended without a word, code -9")
     assert known["hangs"] == ([{"begun": 1}], "ran out of time")
@@ -142,43 +151,16 @@ def test_a_section_that_fails_dies_or_hangs_ends_alone(proof):
     assert list(known) == ["raises", "dies", "hangs", "good"]
 
 
-def test_the_last_section_gets_what_is_left_and_none_runs_after_the_end(proof):
-    known = proof({"good": 8}, minutes=1)
+def test_the_last_section_gets_what_is_left_and_none_runs_after_the_end(run_parts):
+    known = run_parts({"good": 8}, minutes=1)
     assert 50 < known["good"][0][0]["seconds"] <= 60
-    known = proof({"hangs": 800, "good": 8}, minutes=0.05)
+    known = run_parts({"hangs": 800, "good": 8}, minutes=0.05)
     assert known == {"hangs": ([{"begun": 1}], "ran out of time"), "good": ([], "not run: no time was left")}
 
 
-def test_what_was_counted_ahead_is_what_counting_gives(proof, monkeypatch, tmp_path):
-    from proof import counted, stage_two
-    from proof.section import Proof
-
-    of_a_gpu = Proof("cpu", False, tmp_path, 0.0, print)
-    recorded = [stage_two.predicted(of_a_gpu, 1, 128), stage_two.tflop(of_a_gpu, 128)]
-    monkeypatch.setattr(counted, "FILE", tmp_path / "counted.json")
-    assert recorded == pytest.approx([stage_two.predicted(of_a_gpu, 1, 128), stage_two.tflop(of_a_gpu, 128)], rel=1e-3)
-
-
-def test_missing_packages_are_taken_from_wheels(monkeypatch, tmp_path):
-    monkeypatch.syspath_prepend(FOLDER)
-    from gpu import unpack_missing
-
-    for name in ("torch-9.9-py3-none-any.whl", "not_installed_here-1.0-py3-none-any.whl"):
-        with zipfile.ZipFile(tmp_path / name, "w") as archive:
-            archive.writestr(f"{name.split('-')[0]}/__init__.py", "VALUE = 7")
-    folder = tmp_path / "unpacked"
-    assert unpack_missing(tmp_path, folder) == ["not_installed_here-1.0-py3-none-any.whl"]
-    monkeypatch.syspath_prepend(folder)
-    import not_installed_here
-
-    assert not_installed_here.VALUE == 7
-    monkeypatch.delitem(sys.modules, "not_installed_here")
-    monkeypatch.delitem(sys.modules, "gpu")
-
-
-def test_tables_have_one_heading_for_each_set_of_columns(monkeypatch, tmp_path, proof):
-    from proof.report import Report
-    from proof.section import Section
+def test_tables_have_one_heading_for_each_set_of_columns(tmp_path):
+    from benchmarks.sections.report import Report
+    from benchmarks.sections.section import Section
 
     report = Report(tmp_path, "about", {"device": "cpu"})
     rows = [{"a": 1, "b": 0.00012345}, {"a": None, "b": float("nan")}, {"c": True}]

@@ -4,7 +4,6 @@ import multiprocessing
 import os
 import sys
 from argparse import Namespace
-from pathlib import Path
 
 import pytest
 
@@ -25,18 +24,18 @@ def pieces(args):
 
 @pytest.fixture
 def sides(monkeypatch, tmp_path):
-    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "benchmarks")
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "some_pieces.py").write_text(PIECES)
-    import sides
     import some_pieces
+
+    from benchmarks import sides
 
     # Forks of a process that has imported PyTorch: each side is one of its own all the same.
     monkeypatch.setattr(sides, "get_context", lambda method: warm.context())
     made = []
 
     def make(name, as_it_comes=False):
-        args = Namespace(threads=1, cpu_time=False, side=name, record=tmp_path / "record")
+        args = Namespace(threads=1, side=name, record=tmp_path / "record")
         made.append(sides.Side(some_pieces.pieces, args, as_it_comes))
         return made[-1]
 

@@ -11,7 +11,7 @@ import torch
 from pvdm_lightning.callbacks import AtomicCheckpointIO
 
 
-def test_it_is_written_beside_its_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_written_beside_its_target(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
     replaced: list[tuple[str, str]] = []
     replace = os.replace
@@ -24,11 +24,11 @@ def test_it_is_written_beside_its_target(tmp_path: Path, monkeypatch: pytest.Mon
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_a_full_disk_leaves_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_the_one_before(tmp_path, monkeypatch):
     path = tmp_path / "last.ckpt"
     AtomicCheckpointIO().save_checkpoint({"step": 1}, path)
 
-    def full(checkpoint: object, file: Path) -> None:
+    def full(checkpoint, file):
         file.write_bytes(b"half")
         raise RuntimeError("[enforce fail at inline_container.cc:664] . unexpected pos 64 vs 0")
 
@@ -40,8 +40,8 @@ def test_a_full_disk_leaves_the_one_before(tmp_path: Path, monkeypatch: pytest.M
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_fault_of_ours_is_no_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*args: object) -> None:
+def test_a_fault_of_ours_is_no_full_disk(tmp_path, monkeypatch):
+    def fail(*args):
         raise RuntimeError("another")
 
     monkeypatch.setattr(torch, "save", fail)

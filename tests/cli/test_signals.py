@@ -30,7 +30,7 @@ def test_a_signal_stops_what_is_under_way(signum):
 
 @pytest.mark.parametrize("signum", SIGNALS)
 def test_an_error_after_a_signal_is_its_consequence(signum, monkeypatch, capfd):
-    def weights() -> None:
+    def weights():
         """A command."""
         try:
             os.kill(os.getpid(), signum)

@@ -17,9 +17,7 @@ NAMES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
         ({"GOMP_SPINCOUNT": "7"}, {"GOMP_SPINCOUNT": "7"}),
     ],
 )
-def test_threads_sleep_soon_unless_the_user_says_otherwise(
-    monkeypatch: pytest.MonkeyPatch, before: dict[str, str], after: dict[str, str]
-) -> None:
+def test_threads_sleep_soon_unless_the_user_says_otherwise(monkeypatch, before, after):
     for name in NAMES:
         monkeypatch.setenv(name, "")  # restored after the test, whatever happens in it
         monkeypatch.delenv(name)
@@ -29,7 +27,7 @@ def test_threads_sleep_soon_unless_the_user_says_otherwise(
     assert {name: os.environ[name] for name in NAMES if name in os.environ} == after
 
 
-def test_the_command_sets_it_before_pytorch_is_there() -> None:
+def test_the_command_sets_it_before_pytorch_is_there():
     script = """
 import builtins, os, sys
 import pvdm_lightning.__main__ as command

@@ -1,8 +1,6 @@
 """Small videos of every awkward kind, made with PyAV once a session."""
 
 import struct
-from collections.abc import Callable
-from pathlib import Path
 
 import av
 import numpy as np
@@ -12,7 +10,7 @@ from PIL import Image
 from pvdm_lightning.data.videos import video_libraries
 
 
-def picture(number: int, height: int = 48, width: int = 64) -> np.ndarray:
+def picture(number, height=48, width=64):
     """A picture that tells its number: a bright bar that wanders over a gradient."""
     frame = np.zeros((height, width, 3), np.uint8)
     frame[..., 0] = np.linspace(0, 200, width, dtype=np.uint8)[None]
@@ -22,16 +20,16 @@ def picture(number: int, height: int = 48, width: int = 64) -> np.ndarray:
 
 
 def write_video(
-    path: Path,
-    frames: int = 40,
-    codec: str = "mpeg4",
-    size: tuple[int, int] = (48, 64),
-    pix_fmt: str = "yuv420p",
-    options: dict[str, str] | None = None,
-    stamps: list[int] | None = None,
-    max_b_frames: int = 0,
-    gop_size: int = 12,
-) -> Path:
+    path,
+    frames=40,
+    codec="mpeg4",
+    size=(48, 64),
+    pix_fmt="yuv420p",
+    options=None,
+    stamps=None,
+    max_b_frames=0,
+    gop_size=12,
+):
     """Encode `frames` pictures; `stamps` gives their times where they are uneven."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
@@ -47,7 +45,7 @@ def write_video(
     return path
 
 
-def rotate_by_90(path: Path) -> None:
+def rotate_by_90(path):
     """Write a quarter turn into the track header of an MP4 file, as telephones do."""
     content = bytearray(path.read_bytes())
     matrix = content.index(b"tkhd") + 4 + 40
@@ -55,7 +53,7 @@ def rotate_by_90(path: Path) -> None:
     path.write_bytes(content)
 
 
-def make_folder(root: Path) -> Path:
+def make_folder(root):
     write_video(root / "mpeg4.avi")
     write_video(root / "b_frames.avi", max_b_frames=2)
     write_video(root / "Café 視頻 (1).avi", max_b_frames=2)
@@ -82,7 +80,7 @@ def make_folder(root: Path) -> Path:
     return root
 
 
-def make_broken(root: Path) -> Path:
+def make_broken(root):
     root.mkdir()
     (root / "empty.avi").touch()
     (root / "text.mp4").write_text("this is no video\n" * 50)
@@ -100,27 +98,27 @@ def make_broken(root: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def playable(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def playable(tmp_path_factory):
     """Files that can be read, each awkward in its own way."""
     return make_folder(tmp_path_factory.mktemp("playable"))
 
 
 @pytest.fixture(scope="session")
-def broken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def broken(tmp_path_factory):
     """Files named like videos from which no frame can be had."""
     return make_broken(tmp_path_factory.mktemp("videos") / "broken")
 
 
 @pytest.fixture
-def video_writer() -> Callable[..., Path]:
+def video_writer():
     return write_video
 
 
 @pytest.fixture
-def frame_folder_writer() -> Callable[..., Path]:
+def frame_folder_writer():
     """Writes numbered pictures into a folder."""
 
-    def write(folder: Path, frames: int, pattern: str = "frame{:05d}.png") -> Path:
+    def write(folder, frames, pattern="frame{:05d}.png"):
         folder.mkdir(parents=True, exist_ok=True)
         for number in range(frames):
             Image.fromarray(picture(number)).save(folder / pattern.format(number))
@@ -130,10 +128,10 @@ def frame_folder_writer() -> Callable[..., Path]:
 
 
 @pytest.fixture
-def decode_all() -> Callable[[Path, int], list[np.ndarray]]:
+def decode_all():
     """Every frame of a file in the order PyAV decodes them: what all routes have to agree with."""
 
-    def decode(path: Path, rotation: int = 0) -> list[np.ndarray]:
+    def decode(path, rotation=0):
         with av.open(str(path)) as container:
             frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
         return [np.rot90(frame, rotation // 90) for frame in frames]
@@ -142,13 +140,13 @@ def decode_all() -> Callable[[Path, int], list[np.ndarray]]:
 
 
 @pytest.fixture
-def without_decord(monkeypatch: pytest.MonkeyPatch) -> None:
+def without_decord(monkeypatch):
     """As on a Mac, where decord cannot be installed."""
     monkeypatch.setattr(video_libraries, "decord", lambda: None)
 
 
 @pytest.fixture
-def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+def own_cache(monkeypatch, tmp_path):
     """An empty folder in place of the user's cache."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache" / "pvdm_lightning"

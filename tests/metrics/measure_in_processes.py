@@ -1,4 +1,4 @@
-"""Metrics over a set shared out to processes; test_distributed.py runs it with RANK WORLD_SIZE STORE OUT."""
+"""Metrics over a set shared out to processes; test_metrics.py runs it with RANK WORLD_SIZE STORE OUT."""
 
 import json
 import sys

@@ -4,6 +4,7 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from pvdm_lightning.metrics import VideoPSNR, VideoSSIM
+from pvdm_lightning.metrics.reconstruction import mean_psnr
 
 
 @pytest.fixture
@@ -71,3 +72,8 @@ def test_sides_that_do_not_match_are_refused(pair):
 def test_no_videos_are_an_error():
     with pytest.raises(ValueError, match="at least 1 video"):
         VideoPSNR().compute()
+
+
+def test_psnr_of_a_known_error():
+    clip = torch.zeros(2, 3, 2, 4, 4)
+    assert mean_psnr(clip + 0.2, clip).item() == pytest.approx(20)  # 0.1 in [0, 1]

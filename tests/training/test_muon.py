@@ -12,14 +12,14 @@ from pvdm_lightning.training.muon import Muon, orthogonalize
 from pvdm_lightning.training.optimization import make_optimizer
 
 
-def gradients(network: nn.Module, seed: int) -> None:
+def gradients(network, seed):
     draws = torch.Generator().manual_seed(seed)
     for weight in network.parameters():
         weight.grad = torch.randn(weight.shape, generator=draws)
 
 
 @pytest.mark.parametrize("shape", [(3, 8, 8), (2, 6, 20), (1, 20, 6)])
-def test_orthogonalize_keeps_the_singular_vectors_and_evens_out_the_values(shape: tuple[int, int, int]) -> None:
+def test_orthogonalize_keeps_the_singular_vectors_and_evens_out_the_values(shape):
     matrices = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     u, _, vh = torch.linalg.svd(matrices, full_matrices=False)
     values = (u.mT @ orthogonalize(matrices) @ vh.mT).diagonal(dim1=1, dim2=2)
@@ -28,7 +28,7 @@ def test_orthogonalize_keeps_the_singular_vectors_and_evens_out_the_values(shape
     assert rest.abs().max() < 1e-4
 
 
-def test_matrices_move_as_with_the_optimizer_of_pytorch() -> None:
+def test_matrices_move_as_with_the_optimizer_of_pytorch():
     if not hasattr(torch.optim, "Muon"):
         pytest.skip("this PyTorch has no Muon to compare with")
     ours, theirs = (nn.Linear(12, 20, bias=False) for _ in range(2))
@@ -44,7 +44,7 @@ def test_matrices_move_as_with_the_optimizer_of_pytorch() -> None:
     assert (ours.weight - theirs.weight).norm() < 0.02 * (ours.weight - start).norm()
 
 
-def test_the_other_parameters_move_as_with_adamw() -> None:
+def test_the_other_parameters_move_as_with_adamw():
     ours = nn.Sequential(nn.Linear(5, 7), nn.LayerNorm(7))
     theirs = copy.deepcopy(ours)
     one = Muon([], ours.parameters(), lr=0.01, betas=(0.8, 0.95), weight_decay=0.1)
@@ -57,7 +57,7 @@ def test_the_other_parameters_move_as_with_adamw() -> None:
         torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-7)
 
 
-def test_a_kernel_moves_as_the_matrix_of_its_flattened_inputs() -> None:
+def test_a_kernel_moves_as_the_matrix_of_its_flattened_inputs():
     kernel, matrix = nn.Conv2d(4, 6, 3, bias=False), nn.Linear(36, 6, bias=False)
     with torch.no_grad():
         matrix.weight.copy_(kernel.weight.flatten(1))
@@ -69,11 +69,11 @@ def test_a_kernel_moves_as_the_matrix_of_its_flattened_inputs() -> None:
     torch.testing.assert_close(kernel.weight.flatten(1), matrix.weight)
 
 
-def test_a_restored_optimizer_goes_on_as_if_it_had_not_stopped() -> None:
+def test_a_restored_optimizer_goes_on_as_if_it_had_not_stopped():
     whole = nn.Sequential(nn.Linear(5, 7), nn.Linear(7, 3))
     parted = copy.deepcopy(whole)
 
-    def optimizer(network: nn.Sequential) -> Muon:
+    def optimizer(network):
         return Muon([network[0].weight, network[1].weight], [network[0].bias, network[1].bias], lr=0.01)
 
     one, two = optimizer(whole), optimizer(parted)
@@ -89,7 +89,7 @@ def test_a_restored_optimizer_goes_on_as_if_it_had_not_stopped() -> None:
         assert torch.equal(a, b)
 
 
-def test_vectors_are_not_muons() -> None:
+def test_vectors_are_not_muons():
     with pytest.raises(ValueError, match="two or more dimensions"):
         Muon([nn.Parameter(torch.zeros(3))], [])
 
@@ -101,7 +101,7 @@ def test_vectors_are_not_muons() -> None:
         TriplaneUNet(base_channels=32, channel_multipliers=(1, 2), heads=2, blocks_per_level=1),
     ],
 )
-def test_each_parameter_is_trained_once_and_edges_by_adamw(network: nn.Module) -> None:
+def test_each_parameter_is_trained_once_and_edges_by_adamw(network):
     optimizer = make_optimizer("muon", network, 1e-3)
     hidden, others = (group["params"] for group in optimizer.param_groups)
     assert len({id(p) for p in hidden + others}) == len(hidden + others) == len(list(network.parameters()))

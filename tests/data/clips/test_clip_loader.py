@@ -4,7 +4,6 @@ import logging
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from pvdm_lightning.data.clips.broken import BrokenVideos
 from pvdm_lightning.data.clips.clip_dataset import ClipDataset
@@ -18,23 +17,21 @@ from pvdm_lightning.errors import InvalidArgumentError
 class Fragile:
     """Videos of which some fail on being read."""
 
-    def __init__(self, num_videos: int, failing: set[int]) -> None:
+    def __init__(self, num_videos, failing):
         self.lengths, self.labels = np.full(num_videos, 100), np.arange(num_videos)
         self.problems: dict[int, str] = {}
         self.failing = failing
 
-    def name(self, index: int) -> str:
+    def name(self, index):
         return f"video {index}"
 
-    def read(self, index: int, frames: list[int], resolution: tuple[int, int]) -> Tensor:
+    def read(self, index, frames, resolution):
         if index in self.failing:
             raise DecodeError("does not decode")
         return torch.tensor(frames, dtype=torch.uint8)[None, :, None, None].expand(3, -1, *resolution).clone()
 
 
-def make_loader(
-    failing: set[int], *, training: bool, num_workers: int = 0, max_fraction: float = 1.0, num_videos: int = 20
-) -> ClipLoader:
+def make_loader(failing, *, training, num_workers=0, max_fraction=1.0, num_videos=20):
     dataset = ClipDataset(Fragile(num_videos, failing), Windows(4), (2, 2), random_start=training)
     sampler = EpochSampler(num_videos, 4, training=training)
     failures = BrokenVideos(0, num_videos, max_fraction)
@@ -45,7 +42,7 @@ CASES = list(itertools.product((0, 1, 3, 8, 23, 64), (1, 4), (1, 2, 3)))
 
 
 @pytest.mark.parametrize(("num_samples", "batch_size", "world_size"), CASES)
-def test_evaluation_gives_each_sample_to_one_process_once(num_samples: int, batch_size: int, world_size: int) -> None:
+def test_evaluation_gives_each_sample_to_one_process_once(num_samples, batch_size, world_size):
     samplers = [EpochSampler(num_samples, batch_size, rank=rank, world_size=world_size) for rank in range(world_size)]
     batches = [list(sampler) for sampler in samplers]
     assert sorted(key[1] for batch in itertools.chain(*batches) for key in batch) == list(range(num_samples))
@@ -55,9 +52,7 @@ def test_evaluation_gives_each_sample_to_one_process_once(num_samples: int, batc
 
 @pytest.mark.parametrize("drop_last", [False, True])
 @pytest.mark.parametrize(("num_samples", "batch_size", "world_size"), CASES)
-def test_training_gives_every_process_as_many_batches_and_loses_nothing(
-    num_samples: int, batch_size: int, world_size: int, drop_last: bool
-) -> None:
+def test_training_gives_every_process_as_many_batches_and_loses_nothing(num_samples, batch_size, world_size, drop_last):
     samplers = [
         EpochSampler(
             num_samples, batch_size, rank=rank, world_size=world_size, seed=5, training=True, drop_last=drop_last
@@ -80,7 +75,7 @@ def test_training_gives_every_process_as_many_batches_and_loses_nothing(
             assert len(keys) == world_size and {key[1] for key in keys} == set(range(num_samples))
 
 
-def test_the_rest_of_an_epoch_is_had_without_its_beginning() -> None:
+def test_the_rest_of_an_epoch_is_had_without_its_beginning():
     sampler = EpochSampler(50, 4, seed=1, training=True)
     sampler.epoch = 7
     whole = list(sampler)
@@ -90,14 +85,14 @@ def test_the_rest_of_an_epoch_is_had_without_its_beginning() -> None:
     assert [key[1] for batch in sampler for key in batch] != [key[1] for batch in whole for key in batch]
 
 
-def test_the_order_does_not_depend_on_the_number_of_processes() -> None:
+def test_the_order_does_not_depend_on_the_number_of_processes():
     alone = EpochSampler(48, 8, training=True)
     shared = [EpochSampler(48, 4, rank=rank, world_size=2, training=True) for rank in range(2)]
     for batch, *parts in zip(alone, *shared):
         assert sorted(batch) == sorted(itertools.chain(*parts))
 
 
-def test_reference_clips_are_all_different_draws() -> None:
+def test_reference_clips_are_all_different_draws():
     samplers = [ReferenceSampler(25, 10, 4, rank=rank, world_size=2, seed=0) for rank in range(2)]
     keys = [key for sampler in samplers for batch in sampler for key in batch]
     assert len(keys) == len(set(keys)) == 25
@@ -106,9 +101,7 @@ def test_reference_clips_are_all_different_draws() -> None:
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
-def test_in_training_another_random_clip_stands_in_for_a_broken_one(
-    num_workers: int, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_in_training_another_random_clip_stands_in_for_a_broken_one(num_workers, caplog):
     loader = make_loader({3, 11}, training=True, num_workers=num_workers)
     with caplog.at_level(logging.WARNING):
         epochs = [list(loader) for _ in range(3)]
@@ -124,7 +117,7 @@ def test_in_training_another_random_clip_stands_in_for_a_broken_one(
     assert sorted(named) == [f"video {n} cannot be read and is skipped: does not decode" for n in (11, 3)]
 
 
-def test_replace_broken_are_the_same_whatever_the_workers() -> None:
+def test_replace_broken_are_the_same_whatever_the_workers():
     runs = [
         [
             batch["index"].tolist()
@@ -137,7 +130,7 @@ def test_replace_broken_are_the_same_whatever_the_workers() -> None:
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
-def test_in_validation_broken_ones_are_left_out(num_workers: int) -> None:
+def test_in_validation_broken_ones_are_left_out(num_workers):
     loader = make_loader({0, 1, 2, 3, 9}, training=False, num_workers=num_workers)
     seen = [batch["index"].tolist() for batch in loader]
     assert seen == [[4, 5, 6, 7], [8, 10, 11], [12, 13, 14, 15], [16, 17, 18, 19]]
@@ -145,7 +138,7 @@ def test_in_validation_broken_ones_are_left_out(num_workers: int) -> None:
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
-def test_too_many_broken_ones_stop_the_run(num_workers: int) -> None:
+def test_too_many_broken_ones_stop_the_run(num_workers):
     loader = make_loader({1, 5, 9}, training=True, num_workers=num_workers, max_fraction=0.1)
     with pytest.raises(
         InvalidArgumentError, match=r"^DataModule.max_bad_fraction 0\.1: 3 of 20 videos cannot be read.*check-data"
@@ -154,12 +147,12 @@ def test_too_many_broken_ones_stop_the_run(num_workers: int) -> None:
             list(loader)
 
 
-def test_a_set_that_breaks_down_altogether_ends_with_the_same_error() -> None:
+def test_a_set_that_breaks_down_altogether_ends_with_the_same_error():
     with pytest.raises(InvalidArgumentError, match=r"DataModule\.max_bad_fraction"):
         list(make_loader(set(range(20)), training=True, max_fraction=0.5))
 
 
-def test_each_pass_is_the_next_epoch_and_one_that_never_began_does_not_count() -> None:
+def test_each_pass_is_the_next_epoch_and_one_that_never_began_does_not_count():
     loader = make_loader(set(), training=True)
     iter(loader)
     assert (loader.epoch, loader.batches, loader.started) == (0, 0, False)

@@ -11,7 +11,7 @@ ALL = [
 
 
 @pytest.mark.parametrize("windows", ALL)
-def test_every_window_lies_inside_the_video(windows: Windows) -> None:
+def test_every_window_lies_inside_the_video(windows):
     for length in range(60):
         for start in range(windows.num_starts(length)):
             frames = windows.clip_frames(start)
@@ -21,25 +21,25 @@ def test_every_window_lies_inside_the_video(windows: Windows) -> None:
 
 
 @pytest.mark.parametrize("windows", ALL)
-def test_the_last_start_is_the_last_possible_one(windows: Windows) -> None:
+def test_the_last_start_is_the_last_possible_one(windows):
     for length in range(windows.clip_span, 60):
         last = windows.num_starts(length) - 1 + (windows.step if windows.is_pair(length) else 0)
         assert windows.clip_frames(last)[-1] == length - 1
 
 
 @pytest.mark.parametrize("windows", ALL)
-def test_count_agrees_with_laying_out_windows_one_by_one(windows: Windows) -> None:
+def test_count_agrees_with_laying_out_windows_one_by_one(windows):
     for length in range(60):
         starts = range(0, max(length - windows.clip_span + 1, 0), windows.step)
         assert windows.count(length) == len(starts)
 
 
-def test_the_second_clip_of_a_pair_goes_on_where_the_first_one_ended() -> None:
+def test_the_second_clip_of_a_pair_goes_on_where_the_first_one_ended():
     windows = Windows(frames=4, stride=2, clips=2)
     assert windows.clip_frames(1) + windows.clip_frames(1 + windows.step) == list(range(1, 17, 2))
 
 
-def test_a_video_too_short_for_a_pair_gives_single_clips() -> None:
+def test_a_video_too_short_for_a_pair_gives_single_clips():
     windows = Windows(frames=16, clips=2)
     assert [windows.num_starts(length) for length in (15, 16, 31, 32)] == [0, 1, 16, 1]
     assert [windows.is_pair(length) for length in (15, 16, 31, 32)] == [False, False, False, True]

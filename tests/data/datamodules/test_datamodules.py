@@ -1,6 +1,5 @@
 import logging
 import os
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,7 +21,7 @@ CONFIGS = Path(__file__).parents[3] / "configs" / "data"
 
 
 @pytest.fixture
-def ucf(tmp_path: Path, playable: Path) -> Path:
+def ucf(tmp_path, playable):
     """Two classes of two videos, the split files beside the folder, with the line ends of Windows."""
     content = (playable / "b_frames.avi").read_bytes()
     for name in ("Archery/v_1.avi", "Archery/v_2.avi", "YoYo/v_1.avi", "YoYo/v_2.avi", "YoYo/._v_1.avi"):
@@ -36,18 +35,18 @@ def ucf(tmp_path: Path, playable: Path) -> Path:
     return tmp_path / "UCF-101"
 
 
-def instantiate(parser: ArgumentParser, config: Any) -> Any:
+def instantiate(parser, config):
     """By the method's new name where there is one."""
     return getattr(parser, "instantiate", parser.instantiate_classes)(config)
 
 
-def batches_of(module: ClipDataModule) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def batches_of(module):
     module.prepare_data()
     module.setup("fit")
     return list(module.train_dataloader()), list(module.val_dataloader())
 
 
-def check_batch(batch: dict[str, torch.Tensor], pairs: bool = False) -> None:
+def check_batch(batch, pairs=False):
     size = len(batch["index"])
     assert batch["clip"].shape == (size, 3, 4, 16, 24) and batch["clip"].dtype == torch.uint8
     assert batch["label"].shape == (size,) and batch["label"].dtype == batch["index"].dtype == torch.int64
@@ -57,7 +56,7 @@ def check_batch(batch: dict[str, torch.Tensor], pairs: bool = False) -> None:
         assert batch["has_previous"].shape == (size,) and batch["has_previous"].dtype == torch.bool
 
 
-def make_modules(tmp_path: Path, playable: Path, ucf: Path, write: Callable[..., Path]) -> list[ClipDataModule]:
+def make_modules(tmp_path, playable, ucf, write):
     frames = tmp_path / "frames"
     for number in range(4):
         write(frames / f"clip{number}", 10)
@@ -72,9 +71,7 @@ def make_modules(tmp_path: Path, playable: Path, ucf: Path, write: Callable[...,
     ]
 
 
-def test_all_sets_give_the_same_batches(
-    tmp_path: Path, playable: Path, ucf: Path, frame_folder_writer: Callable[..., Path]
-) -> None:
+def test_all_sets_give_the_same_batches(tmp_path, playable, ucf, frame_folder_writer):
     for module in make_modules(tmp_path, playable, ucf, frame_folder_writer):
         train, val = batches_of(module)
         for batch in train + val:
@@ -85,7 +82,7 @@ def test_all_sets_give_the_same_batches(
             assert torch.equal(batch["clip"], first["clip"]) and torch.equal(batch["clip"], second["clip"])
 
 
-def test_ucf101_reads_splits_and_labels(ucf: Path) -> None:
+def test_ucf101_reads_splits_and_labels(ucf):
     module = UCF101(str(ucf), **HERE)
     train, val = batches_of(module)
     labels = {int(i): int(label) for batch in train for i, label in zip(batch["index"], batch["label"])}
@@ -94,7 +91,7 @@ def test_ucf101_reads_splits_and_labels(ucf: Path) -> None:
 
 
 @pytest.mark.parametrize("place", ["inside", "beside", "given"])
-def test_ucf101_finds_the_split_files_wherever_they_are(ucf: Path, place: str) -> None:
+def test_ucf101_finds_the_split_files_wherever_they_are(ucf, place):
     splits = ucf.parent / "ucfTrainTestlist"
     if place == "inside":
         splits.rename(ucf / "ucfTrainTestlist")
@@ -114,9 +111,7 @@ def test_ucf101_finds_the_split_files_wherever_they_are(ucf: Path, place: str) -
     ],
 )
 @pytest.mark.parametrize("pattern", ["{}.jpg", "frame{:05d}.png"])
-def test_sky_timelapse_is_read_in_every_layout(
-    tmp_path: Path, frame_folder_writer: Callable[..., Path], train: str, val: str, pattern: str
-) -> None:
+def test_sky_timelapse_is_read_in_every_layout(tmp_path, frame_folder_writer, train, val, pattern):
     for number in range(3):
         frame_folder_writer(tmp_path / train.format(number), 8, pattern)
     frame_folder_writer(tmp_path / val.format(0), 8, pattern)
@@ -125,7 +120,7 @@ def test_sky_timelapse_is_read_in_every_layout(
     assert sum(len(batch["index"]) for batch in val_batches) == 1
 
 
-def test_list_files_part_a_folder(tmp_path: Path, playable: Path) -> None:
+def test_list_files_part_a_folder(tmp_path, playable):
     (tmp_path / "train.txt").write_text("h264.mp4\nmpeg4.avi\n")
     (tmp_path / "val.txt").write_text("vp9.webm\n")
     module = VideoFolder(
@@ -135,7 +130,7 @@ def test_list_files_part_a_folder(tmp_path: Path, playable: Path) -> None:
     assert sorted(train[0]["index"].tolist()) == [0, 1] and [batch["index"].tolist() for batch in val] == [[0]]
 
 
-def test_shape_comes_from_the_model_where_it_is_not_given() -> None:
+def test_shape_comes_from_the_model_where_it_is_not_given():
     module = Synthetic(num_videos=3, num_val_videos=1, num_workers=0)
     module.default_to((5, 8, 12), 2)
     module.default_to((7, 8, 8), 1)  # the first stays, as what was given
@@ -147,8 +142,8 @@ def test_shape_comes_from_the_model_where_it_is_not_given() -> None:
 
 @pytest.mark.parametrize("stage", [TrainerFn.FITTING, TrainerFn.VALIDATING, TrainerFn.PREDICTING, TrainerFn.TESTING])
 @pytest.mark.parametrize("limit", [1.0, 0])
-def test_each_process_needs_something_to_validate_on(stage: TrainerFn, limit: float) -> None:
-    def setup(clips: int) -> None:
+def test_each_process_needs_something_to_validate_on(stage, limit):
+    def setup(clips):
         module = Synthetic(num_videos=4, num_val_videos=clips, video_frames=8, **HERE)
         module.trainer = SimpleNamespace(  # type: ignore[assignment]
             global_rank=2, world_size=3, num_devices=3, limit_val_batches=limit, train_dataloader=None
@@ -168,7 +163,7 @@ def test_each_process_needs_something_to_validate_on(stage: TrainerFn, limit: fl
         setup(2)
 
 
-def test_reference_clips_are_many_random_ones() -> None:
+def test_reference_clips_are_many_random_ones():
     module = Synthetic(num_videos=6, num_val_videos=2, video_frames=12, **HERE)
     module.setup()
     draws = [
@@ -183,9 +178,7 @@ def test_reference_clips_are_many_random_ones() -> None:
         module.reference_dataloader("val", frames=13)
 
 
-def test_one_line_sums_a_split_up(
-    tmp_path: Path, playable: Path, broken: Path, video_writer: Callable[..., Path], caplog: pytest.LogCaptureFixture
-) -> None:
+def test_one_line_sums_a_split_up(tmp_path, playable, broken, video_writer, caplog):
     video_writer(tmp_path / "long.avi", frames=20)
     video_writer(tmp_path / "other.avi", frames=20)
     video_writer(tmp_path / "short.avi", frames=5)
@@ -211,9 +204,7 @@ def test_one_line_sums_a_split_up(
 
 
 @pytest.mark.parametrize("other", ["two.avi", "./two.avi", "sub/../two.avi", "{root}/two.avi", "link.avi", "hard.avi"])
-def test_a_video_does_not_validate_what_it_trains(
-    tmp_path: Path, video_writer: Callable[..., Path], other: str
-) -> None:
+def test_a_video_does_not_validate_what_it_trains(tmp_path, video_writer, other):
     for number, name in enumerate(("one.avi", "two.avi")):
         video_writer(tmp_path / name, frames=20 + number)
     (tmp_path / "sub").mkdir()
@@ -226,9 +217,7 @@ def test_a_video_does_not_validate_what_it_trains(
         VideoFolder(str(tmp_path), **lists, **HERE).setup()
 
 
-def test_copies_of_training_videos_are_said(
-    tmp_path: Path, video_writer: Callable[..., Path], caplog: pytest.LogCaptureFixture
-) -> None:
+def test_copies_of_training_videos_are_said(tmp_path, video_writer, caplog):
     root = tmp_path / "set"
     for number in range(6):
         video_writer(root / f"{number}.avi", frames=20 + number)
@@ -267,16 +256,14 @@ def test_copies_of_training_videos_are_said(
         ("testlist01.txt", "Fencing/a.avi\n", "line 1 of testlist01.txt has a class Fencing that classInd.txt lacks"),
     ],
 )
-def test_lists_of_ucf101_that_are_not_what_they_should_be(
-    ucf: Path, file: str, content: str | bytes, problem: str
-) -> None:
+def test_lists_of_ucf101_that_are_not_what_they_should_be(ucf, file, content, problem):
     (ucf.parent / "ucfTrainTestlist" / file).write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(InvalidArgumentError, match=rf"^DataModule\.splits .*: {problem}") as caught:
         UCF101(str(ucf), **HERE).setup()
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
 
 
-def test_ucf101_does_not_validate_what_it_trains(ucf: Path) -> None:
+def test_ucf101_does_not_validate_what_it_trains(ucf):
     splits = ucf.parent / "ucfTrainTestlist"
     (splits / "testlist01.txt").write_bytes((splits / "trainlist01.txt").read_bytes())
     with pytest.raises(InvalidArgumentError, match=r"^DataModule\.splits .*: \d videos are in both lists of fold 1"):
@@ -284,7 +271,7 @@ def test_ucf101_does_not_validate_what_it_trains(ucf: Path) -> None:
 
 
 @pytest.mark.parametrize("argument", ["train_list", "val_list"])
-def test_a_list_is_a_file_of_its_own(tmp_path: Path, video_writer: Callable[..., Path], argument: str) -> None:
+def test_a_list_is_a_file_of_its_own(tmp_path, video_writer, argument):
     video_writer(tmp_path / "one.avi", frames=5)
     (tmp_path / "list.txt").write_text("one.avi\n")
     os.mkfifo(tmp_path / "pipe")
@@ -296,9 +283,7 @@ def test_a_list_is_a_file_of_its_own(tmp_path: Path, video_writer: Callable[...,
             VideoFolder(str(tmp_path), **{**lists, argument: str(place)}, **HERE).setup()
 
 
-def test_of_many_broken_videos_ten_are_named(
-    tmp_path: Path, video_writer: Callable[..., Path], caplog: pytest.LogCaptureFixture
-) -> None:
+def test_of_many_broken_videos_ten_are_named(tmp_path, video_writer, caplog):
     video_writer(tmp_path / "good.avi", frames=20)
     video_writer(tmp_path / "val.avi", frames=20)
     names = [f"{number}.avi" for number in range(25)]
@@ -312,7 +297,7 @@ def test_of_many_broken_videos_ten_are_named(
     assert "and 15 more: `pvdm check-data --report FILE` lists them all" in caplog.text
 
 
-def test_a_set_smaller_than_a_batch_trains() -> None:
+def test_a_set_smaller_than_a_batch_trains():
     module = Synthetic(num_videos=3, num_val_videos=1, **{**HERE, "batch_size": 64}, drop_last=True)
     train, _ = batches_of(module)
     assert [len(batch["index"]) for batch in train] == [3]
@@ -349,9 +334,7 @@ def test_a_set_smaller_than_a_batch_trains() -> None:
         ),
     ],
 )
-def test_mistakes_name_flag_value_and_remedy(
-    tmp_path: Path, make: Callable[[Path], ClipDataModule], message: str
-) -> None:
+def test_mistakes_name_flag_value_and_remedy(tmp_path, make, message):
     with pytest.raises(InvalidArgumentError, match=f"^{message}") as caught:
         module = make(tmp_path)
         module.prepare_data()
@@ -359,7 +342,7 @@ def test_mistakes_name_flag_value_and_remedy(
     assert "\n" not in str(caught.value)
 
 
-def test_ucf101_says_what_does_not_fit_the_split_files(ucf: Path) -> None:
+def test_ucf101_says_what_does_not_fit_the_split_files(ucf):
     with pytest.raises(InvalidArgumentError, match=r"^DataModule\.fold 4: there is no .*trainlist04\.txt"):
         UCF101(str(ucf), fold=4).prepare_data()
     empty = ucf.parent / "empty"
@@ -370,7 +353,7 @@ def test_ucf101_says_what_does_not_fit_the_split_files(ucf: Path) -> None:
         UCF101(str(empty)).prepare_data()
 
 
-def test_too_many_broken_videos_stop_the_run_at_its_start(broken: Path, playable: Path, tmp_path: Path) -> None:
+def test_too_many_broken_videos_stop_the_run_at_its_start(broken, playable, tmp_path):
     names = [*(f"broken/{path.name}" for path in broken.iterdir() if path.is_file()), "good.avi", "also good.avi"]
     root = broken.parent
     for name in names[-2:]:
@@ -382,7 +365,7 @@ def test_too_many_broken_videos_stop_the_run_at_its_start(broken: Path, playable
 
 
 @pytest.mark.parametrize("name", ["synthetic", "ucf101", "sky_timelapse", "video_folder", "frame_folder"])
-def test_presets_fit_the_signatures(name: str) -> None:
+def test_presets_fit_the_signatures(name):
     parser = ArgumentParser()
     parser.add_subclass_arguments(LightningDataModule, "data")
     preset = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())
@@ -395,7 +378,7 @@ def test_presets_fit_the_signatures(name: str) -> None:
 
 
 @pytest.mark.parametrize("module", [Synthetic, UCF101, SkyTimelapse, VideoFolder, FrameFolder])
-def test_help_explains_every_argument(module: type[ClipDataModule]) -> None:
+def test_help_explains_every_argument(module):
     parser = ArgumentParser()
     parser.add_class_arguments(module, "data")
     actions = [action for action in parser._actions if action.dest.startswith("data.")]

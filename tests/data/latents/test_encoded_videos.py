@@ -1,7 +1,5 @@
 import os
 import shutil
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import torch
@@ -12,7 +10,7 @@ from pvdm_lightning.errors import InvalidArgumentError
 
 
 @pytest.fixture(params=["file", "frames"])
-def videos(request: pytest.FixtureRequest, tmp_path: Path) -> list[Path]:
+def videos(request, tmp_path):
     for number in range(4):
         path = tmp_path / f"videos/{number}"
         path.parent.mkdir(exist_ok=True)
@@ -25,48 +23,46 @@ def videos(request: pytest.FixtureRequest, tmp_path: Path) -> list[Path]:
     return sorted((tmp_path / "videos").iterdir())
 
 
-def file_of(video: Path) -> Path:
+def file_of(video):
     return video if video.is_file() else video / "1.png"
 
 
-def same_size(video: Path) -> None:
+def same_size(video):
     content = file_of(video).read_bytes()
     file_of(video).write_bytes(content[:2000] + b"!" + content[2001:])
 
 
-def same_size_and_older(video: Path) -> None:
+def same_size_and_older(video):
     same_size(video)
     os.utime(file_of(video), (10**9, 10**9))
 
 
-def longer(video: Path) -> None:
+def longer(video):
     file_of(video).write_bytes(file_of(video).read_bytes() + b"!")
 
 
-def another(video: Path) -> None:
+def another(video):
     """Another video in its place, with its own time."""
     shutil.copy2(file_of(video.parent / "3"), file_of(video))
 
 
-def touched(video: Path) -> None:
+def touched(video):
     os.utime(file_of(video), (10**9, 10**9))
 
 
-def copied(video: Path) -> None:
+def copied(video):
     file = file_of(video)
     content = file.read_bytes()
     file.unlink()
     file.write_bytes(content)
 
 
-def gone(video: Path) -> None:
+def gone(video):
     video.unlink() if video.is_file() else shutil.rmtree(video)
 
 
 @pytest.mark.parametrize("change", [same_size, same_size_and_older, longer, another])
-def test_another_content_is_known_whatever_sizes_and_times_say(
-    videos: list[Path], tmp_path: Path, change: Callable[[Path], None]
-) -> None:
+def test_another_content_is_known_whatever_sizes_and_times_say(videos, tmp_path, change):
     before = EncodedVideos.look_at(map(str, videos))
     before.write(videos_path(tmp_path, "train"))
     check_unchanged(tmp_path, "train")
@@ -77,7 +73,7 @@ def test_another_content_is_known_whatever_sizes_and_times_say(
 
 
 @pytest.mark.parametrize("change", [touched, copied])
-def test_times_alone_change_nothing(videos: list[Path], tmp_path: Path, change: Callable[[Path], None]) -> None:
+def test_times_alone_change_nothing(videos, tmp_path, change):
     before = EncodedVideos.look_at(map(str, videos))
     before.write(videos_path(tmp_path, "val"))
     change(videos[1])
@@ -85,7 +81,7 @@ def test_times_alone_change_nothing(videos: list[Path], tmp_path: Path, change: 
     assert EncodedVideos.look_at(map(str, videos), before).digest() == before.digest()
 
 
-def test_videos_need_not_be_there_any_more(videos: list[Path], tmp_path: Path) -> None:
+def test_videos_need_not_be_there_any_more(videos, tmp_path):
     EncodedVideos.look_at(map(str, videos)).write(videos_path(tmp_path, "val"))
     for video in videos:
         gone(video)
@@ -93,7 +89,7 @@ def test_videos_need_not_be_there_any_more(videos: list[Path], tmp_path: Path) -
     check_unchanged(tmp_path, "train")  # a cache of videos that are no files
 
 
-def test_what_is_unchanged_is_read_once(videos: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_unchanged_is_read_once(videos, tmp_path, monkeypatch):
     first = EncodedVideos.look_at(map(str, videos))
     first.write(videos_path(tmp_path, "train"))
     again = EncodedVideos.read(videos_path(tmp_path, "train"), "--output.dir")
@@ -106,14 +102,14 @@ def test_what_is_unchanged_is_read_once(videos: list[Path], tmp_path: Path, monk
     assert read == [str(videos[2])]
 
 
-def test_order_and_names_count(videos: list[Path]) -> None:
+def test_order_and_names_count(videos):
     names = [str(video) for video in videos]
     digests = {EncodedVideos.look_at(some).digest() for some in (names, names[::-1], names[1:], names[:1], [])}
     assert len(digests) == 5
 
 
 @pytest.mark.parametrize("content", [b"", b"x" * 90, torch.tensor([1.0]).numpy().tobytes(), None])
-def test_a_damaged_record_is_said(videos: list[Path], tmp_path: Path, content: bytes | None) -> None:
+def test_a_damaged_record_is_said(videos, tmp_path, content):
     place = videos_path(tmp_path, "train")
     EncodedVideos.look_at(map(str, videos)).write(place)
     place.write_bytes(place.read_bytes()[:-9] if content is None else content)

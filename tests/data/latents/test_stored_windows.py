@@ -8,7 +8,7 @@ from pvdm_lightning.data.latents.stored_windows import StoredWindows, spread_sta
 from pvdm_lightning.data.videos.synthetic import SyntheticVideos
 
 
-def test_starts_are_spread_evenly() -> None:
+def test_starts_are_spread_evenly():
     for num_starts in range(1, 30):
         assert spread_starts(num_starts, 1).tolist() == [(num_starts - 1) // 2]  # as validation centres its window
         assert spread_starts(num_starts, num_starts + 3).tolist() == list(range(num_starts))
@@ -21,7 +21,7 @@ def test_starts_are_spread_evenly() -> None:
 
 
 @pytest.mark.parametrize(("frames_in_video", "pairs"), [(20, True), (5, False)])
-def test_windows_are_those_of_the_data_set(frames_in_video: int, pairs: bool) -> None:
+def test_windows_are_those_of_the_data_set(frames_in_video, pairs):
     source = SyntheticVideos(0, 3, frames_in_video, 0)
     dataset = ClipDataset(source, Windows(4, clips=2), (8, 8), random_start=True)
     stored = StoredWindows(dataset, 2)
@@ -36,13 +36,13 @@ def test_windows_are_those_of_the_data_set(frames_in_video: int, pairs: bool) ->
             assert torch.equal(sample["clip"], source.read(index, range(start + 4, start + 8), (8, 8)))
 
 
-def test_single_clips_say_that_nothing_is_before_them() -> None:
+def test_single_clips_say_that_nothing_is_before_them():
     sample = StoredWindows(ClipDataset(SyntheticVideos(0, 1, 9, 0), Windows(4), (8, 8)), 1)[0, 0, 0]
     assert not sample["has_previous"] and not sample["previous"].any()
 
 
-def test_the_digest_tells_videos_apart() -> None:
-    def digest(videos: int, frames: int, windows: int) -> str:
+def test_the_digest_tells_videos_apart():
+    def digest(videos, frames, windows):
         return StoredWindows(ClipDataset(SyntheticVideos(0, videos, frames, 0), Windows(4), (8, 8)), windows).digest()
 
     assert digest(3, 12, 2) == digest(3, 12, 2)

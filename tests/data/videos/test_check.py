@@ -1,5 +1,4 @@
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from pvdm_lightning.errors import InvalidArgumentError
 
 
 @pytest.fixture
-def mixed(tmp_path: Path, playable: Path, broken: Path, frame_folder_writer: Callable[..., Path]) -> Path:
+def mixed(tmp_path, playable, broken, frame_folder_writer):
     root = tmp_path / "set"
     root.mkdir()
     for source in (playable / "h264.mp4", playable / "truncated.avi", broken / "empty.avi", broken / "text.mp4"):
@@ -23,7 +22,7 @@ def mixed(tmp_path: Path, playable: Path, broken: Path, frame_folder_writer: Cal
     return root
 
 
-def test_every_video_is_listed_with_its_state(mixed: Path, tmp_path: Path) -> None:
+def test_every_video_is_listed_with_its_state(mixed, tmp_path):
     checked = check_videos(mixed, progress=False)
     found = {Path(video.path).relative_to(mixed).as_posix(): video for video in checked}
     assert {name: video.status for name, video in found.items()} == {
@@ -48,9 +47,7 @@ def test_every_video_is_listed_with_its_state(mixed: Path, tmp_path: Path) -> No
     assert [entry["path"] for entry in report["videos"]] == [video.path for video in checked]
 
 
-def test_a_folder_is_read_once_however_many_pictures_it_has(
-    tmp_path: Path, frame_folder_writer: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_is_read_once_however_many_pictures_it_has(tmp_path, frame_folder_writer, monkeypatch):
     folder = frame_folder_writer(tmp_path / "set" / "clip", 5)
     listed: list[Path] = []
     monkeypatch.setattr(
@@ -60,12 +57,10 @@ def test_a_folder_is_read_once_however_many_pictures_it_has(
     assert listed == [folder] * 2  # to count its pictures for the index, and to read them
 
 
-def test_a_folder_heals_when_its_pictures_are_written_again(
-    tmp_path: Path, frame_folder_writer: Callable[..., Path]
-) -> None:
+def test_a_folder_heals_when_its_pictures_are_written_again(tmp_path, frame_folder_writer):
     folder = frame_folder_writer(tmp_path / "set" / "clip", 3)
 
-    def status() -> list[str]:
+    def status():
         return [video.status for video in check_videos(tmp_path / "set", progress=False)]
 
     found = [status()]
@@ -75,7 +70,7 @@ def test_a_folder_heals_when_its_pictures_are_written_again(
     assert found == [["good"], ["broken"], ["broken"], ["good"]]
 
 
-def test_a_data_module_checks_the_videos_of_its_splits(tmp_path: Path, playable: Path) -> None:
+def test_a_data_module_checks_the_videos_of_its_splits(tmp_path, playable):
     (tmp_path / "UCF-101" / "A").mkdir(parents=True)
     (tmp_path / "UCF-101" / "A" / "one.avi").write_bytes((playable / "mpeg4.avi").read_bytes())
     splits = tmp_path / "ucfTrainTestlist"
@@ -91,7 +86,7 @@ def test_a_data_module_checks_the_videos_of_its_splits(tmp_path: Path, playable:
     assert Synthetic().check(progress=False) == []
 
 
-def test_mistakes_name_the_flag(tmp_path: Path) -> None:
+def test_mistakes_name_the_flag(tmp_path):
     with pytest.raises(InvalidArgumentError, match=r"^DataModule\.root .*nowhere: there is no such folder"):
         check_videos(tmp_path / "nowhere")
     with pytest.raises(InvalidArgumentError, match=r"^DataModule\.root .*: there are no videos and no pictures in it"):

@@ -20,13 +20,13 @@ PLAYABLE = [
 DecodeAll = Callable[[Path, int], list[np.ndarray]]
 
 
-def windows_of(frames: int, size: int = 7) -> list[list[int]]:
+def windows_of(frames, size=7):
     size = min(size, frames)
     starts = [frames - size, 0, (frames - size) // 2, (frames - size) // 3, frames - size]
     return [list(range(start, start + size)) for start in starts] + [list(range(0, frames, 3))]
 
 
-def wrong_windows(path: Path, decode_all: DecodeAll) -> list[list[int]]:
+def wrong_windows(path, decode_all):
     info = probe(path)
     assert info.route != Route.BROKEN, info.problem
     right = decode_all(path, info.rotation)
@@ -41,26 +41,26 @@ def wrong_windows(path: Path, decode_all: DecodeAll) -> list[list[int]]:
 
 
 @pytest.mark.parametrize("name", PLAYABLE)
-def test_windows_equal_sequential_decoding_to_the_pixel(playable: Path, name: str, decode_all: DecodeAll) -> None:
+def test_windows_equal_sequential_decoding_to_the_pixel(playable, name, decode_all):
     for _ in range(2):
         assert wrong_windows(playable / name, decode_all) == []
 
 
 @pytest.mark.usefixtures("without_decord")
 @pytest.mark.parametrize("name", PLAYABLE)
-def test_pyav_alone_serves_everything(playable: Path, name: str, decode_all: DecodeAll) -> None:
+def test_pyav_alone_serves_everything(playable, name, decode_all):
     assert probe(playable / name).route in (Route.SEEK, Route.SCAN)
     assert wrong_windows(playable / name, decode_all) == []
 
 
 @pytest.mark.skipif(video_libraries.decord() is None, reason="decord is not installed")
-def test_decord_reads_what_it_reads_right_and_nothing_else(playable: Path) -> None:
+def test_decord_reads_what_it_reads_right_and_nothing_else(playable):
     by_decord = {name for name in PLAYABLE if probe(playable / name).route == Route.DECORD}
     assert {"mpeg4.avi", "h264.mp4", "vp9.webm", "rotated.mp4"} <= by_decord
     assert by_decord.isdisjoint({"b_frames.avi", "ten_bit.mp4", "odd_420.avi", "uneven_times.mkv", "damaged.avi"})
 
 
-def test_in_a_large_file_frames_are_sought(playable: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_in_a_large_file_frames_are_sought(playable, monkeypatch):
     monkeypatch.setattr(probing, "MOST_BYTES_FOR_DECORD", 100)
     routes = {probe(playable / name).route for name in PLAYABLE}
     assert routes <= {Route.DECORD, Route.SEEK, Route.SCAN}
@@ -68,9 +68,7 @@ def test_in_a_large_file_frames_are_sought(playable: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.skipif(video_libraries.decord() is None, reason="decord is not installed")
-def test_an_index_made_with_decord_serves_machines_without(
-    playable: Path, decode_all: DecodeAll, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_index_made_with_decord_serves_machines_without(playable, decode_all, monkeypatch):
     info = probe(playable / "h264.mp4")
     assert info.route == Route.DECORD
     monkeypatch.setattr(video_libraries, "decord", lambda: None)
@@ -78,7 +76,7 @@ def test_an_index_made_with_decord_serves_machines_without(
     assert np.array_equal(read_frames(playable / "h264.mp4", info, [30, 31], np.array), right[30:32])
 
 
-def test_rotation_turns_pictures_upright(playable: Path) -> None:
+def test_rotation_turns_pictures_upright(playable):
     upright, rotated = (probe(playable / name) for name in ("h264.mp4", "rotated.mp4"))
     assert (upright.height, upright.width, upright.rotation) == (48, 64, 0)
     assert (rotated.height, rotated.width, abs(rotated.rotation - 180)) == (96, 64, 90)
@@ -87,7 +85,7 @@ def test_rotation_turns_pictures_upright(playable: Path) -> None:
     assert bar[:4].mean() > bar[40:].mean() + 100
 
 
-def test_a_wrong_idea_of_the_time_stamps_is_noticed_and_made_good(playable: Path, decode_all: DecodeAll) -> None:
+def test_a_wrong_idea_of_the_time_stamps_is_noticed_and_made_good(playable, decode_all):
     path = playable / "h264.mp4"
     info = replace(probe(path), route=Route.SEEK)
     right = decode_all(path, 0)
@@ -95,7 +93,7 @@ def test_a_wrong_idea_of_the_time_stamps_is_noticed_and_made_good(playable: Path
         assert np.array_equal(read_frames(path, wrong, [20, 21], np.array), right[20:22])
 
 
-def test_truncated_and_damaged_files_are_used_as_far_as_they_go_and_reported(playable: Path) -> None:
+def test_truncated_and_damaged_files_are_used_as_far_as_they_go_and_reported(playable):
     truncated, damaged = probe(playable / "truncated.avi"), probe(playable / "damaged.avi")
     assert 10 < truncated.frames < 40 and truncated.problem
     assert "damaged" in damaged.problem
@@ -113,7 +111,7 @@ def test_truncated_and_damaged_files_are_used_as_far_as_they_go_and_reported(pla
         ("sound.mp4", "has no video stream"),
     ],
 )
-def test_broken_files_have_a_reason(broken: Path, name: str, reason: str) -> None:
+def test_broken_files_have_a_reason(broken, name, reason):
     info = probe(broken / name)
     assert info.route == Route.BROKEN and info.problem and reason in info.problem
     assert str(broken) not in info.problem
@@ -121,14 +119,12 @@ def test_broken_files_have_a_reason(broken: Path, name: str, reason: str) -> Non
         read_frames(broken / name, replace(info, frames=5), [0], np.array)
 
 
-def test_a_folder_named_like_a_video_is_broken(tmp_path: Path) -> None:
+def test_a_folder_named_like_a_video_is_broken(tmp_path):
     assert probe(tmp_path).problem == "is a folder"
 
 
 @pytest.mark.parametrize("name", ["mpeg4.avi", "b_frames.avi", "h264.mp4"])
-def test_a_file_that_shrank_after_it_was_indexed_raises_one_kind_of_error(
-    playable: Path, name: str, tmp_path: Path
-) -> None:
+def test_a_file_that_shrank_after_it_was_indexed_raises_one_kind_of_error(playable, name, tmp_path):
     info = probe(playable / name)
     content = (playable / name).read_bytes()
     for share in (0, 3, 30, 60):
@@ -137,7 +133,7 @@ def test_a_file_that_shrank_after_it_was_indexed_raises_one_kind_of_error(
             read_frames(tmp_path / name, info, [38, 39], np.array)
 
 
-def _bytes_read(path: Path) -> list[bytes]:
+def _bytes_read(path):
     info = probe(path)
     return [
         frame.tobytes() for window in windows_of(info.frames) for frame in read_frames(path, info, window, np.array)
@@ -145,7 +141,7 @@ def _bytes_read(path: Path) -> list[bytes]:
 
 
 @pytest.mark.parametrize("name", ["h264.mp4", "b_frames.avi"])
-def test_forked_processes_read_the_same(playable: Path, name: str) -> None:
+def test_forked_processes_read_the_same(playable, name):
     if "fork" not in multiprocessing.get_all_start_methods():
         pytest.skip("this system does not fork")
     here = _bytes_read(playable / name)  # readers were open in the parent before the fork: decord's would hang if kept
@@ -153,10 +149,8 @@ def test_forked_processes_read_the_same(playable: Path, name: str) -> None:
         assert pool.map_async(_bytes_read, [playable / name] * 4).get(timeout=60) == [here] * 4
 
 
-def test_a_mistake_in_the_program_does_not_pass_for_a_broken_file(
-    playable: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def mistaken(*arguments: object) -> None:
+def test_a_mistake_in_the_program_does_not_pass_for_a_broken_file(playable, monkeypatch):
+    def mistaken(*arguments):
         raise AttributeError("no such thing")
 
     info = probe(playable / "b_frames.avi")
@@ -179,9 +173,7 @@ def test_a_mistake_in_the_program_does_not_pass_for_a_broken_file(
         ("a.webm", "libvpx-vp9", "yuv420p", b"VP9"),
     ],
 )
-def test_a_codec_without_a_decoder_breaks_its_video_alone(
-    tmp_path: Path, video_writer: Callable[..., Path], name: str, codec: str, pix_fmt: str, code: bytes
-) -> None:
+def test_a_codec_without_a_decoder_breaks_its_video_alone(tmp_path, video_writer, name, codec, pix_fmt, code):
     content = video_writer(tmp_path / name, frames=3, codec=codec, pix_fmt=pix_fmt).read_bytes()
     assert code in content
     for other in (b"zzzz", b"CRAW", b"R10k", b"\0\0\0\0", b"braw", b"DXD3", b"\xff\xfe\xfd\xfc"):

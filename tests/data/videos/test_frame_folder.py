@@ -1,7 +1,5 @@
 import os
 import re
-from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,13 +9,13 @@ from pvdm_lightning.data.videos.frame_folder import image_names, natural_key, pr
 from pvdm_lightning.data.videos.video_info import DecodeError, Route, VideoInfo
 
 
-def test_natural_order_follows_the_numbers() -> None:
+def test_natural_order_follows_the_numbers():
     names = ["frame10.png", "frame9.png", "Frame1.png", "a2b10.png", "a2b9.png", "7.png"]
     ordered = ["7.png", "a2b9.png", "a2b10.png", "Frame1.png", "frame9.png", "frame10.png"]
     assert sorted(names, key=natural_key) == ordered
 
 
-def test_frames_come_in_the_order_of_their_numbers(tmp_path: Path, frame_folder_writer: Callable[..., Path]) -> None:
+def test_frames_come_in_the_order_of_their_numbers(tmp_path, frame_folder_writer):
     folder = frame_folder_writer(tmp_path / "clip", 12, "frame{}.png")
     for stray in ("._frame3.png", "Thumbs.db", "notes.txt", ".DS_Store"):
         (folder / stray).write_bytes(b"stray")
@@ -27,7 +25,7 @@ def test_frames_come_in_the_order_of_their_numbers(tmp_path: Path, frame_folder_
     assert [int(frame[0, :, 2].argmax()) for frame in frames] == [9, 10, 11]
 
 
-def test_other_kinds_of_pictures_become_8_bit_rgb(tmp_path: Path) -> None:
+def test_other_kinds_of_pictures_become_8_bit_rgb(tmp_path):
     ramp = np.linspace(0, 255, 64).astype(np.uint8).reshape(8, 8)
     Image.fromarray(ramp).save(tmp_path / "gray.png")
     Image.fromarray(ramp.astype(np.uint16) * 257).save(tmp_path / "gray16.png")
@@ -39,12 +37,12 @@ def test_other_kinds_of_pictures_become_8_bit_rgb(tmp_path: Path) -> None:
         assert np.abs(read.astype(int) - ramp[..., None]).max() <= (40 if name == "palette.png" else 0), name
 
 
-def test_a_jpeg_named_png_is_read(tmp_path: Path) -> None:
+def test_a_jpeg_named_png_is_read(tmp_path):
     Image.new("RGB", (8, 8), (200, 10, 10)).save(tmp_path / "frame0.png", format="jpeg")
     assert probe(tmp_path).codec == "jpeg" and read_image(tmp_path / "frame0.png").shape == (8, 8, 3)
 
 
-def test_broken_folders_have_a_reason(tmp_path: Path) -> None:
+def test_broken_folders_have_a_reason(tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "damaged").mkdir()
     (tmp_path / "damaged" / "frame0.png").touch()
@@ -53,7 +51,7 @@ def test_broken_folders_have_a_reason(tmp_path: Path) -> None:
     assert probe(tmp_path / "damaged").route == Route.BROKEN and probe(tmp_path / "damaged").problem
 
 
-def test_damage_further_on_names_the_picture(tmp_path: Path, frame_folder_writer: Callable[..., Path]) -> None:
+def test_damage_further_on_names_the_picture(tmp_path, frame_folder_writer):
     folder = frame_folder_writer(tmp_path / "clip", 6)
     info = probe(folder)
     content = (folder / "frame00004.png").read_bytes()
@@ -69,9 +67,7 @@ def test_damage_further_on_names_the_picture(tmp_path: Path, frame_folder_writer
         read_frames(folder, info, [1], np.array)
 
 
-def test_pictures_written_again_at_another_size_are_read(
-    tmp_path: Path, frame_folder_writer: Callable[..., Path]
-) -> None:
+def test_pictures_written_again_at_another_size_are_read(tmp_path, frame_folder_writer):
     folder = frame_folder_writer(tmp_path / "clip", 2)
     info = probe(folder)
     for path in folder.iterdir():  # in place, so that the folder's time and its line of the index stay
@@ -80,7 +76,7 @@ def test_pictures_written_again_at_another_size_are_read(
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
-def test_pictures_are_turned_as_their_exif_says(tmp_path: Path, suffix: str) -> None:
+def test_pictures_are_turned_as_their_exif_says(tmp_path, suffix):
     upright = np.zeros((24, 16, 3), np.uint8)
     upright[:8] = 255
     exif = Image.Exif()
@@ -92,14 +88,14 @@ def test_pictures_are_turned_as_their_exif_says(tmp_path: Path, suffix: str) -> 
     assert np.abs(read_image(path).astype(int) - upright).max() < 16
 
 
-def test_damage_to_the_exif_alone_spoils_no_picture(tmp_path: Path) -> None:
+def test_damage_to_the_exif_alone_spoils_no_picture(tmp_path):
     Image.new("RGB", (8, 6)).save(tmp_path / "frame0.jpg", exif=b"Exif\x00\x00rubbish, no TIFF header")
     info = probe(tmp_path)
     assert (info.height, info.width, info.problem) == (6, 8, "")
     assert read_image(tmp_path / "frame0.jpg").shape == (6, 8, 3)
 
 
-def test_a_picture_too_large_for_pillow_is_a_broken_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_picture_too_large_for_pillow_is_a_broken_one(tmp_path, monkeypatch):
     Image.new("RGB", (8, 8)).save(tmp_path / "frame0.png")
     info = probe(tmp_path)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)
@@ -108,9 +104,7 @@ def test_a_picture_too_large_for_pillow_is_a_broken_one(tmp_path: Path, monkeypa
         read_frames(tmp_path, info, [0], np.array)
 
 
-def test_stamps_change_when_a_picture_is_written_again(
-    tmp_path: Path, frame_folder_writer: Callable[..., Path]
-) -> None:
+def test_stamps_change_when_a_picture_is_written_again(tmp_path, frame_folder_writer):
     folder = frame_folder_writer(tmp_path / "clip", 3)
     before = stamps(folder)
     assert before and stamps(folder) == before and stamps(tmp_path / "missing") == b""
@@ -135,16 +129,14 @@ RAMP = np.linspace(0, 1, 256).reshape(16, 16)
     ],
     ids=lambda value: str(getattr(value, "dtype", value)),
 )
-def test_every_kind_of_value_keeps_its_brightness(
-    tmp_path: Path, values: np.ndarray, suffix: str, options: dict[str, object]
-) -> None:
+def test_every_kind_of_value_keeps_its_brightness(tmp_path, values, suffix, options):
     Image.fromarray(values).save(tmp_path / f"0.{suffix}", **options)
     assert np.array_equal(read_image(tmp_path / f"0.{suffix}")[..., 0], (RAMP * 255).round().astype(np.uint8))
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "LAB"])
 @pytest.mark.parametrize("suffix", ["tif", "png", "jpg", "webp", "bmp"])
-def test_every_mode_shows_the_same_colours(tmp_path: Path, mode: str, suffix: str) -> None:
+def test_every_mode_shows_the_same_colours(tmp_path, mode, suffix):
     shades = np.repeat(np.array([[0, 255] * 8] * 16, np.uint8)[..., None], 3, axis=2)
     picture = Image.new("RGB", (16, 16), (0, 0, 0)) if mode == "LAB" else Image.fromarray(shades).convert(mode)
     if mode == "LAB":
@@ -168,14 +160,14 @@ def test_every_mode_shows_the_same_colours(tmp_path: Path, mode: str, suffix: st
         (np.full((4, 4), -1, np.int32), "has whole numbers from -1 to -1, and at most 16 bits"),
     ],
 )
-def test_values_of_unknown_range_break_the_video(tmp_path: Path, values: np.ndarray, reason: str) -> None:
+def test_values_of_unknown_range_break_the_video(tmp_path, values, reason):
     Image.fromarray(values).save(tmp_path / "0.tif")
     with pytest.raises(DecodeError, match=re.escape(f"0.tif: {reason}")):
         read_frames(tmp_path, probe(tmp_path), [0], np.array)
 
 
 @pytest.mark.parametrize("suffix", ["png", "webp", "tif"])
-def test_a_file_of_several_pictures_is_no_frame(tmp_path: Path, suffix: str) -> None:
+def test_a_file_of_several_pictures_is_no_frame(tmp_path, suffix):
     frames = [Image.new("L", (8, 8), shade) for shade in (0, 90, 180)]
     frames[0].save(tmp_path / f"0.{suffix}", save_all=True, append_images=frames[1:])
     assert probe(tmp_path).problem == "holds several pictures, and a folder of frames has one a file"
@@ -183,6 +175,6 @@ def test_a_file_of_several_pictures_is_no_frame(tmp_path: Path, suffix: str) -> 
     assert read_image(tmp_path / "0.tif").max() == 50  # the second one is a thumbnail
 
 
-def test_a_pipe_is_no_picture(tmp_path: Path) -> None:
+def test_a_pipe_is_no_picture(tmp_path):
     os.mkfifo(tmp_path / "0.png")
     assert probe(tmp_path).problem == "is no regular file"

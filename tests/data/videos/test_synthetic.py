@@ -7,14 +7,14 @@ from pvdm_lightning.data.videos.synthetic import MOTIONS, SyntheticVideos
 
 
 @pytest.mark.parametrize("index", range(8))
-def test_frames_do_not_depend_on_which_others_are_drawn(index: int) -> None:
+def test_frames_do_not_depend_on_which_others_are_drawn(index):
     videos = SyntheticVideos(0, 8, 40, seed=3)
     whole = videos.read(index, range(40), (24, 32))
     assert whole.shape == (3, 40, 24, 32) and whole.dtype == torch.uint8
     assert torch.equal(videos.read(index, [7, 30], (24, 32)), whole[:, [7, 30]])
 
 
-def test_videos_follow_from_seed_and_index_alone() -> None:
+def test_videos_follow_from_seed_and_index_alone():
     long, shifted = SyntheticVideos(0, 8, 16, seed=0), SyntheticVideos(5, 2, 16, seed=0)
     assert torch.equal(long.read(6, range(4), (16, 16)), shifted.read(1, range(4), (16, 16)))
     assert long.labels[6] == shifted.labels[1]
@@ -24,7 +24,7 @@ def test_videos_follow_from_seed_and_index_alone() -> None:
 
 
 @pytest.mark.parametrize("index", range(12))
-def test_something_moves_smoothly(index: int) -> None:
+def test_something_moves_smoothly(index):
     video = SyntheticVideos(0, 12, 32, seed=0).read(index, range(32), (48, 48)).float()
     change = (video[:, 1:] - video[:, :-1]).abs()
     assert change.mean(dim=(0, 2, 3)).median() > 0.03, "it moves"
@@ -34,12 +34,12 @@ def test_something_moves_smoothly(index: int) -> None:
     assert rough.median() < 3
 
 
-def test_classes_are_the_kinds_of_motion_and_balanced() -> None:
+def test_classes_are_the_kinds_of_motion_and_balanced():
     labels = SyntheticVideos(0, 400, 8, seed=0).labels
     assert np.array_equal(np.bincount(labels), [100] * len(MOTIONS))
 
 
-def test_a_video_looks_the_same_at_every_resolution() -> None:
+def test_a_video_looks_the_same_at_every_resolution():
     videos = SyntheticVideos(0, 4, 8, seed=0)
     for index in range(4):
         small, large = videos.read(index, [3], (32, 32)).float(), videos.read(index, [3], (128, 128)).float()
@@ -48,7 +48,7 @@ def test_a_video_looks_the_same_at_every_resolution() -> None:
 
 
 @pytest.mark.parametrize("index", range(8))
-def test_plain_backgrounds_are_one_dark_colour_that_shapes_stand_out_from(index: int) -> None:
+def test_plain_backgrounds_are_one_dark_colour_that_shapes_stand_out_from(index):
     videos = SyntheticVideos(0, 8, 4, seed=0, max_shapes=1, backgrounds="plain")
     frame = videos.read(index, [0], (32, 32))[:, 0].float()
     corners = frame[:, [0, 0, -1, -1], [0, -1, 0, -1]]
@@ -58,7 +58,7 @@ def test_plain_backgrounds_are_one_dark_colour_that_shapes_stand_out_from(index:
 
 
 @pytest.mark.parametrize("most", [1, 3])
-def test_max_shapes_bounds_the_shapes(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_max_shapes_bounds_the_shapes(most, monkeypatch):
     painted: list[int] = []
     monkeypatch.setattr(synthetic, "_paint", lambda *_: painted.append(1))
     counts = set()

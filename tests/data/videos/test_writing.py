@@ -67,9 +67,7 @@ def test_nothing_half_written_is_left_under_the_name(video, tmp_path, file_forma
     size=st.tuples(st.integers(2, 9), st.integers(2, 9)),
     fps=st.sampled_from([0.01, 1 / 3, 7.3, 24, 25, 50, 333.3, 1000]),
 )
-def test_every_format_keeps_every_frame(
-    tmp_path_factory: pytest.TempPathFactory, pattern: list[int], size: tuple[int, int], fps: float
-) -> None:
+def test_every_format_keeps_every_frame(tmp_path_factory, pattern, size, fps):
     """Equal frames too: one after another, and all of them."""
     folder = tmp_path_factory.mktemp("written")
     colours = torch.tensor([[0, 0, 0], [250, 30, 30], [20, 200, 250]], dtype=torch.uint8)

@@ -1,19 +1,16 @@
 """Axis pooling and positions, against loops over coordinates."""
 
-import math
-
 import pytest
 import torch
 
 from pvdm_lightning.models.triplane import Triplane, TriplaneShape
 from pvdm_lightning.models.unet import TriplaneUNet
 from pvdm_lightning.models.unet.axis_pooling import AxisPooling
-from pvdm_lightning.models.unet.position_embedding import BANDS, PositionEmbedding
 
 SHAPE = TriplaneShape(frames=4, height=2, width=3)
 
 
-def pooling(channels: int = 4) -> AxisPooling:
+def pooling(channels=4):
     torch.manual_seed(0)
     module = AxisPooling(channels, norm_groups=2)
     for layer in (module.to_s, module.to_h, module.to_w):
@@ -21,12 +18,12 @@ def pooling(channels: int = 4) -> AxisPooling:
     return module
 
 
-def test_it_starts_as_the_identity() -> None:
+def test_it_starts_as_the_identity():
     x = torch.randn(2, 4, SHAPE.num_tokens)
     assert torch.equal(AxisPooling(4, norm_groups=2)(x, SHAPE), x)
 
 
-def test_each_position_sees_the_other_planes_at_its_own_coordinates() -> None:
+def test_each_position_sees_the_other_planes_at_its_own_coordinates():
     module, x = pooling(), torch.randn(1, 4, SHAPE.num_tokens)
     z_s, z_h, z_w = Triplane.from_sequence(module.norm(x), SHAPE)
     added = Triplane.from_sequence(module(x, SHAPE) - x, SHAPE)
@@ -43,22 +40,8 @@ def test_each_position_sees_the_other_planes_at_its_own_coordinates() -> None:
             torch.testing.assert_close(added.z_w[0, :, t, h], module.to_w(seen), rtol=1e-4, atol=1e-5)
 
 
-def test_positions_are_those_of_a_tokens_own_axes() -> None:
-    features = PositionEmbedding(8).features(SHAPE)
-    assert features.shape == (SHAPE.num_tokens, 6 * BANDS + 3)
-    token = SHAPE.lengths[0] + 2 * 3 + 1  # z^h at time 2, column 1
-    time, row, column, plane = features[token].split([2 * BANDS, 2 * BANDS, 2 * BANDS, 3])
-    angles = [math.pi / 2 * 2**band for band in range(BANDS)]
-    at = -1 + 2 * 2 / 3
-    expected = [math.sin(at * angle) for angle in angles] + [math.cos(at * angle) for angle in angles]
-    torch.testing.assert_close(time, torch.tensor(expected))
-    assert not row.any() and plane.tolist() == [0, 1, 0]
-    torch.testing.assert_close(column, torch.tensor([0.0] * BANDS + [1.0] * BANDS))
-    assert len({tuple(token.tolist()) for token in features}) == SHAPE.num_tokens
-
-
 @pytest.mark.parametrize("shape", [TriplaneShape(4, 4, 4), TriplaneShape(5, 3, 2)])
-def test_a_network_with_both_trains_every_weight(shape: TriplaneShape) -> None:
+def test_a_network_with_both_trains_every_weight(shape):
     torch.manual_seed(0)
     options = {"base_channels": 32, "channel_multipliers": (1, 2), "blocks_per_level": 1, "heads": 2, "norm_groups": 8}
     unet = TriplaneUNet(shape, position_embedding=True, axis_pooling=True, **options)  # type: ignore[arg-type]

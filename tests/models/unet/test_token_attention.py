@@ -3,7 +3,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from pvdm_lightning.models.triplane import Triplane, TriplaneShape
-from pvdm_lightning.models.unet.token_attention import PlaneSelfAttention, TokenAttention, TriplaneAttention
+from pvdm_lightning.models.unet.token_attention import PlaneSelfAttention, TriplaneAttention
 
 
 def attention(kind):
@@ -14,7 +14,7 @@ def attention(kind):
     return module
 
 
-def against_the_formula(module: TokenAttention, x):
+def against_the_formula(module, x):
     """x + W_o softmax(q k / sqrt(d)) v, each head by itself, the matrix written out."""
     heads = module.to_qkv(module.norm(x).mT).mT.chunk(module.heads, dim=1)
     attended = []

@@ -1,1 +1,0 @@
-"""What `benchmarks/gpu.py` runs: one file a section, and how sections are run and reported."""

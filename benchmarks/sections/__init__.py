@@ -1,0 +1,1 @@
+"""What `gpu` runs: one file a section, and how sections are run and reported."""

@@ -1,0 +1,106 @@
+"""A section of what is measured on a GPU, and what it is given."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+@dataclass
+class Proof:
+    """What a section is given.
+
+    Args:
+        device: cpu or cuda.
+        tiny: Toy sizes: every row is produced, none of its figures means anything.
+        out: Folder for pictures and videos.
+        deadline: Of this section, by time.monotonic.
+        send: Takes the rows, as they come.
+    """
+
+    device: str
+    tiny: bool
+    out: Path
+    deadline: float
+    send: Callable[[dict[str, Any]], None]
+
+    def row(self, **figures: Any) -> None:
+        """Report a row: a column's name and unit -> its figure, None for what was not measured."""
+        self.send(figures)
+
+    def left(self) -> float:
+        """Seconds until the section is ended from outside."""
+        return self.deadline - time.monotonic()
+
+    @property
+    def on_gpu(self) -> bool:
+        return self.device.startswith("cuda")
+
+    def autocast(self) -> torch.autocast:
+        """The precision of bf16-mixed."""
+        return torch.autocast(self.device, torch.bfloat16)
+
+    def synchronize(self) -> None:
+        """Wait until the device has done what it was told."""
+        if self.on_gpu:
+            torch.cuda.synchronize()
+
+    def reset_memory(self) -> None:
+        """Free what nobody holds any more, and measure the peak anew."""
+        gc.collect()
+        if self.on_gpu:
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
+
+    def peak(self) -> float | None:
+        """GiB of the device's memory at the peak since `reset_memory`; None on a CPU."""
+        return torch.cuda.max_memory_allocated() / 2**30 if self.on_gpu else None
+
+    def seconds(self, run: Callable[[], Any], at_least: int = 3, budget: float = 1.0) -> float:
+        """Mean seconds of one run, after one that does not count.
+
+        Args:
+            run: What is timed.
+            at_least: Runs that count.
+            budget: Seconds after which no more runs are added.
+        """
+        run()
+        self.synchronize()
+        count, started = 0, time.perf_counter()
+        while count < at_least or time.perf_counter() - started < budget:
+            run()
+            count += 1
+            self.synchronize()
+            if self.tiny:
+                break
+        return (time.perf_counter() - started) / count
+
+
+@dataclass(frozen=True)
+class Section:
+    """One part of what is measured.
+
+    Args:
+        name: In a word.
+        title: A heading for the report.
+        seconds: Of eight minutes; what it does not use is left for the last section.
+        run: Produces the rows.
+    """
+
+    name: str
+    title: str
+    seconds: float
+    run: Callable[[Proof], None]
+
+
+def product_rate(proof: Proof, dtype: torch.dtype = torch.bfloat16) -> float:
+    """TFLOP/s of a large product of random matrices."""
+    size = 256 if proof.tiny else 8192
+    a, b = torch.randn(2, size, size, device=proof.device).to(dtype)
+    return 2 * size**3 / proof.seconds(lambda: a @ b, at_least=20, budget=0.3) / 1e12

@@ -1,0 +1,300 @@
+"""Training steps at the paper's size, by the project's own modules, run by Lightning as `pvdm fit` runs them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+from torch import Tensor
+from torch.autograd import DeviceType
+from torch.profiler import ProfilerActivity, profile
+from torch.utils.data import IterableDataset
+
+from benchmarks.memory import Peaks
+from benchmarks.networks import MODELS, TINY_AUTOENCODER
+from benchmarks.sections.section import Proof, product_rate
+from pvdm_lightning.diffusion import denoising_loss
+from pvdm_lightning.models.autoencoder import VideoAutoencoder
+from pvdm_lightning.models.unet import TriplaneUNet
+from pvdm_lightning.pipeline import FrozenAutoencoder
+from pvdm_lightning.pipeline.pixels import to_signed_float
+from pvdm_lightning.training import AutoencoderModule, LatentDiffusionModule
+
+Batch = dict[str, Tensor]
+COUNTED = Path(__file__).with_name("counted.json")
+"""What `python -m benchmarks memory --json` counted: on a GPU one would wait minutes for it."""
+WARM_UP, COUNT = 3, 12  # steps
+TOP, PROFILED, NAME_LENGTH = 10, 3, 70  # kernels, steps, characters
+TINY_DENOISER: dict[str, Any] = {
+    "base_channels": 32,
+    "channel_multipliers": (1, 2),
+    "blocks_per_level": 1,
+    "norm_groups": 8,
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A kind of training step.
+
+    Args:
+        name: As of `memory.CASES`.
+        batch: Of the shipped configuration, or one that fits.
+        pairs: Two kinds of steps take turns.
+    """
+
+    name: str
+    batch: int
+    pairs: bool = False
+
+    @property
+    def first_stage(self) -> bool:
+        return self.name.startswith("stage one")
+
+    def module(self, proof: Proof) -> Any:
+        """As the shipped configuration has it, without LPIPS, whose weights a bare machine lacks."""
+        if self.first_stage:
+            network = _autoencoder(proof, gradient_checkpointing="checkpointing" in self.name)
+            return AutoencoderModule(network, perceptual_weight=0.0, adversarial_start=0 if self.pairs else None)
+        channels = MODELS[self.name[-1]]
+        denoiser = TriplaneUNet(**(TINY_DENOISER if proof.tiny else {"base_channels": channels}))
+        module = LatentDiffusionModule(denoiser, warmup_steps=10)
+        module.attach_first_stage(FrozenAutoencoder(_autoencoder(proof)))
+        return module
+
+    def data(self, module: Any, size: int) -> Batch:
+        """A batch as a loader gives it: random pixels, or latents of pairs as from a cache."""
+        index = torch.arange(size)
+        if self.first_stage:
+            return {"clip": torch.randint(0, 256, (size, 3, *module.clip_shape), dtype=torch.uint8), "index": index}
+        network = module.first_stage.autoencoder
+        shape = (size, network.latent_channels, network.latent_shape.num_tokens)
+        clip, previous = torch.rand(2, *shape) * 2 - 1
+        return {"clip": clip, "previous": previous, "has_previous": torch.ones(size, dtype=torch.bool), "index": index}
+
+    def size(self, proof: Proof) -> int:
+        """Clips a step."""
+        return 2 if proof.tiny else self.batch
+
+    def bare_step(self, proof: Proof, module: Any) -> Callable[[], None]:
+        """A step without Lightning, for the profiler: on the L1 loss, or on latents with the EMA."""
+        module.to(proof.device).train()
+        data = {name: value.to(proof.device) for name, value in self.data(module, self.size(proof)).items()}
+        network = module.autoencoder if self.first_stage else module.denoiser
+        optimizer = torch.optim.AdamW(network.parameters(), lr=1e-6, fused=True)
+
+        def loss() -> Tensor:
+            if self.first_stage:
+                clip = to_signed_float(data["clip"])
+                return (network(clip) - clip).abs().mean()
+            z_0 = data["clip"]
+            t = torch.randint(module.schedule.num_train_timesteps, (len(z_0),), device=z_0.device)
+            denoise = partial(network, condition=data["previous"])
+            return denoising_loss(denoise, module.schedule, z_0, t, torch.randn_like(z_0)).mean()
+
+        def step() -> None:
+            with proof.autocast():
+                value = loss()
+            value.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            if not self.first_stage:
+                module.ema.update(network)
+
+        return step
+
+
+LARGE, SMALL = Case("stage two, L", 64), Case("stage two, S", 64)
+CHECKPOINTING, PLAIN = Case("stage one, checkpointing", 8), Case("stage one", 4)
+ADVERSARIAL = Case("stage one, checkpointing, adversarial", 8, pairs=True)
+
+
+def _autoencoder(proof: Proof, gradient_checkpointing: bool = False) -> VideoAutoencoder:
+    return VideoAutoencoder(**(TINY_AUTOENCODER if proof.tiny else {}), gradient_checkpointing=gradient_checkpointing)
+
+
+def peaks(case: Case) -> Peaks:
+    """Predicted memory."""
+    counted = json.loads(COUNTED.read_text(encoding="utf-8"))[case.name]
+    return Peaks(counted["one"], counted["each"], counted["rest"])
+
+
+def tflop(case: Case) -> float:
+    """Of forward and backward, one clip, without what gradient checkpointing repeats."""
+    plain = case.name.split(", checkpointing")[0]
+    return float(json.loads(COUNTED.read_text(encoding="utf-8"))[plain]["gflop"]) / 1e3
+
+
+def stage_two(proof: Proof) -> None:
+    """Both networks, and a profile of the larger one."""
+    rate = product_rate(proof)
+    for case in (LARGE, SMALL):
+        _measure(proof, case, rate, profiled=case is LARGE)
+
+
+def stage_one(proof: Proof) -> None:
+    """With and without gradient checkpointing, and both phases."""
+    rate = product_rate(proof)
+    for case in (CHECKPOINTING, PLAIN, ADVERSARIAL):
+        _measure(proof, case, rate, profiled=case is CHECKPOINTING)
+
+
+def compiled(proof: Proof) -> None:
+    """Stage two, then stage one; what the time does not allow is missing at the end."""
+    rate = product_rate(proof)
+    for case in (LARGE, CHECKPOINTING, PLAIN):
+        _measure(proof, case, rate, profiled=case is not PLAIN, mode="compiled")
+
+
+def _measure(proof: Proof, case: Case, rate: float, profiled: bool, mode: str = "eager") -> None:
+    """A row with the step's time, its memory beside the prediction, and its share of the device's rate."""
+    module, batch = case.module(proof), case.size(proof)
+    if mode == "compiled":
+        # A CPU may have no C++ compiler: a graph that is not lowered.
+        module.compile_networks(**({} if proof.on_gpu else {"backend": "aot_eager"}))
+    steps = train(proof, module, case.data(module, batch), pairs=case.pairs)
+    predicted = None if proof.tiny or mode == "compiled" else peaks(case).at(batch)
+    # A discriminators' turn has the autoencoder's forward pass alone: no share of the rate is claimed for it.
+    work = None if case.pairs else batch * tflop(case)
+    proof.row(
+        **{
+            "step": case.name + (" (mean of both turns)" if case.pairs else ""),
+            "mode": mode,
+            "batch": batch,
+            "s a step": steps.seconds,
+            "clips/s": batch / steps.seconds,
+            "MFU %": None if work is None else 100 * work / steps.seconds / rate,
+            "peak GiB": steps.peak,
+            "predicted GiB": predicted,
+            "off %": None if steps.peak is None or predicted is None else 100 * (steps.peak / predicted - 1),
+            "start and first step s": steps.first,
+        }
+    )
+    if profiled:
+        _busiest(proof, f"{case.name}, {mode}", case.bare_step(proof, module), compiled=mode == "compiled")
+    del module
+    proof.reset_memory()
+
+
+def _busiest(proof: Proof, title: str, step: Callable[[], None], compiled: bool) -> None:
+    """Report the operators that take the longest, kernels if `compiled`, and the share of time in which none runs."""
+    _quieten()
+    count = 1 if proof.tiny else PROFILED
+    plain = proof.seconds(step, at_least=count, budget=0.0)
+    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if proof.on_gpu else [])]
+    with profile(activities=activities, acc_events=True) as profiled:
+        for _ in range(count):
+            step()
+        proof.synchronize()
+    operators: dict[str, float] = {}
+    kernels: dict[str, float] = {}
+    for event in profiled.key_averages():
+        on_device = event.device_type != DeviceType.CPU
+        # Annotations of the profiler's user, such as the optimizer's, repeat the kernels inside them.
+        if on_device and event.is_user_annotation:
+            continue
+        spent = event.self_device_time_total if proof.on_gpu else event.self_cpu_time_total
+        times = kernels if on_device else operators
+        times[event.key] = times.get(event.key, 0.0) + spent / 1e3 / count
+    chosen = kernels if compiled and proof.on_gpu else operators
+    busy = sum((kernels if proof.on_gpu else operators).values())
+    outside = 100 * (1 - busy / plain / 1e3)
+    proof.row(**{"profile": title, "ms a step": 1e3 * plain, "ms in kernels": busy, "outside %": outside})
+    for key, milliseconds in sorted(chosen.items(), key=lambda item: -item[1])[:TOP]:
+        name = f"{title}: `{key[:NAME_LENGTH]}`"
+        proof.row(**{"busiest": name, "ms": milliseconds, "% of kernels": 100 * milliseconds / busy})
+
+
+@dataclass
+class Steps:
+    """What some training steps took.
+
+    Args:
+        first: Seconds of the start and the first step, which compiles if anything does.
+        seconds: Of a later step, on average.
+        peak: GiB of the device's memory; None on a CPU.
+    """
+
+    first: float
+    seconds: float
+    peak: float | None
+
+
+class _Repeated(IterableDataset[Batch]):
+    """The same batch for ever: what is timed is the step, not the data."""
+
+    def __init__(self, batch: Batch) -> None:
+        self.batch = batch
+
+    def __iter__(self) -> Iterator[Batch]:
+        while True:
+            yield self.batch
+
+
+class _Stopwatch(Callback):
+    """Notes when some steps have ended; elsewhere the clock runs ahead of the device."""
+
+    def __init__(self, proof: Proof, steps: tuple[int, ...]) -> None:
+        self.proof, self.steps, self.ends = proof, steps, [time.perf_counter()]
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if batch_idx + 1 in self.steps:
+            self.proof.synchronize()
+            self.ends.append(time.perf_counter())
+
+
+def train(proof: Proof, module: LightningModule, batch: Batch, count: int = COUNT, pairs: bool = False) -> Steps:
+    """Fit `module` on one batch again and again, in bf16-mixed.
+
+    Args:
+        proof: Where.
+        module: Trained as it is.
+        batch: On the CPU, as a loader gives it.
+        count: Steps that count.
+        pairs: Two kinds of steps take turns; average over pairs.
+
+    Raises:
+        torch.OutOfMemoryError: It does not fit.
+    """
+    _quieten()
+    warm, count = (1, 1) if proof.tiny else (WARM_UP, count)
+    turns = 2 if pairs else 1
+    steps = (1, 1 + warm * turns, 1 + (warm + count) * turns)
+    stopwatch = _Stopwatch(proof, steps)
+    proof.reset_memory()
+    trainer = Trainer(
+        accelerator="gpu" if proof.on_gpu else "cpu",
+        devices=1,
+        precision="bf16-mixed",
+        max_epochs=1,
+        limit_train_batches=steps[-1],
+        limit_val_batches=0,
+        logger=False,
+        callbacks=[stopwatch],
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    module.train()
+    pinned = {name: value.pin_memory() if proof.on_gpu else value for name, value in batch.items()}
+    trainer.fit(module, _Repeated(pinned))
+    started, first, warmed, ended = stopwatch.ends
+    return Steps(first - started, (ended - warmed) / count, proof.peak())
+
+
+def _quieten() -> None:
+    """Lightning's advice is for those who train."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    for message in (".*does not have many workers.*", ".*in eval mode.*", ".*no `val_dataloader`.*", ".*treespec.*"):
+        warnings.filterwarnings("ignore", message=message)

@@ -1,0 +1,62 @@
+import pytest
+import torch
+
+from pvdm_lightning.models.autoencoder import VideoAutoencoder
+from pvdm_lightning.models.unet import TriplaneUNet
+from pvdm_lightning.pipeline import FrozenAutoencoder
+from pvdm_lightning.random import make_generator
+from pvdm_lightning.training import LatentDiffusionModule
+from pvdm_lightning.training.batches import draw_pairs
+
+
+def autoencoder():
+    torch.manual_seed(0)
+    return VideoAutoencoder(4, 16, 8, dim=32, depth=1, heads=2, head_dim=16, projector_depth=1, projector_mlp_dim=32)
+
+
+@pytest.fixture
+def diffusion():
+    unet = TriplaneUNet(base_channels=32, channel_multipliers=(1,), blocks_per_level=1, heads=2)
+    module = LatentDiffusionModule(unet)
+    module.attach_first_stage(FrozenAutoencoder(autoencoder()))
+    return module
+
+
+def batch(count=4, paired=True):
+    generator = torch.Generator().manual_seed(1)
+
+    def clips():
+        return torch.randint(256, (count, 3, 4, 16, 16), generator=generator, dtype=torch.uint8)
+
+    return {"clip": clips(), "previous": clips(), "has_previous": torch.full((count,), paired)}
+
+
+def draw(module, batch):
+    return draw_pairs(batch, module.conditional_probability, module.pipeline.to_latent, make_generator(0))
+
+
+def test_conditions_are_the_latents_of_the_clips_before(diffusion):
+    diffusion.conditional_probability = 1.0
+    given = batch()
+    z_0, condition = draw(diffusion, given)
+    assert torch.allclose(z_0, diffusion.first_stage.encode(given["clip"]), atol=1e-6)
+    assert torch.allclose(condition, diffusion.first_stage.encode(given["previous"]), atol=1e-6)
+
+
+def test_unconditional_targets_are_either_clip_of_a_pair(diffusion):
+    diffusion.conditional_probability = 0.0
+    given = batch(16)
+    z_0, condition = draw(diffusion, given)
+    assert not condition.any()
+    options = [diffusion.first_stage.encode(given[name]) for name in ("clip", "previous")]
+    chosen = [[torch.allclose(z, option[i], atol=1e-5) for option in options] for i, z in enumerate(z_0)]
+    assert all(any(row) for row in chosen)
+    assert 0 < sum(row[1] for row in chosen) < 16
+
+
+def test_without_a_clip_before_there_is_no_condition(diffusion):
+    diffusion.conditional_probability = 1.0
+    given = batch(paired=False)
+    z_0, condition = draw(diffusion, given)
+    assert not condition.any()
+    assert torch.allclose(z_0, diffusion.first_stage.encode(given["clip"]), atol=1e-6)

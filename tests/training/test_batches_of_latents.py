@@ -1,0 +1,64 @@
+import pytest
+import torch
+
+from pvdm_lightning.models.autoencoder import VideoAutoencoder
+from pvdm_lightning.models.unet import TriplaneUNet
+from pvdm_lightning.pipeline import FrozenAutoencoder
+from pvdm_lightning.random import make_generator
+from pvdm_lightning.training import LatentDiffusionModule
+from pvdm_lightning.training.batches import draw_pairs
+
+
+def autoencoder(seed=0, **how):
+    torch.manual_seed(seed)
+    sizes = {"dim": 32, "depth": 1, "heads": 2, "head_dim": 16, "projector_depth": 1, "projector_mlp_dim": 32}
+    return VideoAutoencoder(4, 16, 8, **{**sizes, **how})
+
+
+@pytest.fixture
+def module():
+    unet = TriplaneUNet(base_channels=32, channel_multipliers=(1,), blocks_per_level=1, heads=2)
+    module = LatentDiffusionModule(unet, conditional_probability=0.5)
+    module.attach_first_stage(FrozenAutoencoder(autoencoder()))
+    for parameter in module.ema.network.parameters():  # the last layer starts at zero, and any input would do
+        torch.nn.init.normal_(parameter, std=0.1)
+    return module
+
+
+@pytest.fixture
+def batches(module):
+    """The same eight samples in pixels, and as a cache gives them."""
+    generator = torch.Generator().manual_seed(0)
+    clip, previous = torch.randint(256, (2, 8, 3, 4, 16, 16), dtype=torch.uint8, generator=generator)
+    has_previous = torch.tensor([True, False] + [True] * 6)
+    previous[1] = 0
+    about = {"has_previous": has_previous, "index": torch.arange(8)}
+    pixels = {"clip": clip, "previous": previous, **about}
+    encode = module.first_stage.encode
+    latents = {"clip": encode(clip), "previous": encode(previous), **about}
+    latents["previous"][1] = 0
+    return pixels, latents
+
+
+def test_targets_and_conditions(module, batches):
+    both = set()
+    for key in range(6):
+        from_pixels, from_latents = (
+            draw_pairs(batch, module.conditional_probability, module.pipeline.to_latent, make_generator(key))
+            for batch in batches
+        )
+        for one, other in zip(from_pixels, from_latents):
+            assert one.dtype == other.dtype
+            assert torch.allclose(one, other, atol=1e-5)
+        both |= {bool(condition.any()) for condition in from_latents[1]}
+    assert both == {True, False}
+
+
+def test_what_the_host_reads_stays_on_the_host(module, batches):
+    moved = module.transfer_batch_to_device(batches[0], torch.device("meta"), 0)
+    assert {name: value.device.type for name, value in moved.items()} == {
+        "clip": "meta",
+        "previous": "meta",
+        "has_previous": "cpu",
+        "index": "cpu",
+    }
