@@ -16,7 +16,7 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
-from pvdm_lightning.cli.shell_completion import completion_script
+from pvdm_lightning.cli.completion import completion_script
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
