@@ -24,7 +24,15 @@ def main(args: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="of the first round")
     options, for_pytest = parser.parse_known_args(args)
     end, seed = time.monotonic() + 60 * options.minutes, options.seed
-    command = [sys.executable, "-m", "pytest", "-n", "0", "-x", str(Path(__file__).parent / "end_to_end/test_fuzz.py")]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-n",
+        "0",
+        "--show-capture=no",
+        str(Path(__file__).parent / "end_to_end/test_fuzz.py"),
+    ]
     while (left := end - time.monotonic()) > 0:
         print(f"seed {seed}, {left / 60:.1f} minutes left", flush=True)
         try:

@@ -55,8 +55,8 @@ LIMITED = settings(
 
 
 def survives(read):
-    """Call `read`: it may raise what a user is told in one line; 20 s and 2 GB are the most."""
-    start, memory = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    """Call `read`: it may raise what a user is told in one line; 20 s of a processor and 2 GB are the most."""
+    start, memory = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     try:
         read()
     except (ValueError, OSError) as error:
@@ -64,7 +64,7 @@ def survives(read):
         if said is None and isinstance(error, ValueError) and "cannot be read" in str(error):
             said = str(error)  # of read_video
         assert said is not None and "\n" not in said, repr(error)
-    assert time.monotonic() - start < 20
+    assert time.process_time() - start < 20
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory < 2 * 2**20  # KiB
 
 
@@ -277,8 +277,8 @@ def test_pictures_and_arrays_that_claim_more_than_they_hold(tmp_path):
         content = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
         (tmp_path / f"{side}").mkdir()
         (tmp_path / f"{side}/0.png").write_bytes(content)
-        start = time.monotonic()
-        assert "pixels" in frame_folder.probe(tmp_path / f"{side}").problem and time.monotonic() - start < 5
+        start = time.process_time()
+        assert "pixels" in frame_folder.probe(tmp_path / f"{side}").problem and time.process_time() - start < 5
     frame = b"\x21\xf9\x04\0\x04\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\x02\x44\x01\0"
     screen = b"GIF89a" + struct.pack("<HHBBB", 65535, 65535, 0x80, 0, 0) + b"\0\0\0\xff\xff\xff"
     (tmp_path / "bomb.gif").write_bytes(screen + 20 * frame + b";")
