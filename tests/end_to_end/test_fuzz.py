@@ -231,6 +231,7 @@ def test_caches(cache, tmp_path, harm):
 
 
 @LIMITED
+@example(damage=Damage("cut", 0.9375, b"\0", 0), name="a.mp4")  # its codec is unknown
 @given(damage=DAMAGE, name=st.sampled_from(["a.mp4", "b.gif", "c.npy", "d.avi", "e.mkv", "f.mov", "frames/1.png"]))
 def test_videos_and_pictures(videos, tmp_path, damage, name):
     shutil.copytree(videos, tmp_path / "copy", dirs_exist_ok=True)
@@ -252,6 +253,8 @@ def test_videos_and_pictures(videos, tmp_path, damage, name):
 
 
 @LIMITED
+@example(damage=Damage("change", 0.0, b"\xff", 4))  # needs a newer version of zip
+@example(damage=Damage("change", 1.0, b"\xff", 6))
 @given(damage=DAMAGE)
 def test_indices(videos, tmp_path, damage):
     shutil.copytree(videos, tmp_path / "copy", dirs_exist_ok=True)

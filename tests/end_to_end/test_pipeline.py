@@ -123,8 +123,13 @@ def test_arguments_that_cannot_be_used(pipeline, options, said):
 
 
 def test_folders_that_hold_no_pipeline(workdir, pipeline):
-    with pytest.raises(InvalidArgumentError, match=r"VideoPipeline.folder nowhere: holds no pipeline"):
+    with pytest.raises(
+        InvalidArgumentError, match=r"VideoPipeline.path nowhere: there is no such file or folder. Give a"
+    ):
         VideoPipeline.from_pretrained("nowhere")
+    Path("empty").mkdir()
+    with pytest.raises(InvalidArgumentError, match=r"VideoPipeline.folder empty: holds no pipeline"):
+        VideoPipeline.from_pretrained("empty")
     pipeline.save_pretrained("saved")
     config = json.loads(Path("saved/config.json").read_text())
     for name, damaged in (("format", {**config, "format": 9}), ("dim", {**config, "autoencoder": {"dim": 12}})):

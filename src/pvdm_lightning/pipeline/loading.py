@@ -56,6 +56,9 @@ def parts_of(path: str | Path) -> dict[str, Any]:
         checkpoint = checkpoint_in(path, "VideoPipeline.path")
         if checkpoint.is_file():
             return parts_of_checkpoint(checkpoint)
+        if not checkpoint.exists():
+            remedy = f"Give a checkpoint, the folder of a run, one that save_pretrained wrote, or {SHOWCASE}."
+            raise InvalidArgumentError("VideoPipeline.path", path, "there is no such file or folder", remedy)
     return parts_of_folder(Path(path))
 
 
