@@ -20,19 +20,16 @@ ONCE = ["--video_logger.num_videos", 0, "--trainer.val_check_interval", 3, "--tr
 RANKS = '''
 import sys
 import torch
-from lightning.pytorch.callbacks import Callback
 from pvdm_lightning.callbacks import Checkpoints
-from pvdm_lightning.cli import program, pvdm_cli
+from pvdm_lightning.cli import program
 
 
-class Spy(Checkpoints):
+def save_weights(self, trainer, pl_module):
     """Writes each process's weights, which Lightning's checkpoints do not show."""
-
-    def on_fit_end(self, trainer, pl_module):
-        torch.save(pl_module.state_dict(), f"rank{trainer.global_rank}.pt")
+    torch.save(pl_module.state_dict(), f"rank{trainer.global_rank}.pt")
 
 
-pvdm_cli.Checkpoints = Spy
+Checkpoints.on_fit_end = save_weights
 program.main(sys.argv[1:])
 '''
 
