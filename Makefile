@@ -2,6 +2,7 @@
 #   make demo   install, train both stages on generated videos, sample
 #   make test   install, ruff, mypy, tests
 # make benchmark prints what a step costs, on the GPU if there is one; with REFERENCE=checkout beside the original, in turn.
+# make fuzz looks for files that break their reading, for MINUTES, from a SEED that it prints.
 # make docs builds the documentation into build/site; make notebooks runs its notebooks again.
 # make gpu measures on a GPU, within minutes, what the documentation claims; it needs no installation. See docs/gpu.md.
 PYTHON ?= python3
@@ -10,7 +11,7 @@ RUN := runs/demo-$(shell date +%Y%m%d-%H%M%S)
 AUTOENCODER := $(RUN)/autoencoder/latest
 DENOISER := $(RUN)/latent_diffusion/latest
 
-.PHONY: install demo test benchmark gpu gpu-wheels docs notebooks format clean
+.PHONY: install demo test fuzz benchmark gpu gpu-wheels docs notebooks format clean
 
 install: .venv/installed
 
@@ -50,6 +51,11 @@ test: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest
+
+MINUTES ?= 10
+
+fuzz: install
+	$(BIN)/python tests/fuzz.py --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 benchmark: install
 	$(BIN)/python -m benchmarks speed --stage two $(if $(GPU),$(GPU) --compile --batch-size 16)

@@ -14,6 +14,13 @@ from nbclient import NotebookClient
 FOLDER = Path(__file__).parent / "notebooks"
 
 
+def embed_gif(output: dict) -> None:
+    """Turn a GIF into HTML: nbconvert has no rule for image/gif and would show the repr of its object."""
+    gif = output.get("data", {}).pop("image/gif", None)
+    if gif is not None:
+        output["data"]["text/html"] = f'<img alt="video" src="data:image/gif;base64,{"".join(gif.split())}">'
+
+
 def run(path: Path) -> None:
     """Execute one notebook in place."""
     notebook = nbformat.read(path, as_version=4)
@@ -21,6 +28,8 @@ def run(path: Path) -> None:
         NotebookClient(notebook, timeout=1200, resources={"metadata": {"path": folder}}).execute()
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)  # times, which change with each run
+        for output in cell.get("outputs", []):
+            embed_gif(output)
     nbformat.write(notebook, path)
 
 

@@ -25,7 +25,7 @@ def _work(program, args, folder, environment, output, threads):
     os.chdir(folder)
     os.environ.clear()  # that of the process it is a fork of, which may be older than what a test has set
     os.environ.update(environment)
-    for name in ("PL_GLOBAL_SEED", "PL_SEED_WORKERS"):
+    for name in ("PL_GLOBAL_SEED", "PL_SEED_WORKERS", "PVDM_RESUMED_FROM"):
         os.environ.pop(name, None)
     file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(file, 1)

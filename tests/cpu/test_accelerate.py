@@ -96,8 +96,6 @@ def test_onednn_is_exact_where_it_is_used():
     """It is only asked for what it may round, and must not."""
     draws = torch.Generator().manual_seed(0)
     a, b = torch.randn(256, 2048, generator=draws), torch.randn(2048, 64, generator=draws)
-    exact = a.double() @ b.double()
-    error, plain_error = (
-        (product - exact).abs().max() for product in (linear.multiply_add(a, b, torch.zeros(1)), a @ b)
-    )
-    assert error < 8 * plain_error
+    product = linear.multiply_add(a, b, torch.zeros(1))
+    # Sums of 2048 products of normal numbers: float32 is off by some 1e-4, bfloat16 by some 1e-1.
+    assert (product - a.double() @ b.double()).abs().max() < 2e-3

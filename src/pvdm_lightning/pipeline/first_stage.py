@@ -65,6 +65,11 @@ class FrozenAutoencoder(nn.Module):
         """Stays in evaluation mode."""
         return super().train(False)
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Data type of the weights."""
+        return next(self.autoencoder.parameters()).dtype
+
     @torch.no_grad()
     def encode(self, clip: Tensor) -> Tensor:
         """Clip uint8 [B 3 S H W] -> latent sequence float32 [B C L] in [-1, 1]; memory does not grow with B."""
@@ -72,7 +77,10 @@ class FrozenAutoencoder(nn.Module):
         shape = self.autoencoder.latent_shape
         at_once = max(1, PATCHES_AT_ONCE // (shape.frames * shape.height * shape.width))
         return torch.cat(
-            [self.autoencoder.encode(to_signed_float(some)).to_sequence().float() for some in clip.split(at_once)]
+            [
+                self.autoencoder.encode(to_signed_float(some).to(self.dtype)).to_sequence().float()
+                for some in clip.split(at_once)
+            ]
         )
 
     def to_latent(self, clip: Tensor) -> Tensor:
@@ -97,7 +105,7 @@ class FrozenAutoencoder(nn.Module):
     def decode(self, latent: Tensor) -> Tensor:
         """Latent sequence [B C L] -> clip uint8 [B 3 S H W]; one clip at a time, so memory does not grow with B."""
         shape = self.autoencoder.latent_shape
-        clips = [self.autoencoder.decode(Triplane.from_sequence(one, shape)) for one in latent.split(1)]
+        clips = [self.autoencoder.decode(Triplane.from_sequence(one, shape)) for one in latent.to(self.dtype).split(1)]
         return torch.cat([to_uint8(clip) for clip in clips])
 
 

@@ -28,11 +28,14 @@ from pvdm_lightning.pipeline.latent_normalization import CLIP_RANGE, LatentNorma
 from pvdm_lightning.pipeline.model_card import model_card
 from pvdm_lightning.pipeline.public_classes import NETWORKS
 from pvdm_lightning.pipeline.runs import checkpoint_in
+from pvdm_lightning.pipeline.sampling import Sampling
 
 FORMAT = 1
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 SHOWCASE = "showcase"
 """Name of the pipeline that comes with the package."""
+SAMPLING = ("sampler", "num_inference_steps", "num_inference_steps_later", "eta", "guidance_scale")
+"""The options of sampling that belong to a model and not to a call."""
 
 
 def find_folder(path: str | Path) -> Path | None:
@@ -41,6 +44,22 @@ def find_folder(path: str | Path) -> Path | None:
     if all((Path(path) / name).is_file() for name in (CONFIG, WEIGHTS)):
         return Path(path)
     return shipped if str(path) == SHOWCASE and shipped.is_dir() else None
+
+
+def parts_of(path: str | Path) -> dict[str, Any]:
+    """Arguments of VideoPipeline, from a saved pipeline or from a checkpoint.
+
+    Raises:
+        InvalidArgumentError: The path leads to neither, or to a damaged one.
+    """
+    if find_folder(path) is None:
+        checkpoint = checkpoint_in(path, "VideoPipeline.path")
+        if checkpoint.is_file():
+            return parts_of_checkpoint(checkpoint)
+        if not checkpoint.exists():
+            remedy = f"Give a checkpoint, the folder of a run, one that save_pretrained wrote, or {SHOWCASE}."
+            raise InvalidArgumentError("VideoPipeline.path", path, "there is no such file or folder", remedy)
+    return parts_of_folder(Path(path))
 
 
 def parts_of_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -88,6 +107,7 @@ def parts_of_folder(folder: Path) -> dict[str, Any]:
         parts: dict[str, Any] = {"first_stage": FrozenAutoencoder(autoencoder), "about": config["about"]}
         if config["denoiser"] is None:
             return parts
+        parts["sampling"] = Sampling(**config["sampling"])
         return {**parts, **_second_stage(config, weights, parts["first_stage"])}
     except UnknownNameError as error:
         problem = f"holds no pipeline that pvdm_lightning {__version__} can read ({one_line(error)})"
@@ -110,6 +130,8 @@ def _check_config(config: dict[str, Any], weights: Mapping[str, Mapping[str, Ten
             check_finite(weights[name], "VideoPipeline.folder", name)
     if config["denoiser"] is not None:
         check_arguments(NoiseSchedule, config["schedule"])
+        config["sampling"] = config.get("sampling", {})
+        check_arguments(Sampling, config["sampling"])
         if config["prediction_type"] not in get_args(PredictionType) or not isinstance(config["normalization"], bool):
             raise ValueError("prediction_type or normalization is none that this version knows")
 
@@ -157,6 +179,7 @@ def write_folder(
     schedule: NoiseSchedule,
     prediction_type: str,
     about: dict[str, Any],
+    sampling: Sampling,
 ) -> None:
     """Write weights, configuration and model card; each file is whole or absent.
 
@@ -171,6 +194,7 @@ def write_folder(
         "schedule": schedule.config,
         "prediction_type": prediction_type,
         "normalization": "normalization" in networks,
+        "sampling": {name: getattr(sampling, name) for name in SAMPLING},
         "about": about,
     }
     tensors = {

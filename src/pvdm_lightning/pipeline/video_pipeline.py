@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from tqdm.auto import tqdm  # type: ignore[import-untyped]
 
 from pvdm_lightning.diffusion import (
     Denoise,
@@ -29,19 +31,25 @@ from pvdm_lightning.pipeline.latent_normalization import LatentNormalization
 from pvdm_lightning.pipeline.sampling import SamplerName, Sampling
 from pvdm_lightning.random import make_generator
 
+_DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
+Device = str | int | torch.device
+StepCallback = Callable[["VideoPipeline", int, int, dict[str, Tensor]], dict[str, Tensor] | None]
+"""``callback(pipeline, step, timestep, {"latents": Tensor})``, as `callback_on_step_end` of diffusers."""
+
 
 class VideoPipeline:
     """Encodes, reconstructs and samples videos with trained networks.
 
-    Videos are uint8 [B 3 T H W]. Build one with `from_checkpoint` or `from_pretrained`.
+    Videos are uint8 [B 3 T H W]. Load a pipeline with `from_pretrained`, and call it to sample.
 
     Args:
         first_stage: The autoencoder.
         denoiser: The denoiser of stage two, as samples are drawn with it (its EMA); None if only stage one is trained.
         schedule: The noise schedule it was trained with.
-        normalization: Of the latents it was trained on; None for the autoencoder's own.
-        prediction_type: What it predicts.
+        normalization: Normalization of the latents that it was trained on; None if they were not normalized.
+        prediction_type: What the denoiser predicts.
         about: What it was trained on, and how far; for the model card.
+        sampling: Default sampler, steps, eta and guidance scale of `sample`. `save_pretrained` saves them.
     """
 
     def __init__(
@@ -52,6 +60,7 @@ class VideoPipeline:
         normalization: LatentNormalization | None = None,
         prediction_type: PredictionType = "epsilon",
         about: dict[str, Any] | None = None,
+        sampling: Sampling | None = None,
     ) -> None:
         self.first_stage = first_stage
         self.denoiser = denoiser
@@ -59,24 +68,32 @@ class VideoPipeline:
         self.normalization = normalization
         self.prediction_type: PredictionType = prediction_type
         self.about = about or {}
+        self.sampling = sampling or Sampling()
+        self.set_progress_bar_config()
 
     @classmethod
-    def from_checkpoint(cls, path: str | Path) -> VideoPipeline:
-        """Load a checkpoint of `pvdm fit`, of either stage.
+    def from_pretrained(
+        cls, path: str | Path, device: Device | None = None, dtype: torch.dtype | None = None
+    ) -> VideoPipeline:
+        """Load a trained pipeline.
+
+        Args:
+            path: A folder that `save_pretrained` wrote, "showcase" (which comes with the package), or a checkpoint of
+                `pvdm fit`, of either stage: the file, or the folder of its run.
+            device: Where the networks go; None is the CPU.
+            dtype: Data type of the networks; None is float32. See `to`.
 
         Raises:
-            InvalidArgumentError: There is no such file, or it is not a checkpoint of this project.
+            InvalidArgumentError: There is no pipeline or checkpoint of this project, or it is damaged.
         """
-        return cls(**loading.parts_of_checkpoint(path))
+        return cls(**loading.parts_of(path)).to(device, dtype)
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path) -> VideoPipeline:
-        """Load a folder that `save_pretrained` wrote, or "showcase", which comes with the package.
-
-        Raises:
-            InvalidArgumentError: The folder does not hold a pipeline.
-        """
-        return cls(**loading.parts_of_folder(Path(folder)))
+    def from_checkpoint(
+        cls, path: str | Path, device: Device | None = None, dtype: torch.dtype | None = None
+    ) -> VideoPipeline:
+        """The same as `from_pretrained`, which takes checkpoints as well."""
+        return cls.from_pretrained(path, device, dtype)
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write model.safetensors, config.json and a model card, README.md, into a folder."""
@@ -86,12 +103,44 @@ class VideoPipeline:
             "normalization": self.normalization,
         }
         networks = {name: part for name, part in parts.items() if part is not None}
-        loading.write_folder(Path(folder), networks, self.schedule, self.prediction_type, self.about)
+        loading.write_folder(Path(folder), networks, self.schedule, self.prediction_type, self.about, self.sampling)
 
-    def to(self, device: str | torch.device) -> VideoPipeline:
-        """Move the networks to a device, in place."""
-        for module in self._modules():
-            module.to(device)
+    def to(self, device: Device | torch.dtype | None = None, dtype: torch.dtype | None = None) -> VideoPipeline:
+        """Move the networks to a device, change their data type, or both, in place.
+
+        Videos stay uint8 and latents float32: the sampler's arithmetic needs the digits. With bfloat16, weights take
+        half the memory, and samples differ slightly.
+
+        Args:
+            device: Such as "cuda". A data type in its place is taken as `dtype`.
+            dtype: torch.float32, torch.bfloat16, torch.float16 or torch.float64.
+
+        Raises:
+            InvalidArgumentError: There is no such device, or it is no data type of networks.
+        """
+        if isinstance(device, torch.dtype):
+            device, dtype = None, device
+        if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype in _DTYPES):
+            names = ", ".join(map(str, _DTYPES[:-1]))
+            raise InvalidArgumentError(
+                "VideoPipeline.dtype", dtype, "is no data type of networks", f"Give {names} or {_DTYPES[-1]}."
+            )
+        if device is not None:
+            try:
+                torch.empty(0, device=device)
+            except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
+                reason = str(error).splitlines()[0].rstrip(".")[:120]
+                raise InvalidArgumentError(
+                    "VideoPipeline.device", device, f"cannot be used ({reason})", "Give one of this machine, as cpu."
+                ) from error
+            if torch.device(device).type == "meta":
+                raise InvalidArgumentError("VideoPipeline.device", device, "holds no weights", "Give another, as cpu.")
+        for part in (self.first_stage, self.denoiser):
+            if part is not None:
+                part.to(device=device, dtype=dtype)
+        for tables in (self.schedule, self.normalization):
+            if tables is not None:
+                tables.to(device=device)
         return self
 
     @property
@@ -101,7 +150,33 @@ class VideoPipeline:
 
     @property
     def device(self) -> torch.device:
+        """Where the networks are."""
         return next(self.first_stage.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Data type of the networks."""
+        return next(self.first_stage.parameters()).dtype
+
+    def __repr__(self) -> str:
+        frames, height, width = self.clip_shape
+        parts: list[tuple[str, nn.Module]] = [("autoencoder", self.first_stage.autoencoder)]
+        lines = [f"clips: {frames} frames of {height} x {width} pixels"]
+        if self.denoiser is not None:
+            parts.append(("denoiser", self.denoiser))
+        for name, network in parts:
+            size = sum(parameter.numel() for parameter in network.parameters()) / 1e6
+            lines.append(f"{name}: {type(network).__name__}, {size:.3g} M parameters")
+        if self.denoiser is None:
+            lines.append("denoiser: none, only stage one is trained")
+        else:
+            latents = "latents" if self.normalization is None else "normalized latents"
+            lines.append(f"predicts: {self.prediction_type} of {latents}")
+            first, later = self.sampling.steps(self.schedule)
+            steps = f"{first} steps" if first == later else f"{first} steps, {later} for later clips"
+            lines.append(f"sampling: {self.sampling.sampler}, {steps}, guidance scale {self.sampling.guidance_scale:g}")
+        lines.append(f"device: {self.device}, {str(self.dtype).removeprefix('torch.')}")
+        return "\n  ".join([f"{type(self).__name__}(", *lines]) + "\n)"
 
     def encode(self, video: Tensor) -> Triplane:
         """Clips uint8 [B 3 S H W] -> their latent planes, float32 in [-1, 1].
@@ -115,38 +190,58 @@ class VideoPipeline:
 
     def decode(self, latent: Triplane) -> Tensor:
         """Latent planes in [-1, 1] -> clips uint8 [B 3 S H W]."""
-        return self.first_stage.decode(latent.to_sequence())
+        return self.first_stage.decode(latent.to_sequence().to(self.device))
 
     def reconstruct(self, video: Tensor) -> Tensor:
         """Clips uint8 [B 3 S H W] -> what the autoencoder makes of them, likewise."""
         return self.decode(self.encode(video))
 
-    def sample(
-        self,
-        num_videos: int = 1,
-        num_frames: int | None = None,
-        num_inference_steps: int = 100,
-        num_inference_steps_later: int | None = None,
-        sampler: SamplerName = "ddim",
-        eta: float = 1.0,
-        guidance_scale: float = 1.0,
-        seed: int = 0,
-        batch_size: int = 4,
-        previous: Tensor | None = None,
-    ) -> Tensor:
-        """Sample videos, or continue some.
+    def set_progress_bar_config(self, **options: Any) -> None:
+        """Choose how `sample` shows its progress, as in diffusers.
 
         Args:
-            num_videos: How many; with `previous`, as many as it has.
-            num_frames: Frames of each; None is one clip.
+            options: Arguments of tqdm. ``disable=True`` turns the bar off; ``disable=False`` shows it where the output
+                is no terminal, too.
+        """
+        # None is tqdm's word for a bar on terminals alone.
+        self._progress_bar_options = {"desc": "sampling", "unit": "step", "disable": None, **options}
+
+    def sample(
+        self,
+        num_videos: int | None = None,
+        num_frames: int | None = None,
+        num_inference_steps: int | None = None,
+        num_inference_steps_later: int | None = None,
+        sampler: SamplerName | None = None,
+        eta: float | None = None,
+        guidance_scale: float | None = None,
+        seed: int | None = 0,
+        batch_size: int = 4,
+        previous: Tensor | None = None,
+        generator: torch.Generator | None = None,
+        callback_on_step_end: StepCallback | None = None,
+    ) -> Tensor:
+        """Sample videos, or continue some. Calling the pipeline is the same.
+
+        Arguments that are None take their values from `sampling`, the defaults of the pipeline.
+
+        Args:
+            num_videos: How many. Default: as many as `previous` has, or 1.
+            num_frames: Frames of each. Default: one clip.
             num_inference_steps: Steps for the first clip, N of the paper's N/M-s.
-            num_inference_steps_later: Steps for each later clip, M; None takes as many as for the first.
+            num_inference_steps_later: Steps for each later clip, M. Default: as many as for the first.
             sampler: ddim, ddpm, dpm_solver or dpm_solver_sde.
             eta: Fresh noise in each step of ddim: 0 is deterministic.
-            guidance_scale: Of classifier-free guidance on later clips; 1 is none. See `Sampling`.
-            seed: Video i of a seed is the same for every `num_videos` and `batch_size`.
+            guidance_scale: Scale of classifier-free guidance on later clips; 1 is none. See `Sampling`.
+            seed: Up to rounding, video i of a seed is the same for every `num_videos` and `batch_size`. None draws a
+                seed from PyTorch's global generator.
             batch_size: Videos sampled at once.
-            previous: Clips uint8 [N 3 S H W] to continue; they are not part of the result.
+            previous: Clips uint8 [N 3 S H W] to continue; they are not part of the result. One clip is continued
+                `num_videos` times.
+            generator: Draws the seed, in place of `seed`.
+            callback_on_step_end: Called after each step as ``callback(pipeline, step, timestep, {"latents": z_t})``,
+                with latents [B C L]; steps count from 0 over all clips and batches. The latents are replaced by those
+                that it returns in such a dictionary, if any; an exception ends the sampling.
 
         Returns:
             uint8 [N 3 T H W], on the CPU.
@@ -156,25 +251,55 @@ class VideoPipeline:
         """
         if previous is not None:
             check_videos("VideoPipeline.previous", previous, "[B 3 S H W]")
-        num_videos = num_videos if previous is None else len(previous)
-        options = Sampling(
-            num_videos,
-            num_frames,
-            sampler,
-            num_inference_steps,
-            num_inference_steps_later,
-            eta,
-            guidance_scale,
-            seed,
-            batch_size,
+            num_videos = len(previous) if num_videos is None else num_videos
+            previous = previous.expand(num_videos, *previous.shape[1:]) if len(previous) == 1 else previous
+            if num_videos != len(previous):
+                problem = f"is not the number of clips to continue, {len(previous)}"
+                raise InvalidArgumentError("Sampling.num_videos", num_videos, problem, "Leave it out.")
+        if generator is not None or seed is None:
+            device = None if generator is None else generator.device
+            seed = int(torch.randint(2**62, (), generator=generator, device=device))
+        if num_inference_steps is None and num_inference_steps_later is None:
+            num_inference_steps_later = self.sampling.num_inference_steps_later
+        given: dict[str, Any] = {
+            "num_inference_steps": num_inference_steps,
+            "sampler": sampler,
+            "eta": eta,
+            "guidance_scale": guidance_scale,
+        }
+        options = replace(
+            self.sampling,
+            num_videos=1 if num_videos is None else num_videos,
+            num_frames=num_frames,
+            num_inference_steps_later=num_inference_steps_later,
+            seed=seed,
+            batch_size=batch_size,
+            **{name: value for name, value in given.items() if value is not None},
         )
         options.check_memory(self.clip_shape)
         frames, height, width = self.clip_shape
-        shape = (num_videos, 3, num_frames or frames, height, width)
-        check_memory("Sampling.num_videos", num_videos, math.prod(shape), "all of them together")
-        batches = torch.arange(num_videos).split(batch_size)
-        given = [None] * len(batches) if previous is None else previous.split(batch_size)
-        return torch.cat([self.generate(batch.tolist(), options, clip) for batch, clip in zip(batches, given)])
+        shape = (options.num_videos, 3, num_frames or frames, height, width)
+        check_memory("Sampling.num_videos", options.num_videos, math.prod(shape), "all of them together")
+        batches = torch.arange(options.num_videos).split(batch_size)
+        clips = [None] * len(batches) if previous is None else previous.split(batch_size)
+        first, later = options.steps(self.schedule)
+        total = len(batches) * (first + (options.num_clips(frames) - 1) * later)
+        with tqdm(total=total, **self._progress_bar_options) as bar:
+            number = 0
+
+            def on_step(step: int, timestep: int, latents: Tensor) -> None:
+                nonlocal number
+                if callback_on_step_end is not None:
+                    returned = callback_on_step_end(self, number, timestep, {"latents": latents}) or {}
+                    latents.copy_(returned.get("latents", latents))
+                number += 1
+                bar.update()
+
+            return torch.cat(
+                [self.generate(batch.tolist(), options, clip, on_step) for batch, clip in zip(batches, clips)]
+            )
+
+    __call__ = sample
 
     @torch.no_grad()
     def generate(
@@ -184,13 +309,13 @@ class VideoPipeline:
         previous: Tensor | None = None,
         on_step: OnStep | None = None,
     ) -> Tensor:
-        """Sample one batch of videos, by their indices: uint8 [B 3 T H W] on the CPU. See `sample`.
+        """One batch of videos, by their indices: uint8 [B 3 T H W] on the CPU. See `sample`.
 
         Args:
-            indices: Numbers of the videos, from which their random numbers follow.
-            sampling: How they are drawn.
+            indices: Numbers of the videos; each has random numbers of its own.
+            sampling: How to sample.
             previous: Clips uint8 [B 3 S H W] to continue.
-            on_step: Called after each step of the sampler, see `Sampler`.
+            on_step: Called after each step of each clip.
         """
         network = self.first_stage.autoencoder
         shape = (len(indices), network.latent_channels, network.latent_shape.num_tokens)
@@ -206,6 +331,8 @@ class VideoPipeline:
     def bind(self, condition: Tensor | None = None, guidance_scale: float = 1.0) -> Denoise:
         """Bind the denoiser to condition, guidance and prediction type, for a sampler, which expects epsilon.
 
+        Samplers compute in float32, whatever the data type of the network.
+
         Args:
             condition: Latents [B C L] of the clips before, as the denoiser sees them; None is no clip.
             guidance_scale: Scale of classifier-free guidance; 1 is none.
@@ -217,7 +344,13 @@ class VideoPipeline:
             raise InvalidArgumentError(
                 "VideoPipeline.denoiser", None, "only stage one is trained", "Load a checkpoint of stage two."
             )
-        return bind(self.denoiser, self.schedule, self.prediction_type, condition, guidance_scale)
+        denoiser = self.denoiser
+        dtype = next((parameter.dtype for parameter in denoiser.parameters()), torch.float32)
+
+        def network(z_t: Tensor, t: Tensor, condition: Tensor | None = None) -> Tensor:
+            return denoiser(z_t.to(dtype), t, None if condition is None else condition.to(dtype)).float()
+
+        return bind(network, self.schedule, self.prediction_type, condition, guidance_scale)
 
     def to_latent(self, clip: Tensor) -> Tensor:
         """Clips uint8 [B 3 S H W], or latents of the autoencoder [B C L] -> latents [B C L] of the denoiser."""
@@ -231,7 +364,3 @@ class VideoPipeline:
         if self.normalization is not None:
             latent = self.normalization.inverse(latent, self.first_stage.autoencoder.latent_shape)
         return self.first_stage.decode(latent)
-
-    def _modules(self) -> list[nn.Module]:
-        parts = (self.first_stage, self.denoiser, self.schedule, self.normalization)
-        return [part for part in parts if part is not None]

@@ -24,7 +24,7 @@ def check(tmp_path, monkeypatch):
 def test_a_broken_video_is_said_once_and_the_report_holds_all(check, tmp_path, capsys):
     check("--report", "new/folder/check.json")
     said = capsys.readouterr().out
-    assert said.count("set/broken: ") == 1 and "2 videos, 1 frames: 1 good, 0 flawed, 1 broken" in said
+    assert said.count("set/broken: ") == 1 and "2 videos, 1 frames: 1 good, 1 broken" in said
     (report,) = (tmp_path / "new/folder").iterdir()
     assert json.loads(report.read_text())["counts"] == {"broken": 1, "good": 1}
 

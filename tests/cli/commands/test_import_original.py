@@ -27,16 +27,17 @@ def released(tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def imported(released, tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def imported(released, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("imported")
+    files = ["--autoencoder", str(released / "autoencoder.pth"), "--denoiser", str(released / "denoiser.pth")]
+    cli.main(["import-original", *files, "--out", str(folder)])
+    return folder
+
+
+def test_both_files(imported, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["pvdm"])
-    files = ["--autoencoder", str(released / "autoencoder.pth"), "--denoiser", str(released / "denoiser.pth")]
-    cli.main(["import-original", *files, "--out", "imported"])
-    return tmp_path / "imported"
-
-
-def test_both_files(imported, tmp_path):
     data = ["--data", "Synthetic", "--data.num_videos", "2", "--data.num_val_videos", "1", "--data.num_workers", "0"]
     cpu = ["--trainer.accelerator", "cpu", "--trainer.devices", "1"]
     cli.main(["validate", "--ckpt_path", str(imported / "autoencoder.ckpt"), *data, *cpu])

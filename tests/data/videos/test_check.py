@@ -39,8 +39,8 @@ def test_every_video_is_listed_with_its_state(mixed, tmp_path):
     assert (good.frames, good.height, good.width, good.fps, good.codec) == (40, 48, 64, 25.0, "h264")
     text = summarise(checked)
     assert "broken: " + str(mixed / "empty.avi") + ": is empty (0 bytes)" in text
-    assert "6 videos" in text and "2 good, 1 flawed, 3 broken" in text
-    assert summarise([video for video in checked if video.status == "broken"]).endswith("0 good, 0 flawed, 3 broken")
+    assert "6 videos" in text and "2 good, 1 damaged but usable, 3 broken" in text
+    assert summarise([video for video in checked if video.status == "broken"]).endswith("0 good, 3 broken")
     write_report(checked, tmp_path / "report.json")
     report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     assert report["counts"] == {"broken": 3, "good": 2, "flawed": 1}

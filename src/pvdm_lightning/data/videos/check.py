@@ -116,16 +116,28 @@ def _describe(path: Path, info: VideoInfo, bad_picture: str) -> CheckedVideo:
     )
 
 
+_STATUS = {"good": "good", "flawed": "damaged but usable", "broken": "broken"}
+_ROUTE = {
+    "decord": "seeking with decord",
+    "images": "opening pictures",
+    "scan": "decoding from the start",
+    "seek": "seeking with FFmpeg",
+}
+
+
 def summarise(checked: Sequence[CheckedVideo]) -> str:
     """The result of a check in readable lines: one for each video that is not good, then the totals."""
-    lines = [f"{video.status}: {printable(video.path)}: {video.reason}" for video in checked if video.status != "good"]
+    bad = [video for video in checked if video.status != "good"]
+    lines = [f"{_STATUS[video.status]}: {printable(video.path)}: {video.reason}" for video in bad]
     counts = Counter(video.status for video in checked)
     routes = Counter(video.route for video in checked if video.status != "broken")
     frames = sum(video.frames for video in checked if video.status != "broken")
-    totals = ", ".join(f"{counts[status]} {status}" for status in ("good", "flawed", "broken"))
+    # Of damaged ones nothing is said where there are none: most sets have none.
+    totals = ", ".join(f"{counts[key]} {words}" for key, words in _STATUS.items() if counts[key] or key != "flawed")
     lines.append(f"{len(checked)} videos, {frames} frames: {totals}")
     if routes:
-        lines.append("read by " + ", ".join(f"{route} {number}" for route, number in sorted(routes.items())))
+        ways = (f"{_ROUTE[route]} ({number} videos)" for route, number in sorted(routes.items()))
+        lines.append("frames are reached by " + ", ".join(ways))
     return "\n".join(lines)
 
 

@@ -27,7 +27,7 @@ class PositionEmbedding(nn.Module):
 
     def forward(self, shape: TriplaneShape) -> Tensor:
         """[C L] for planes `shape`."""
-        return self.to_channels(self.features(shape)).T
+        return self.to_channels(self.features(shape).to(self.to_channels.weight.dtype)).T
 
     def features(self, shape: TriplaneShape) -> Tensor:
         """[L 2 * BANDS * 3 + 3]: sines and cosines of time, row and column, then one of three for the plane."""

@@ -134,7 +134,7 @@ class TriplaneUNet(Denoiser):
             raise ValueError("TriplaneUNet has no latent_shape: give it one, or train it with an autoencoder")
         if condition is None:
             condition = torch.zeros_like(z_t)
-        time = self.embed_time(timestep_embedding(t, self.base_channels))
+        time = self.embed_time(timestep_embedding(t, self.base_channels).to(z_t.dtype))
         shape = self.latent_shape
         planes = Triplane.from_sequence(torch.cat([z_t, condition], dim=1), shape)
         x = self.stem(planes).to_sequence()
