@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pvdm_lightning.losses import feature_matching, generator_hinge
+from pvdm_lightning.losses.adversarial import feature_matching, generator_hinge
 from pvdm_lightning.models.discriminators import PatchDiscriminator
 from pvdm_lightning.models.triplane import TriplaneShape
 

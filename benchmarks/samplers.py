@@ -20,7 +20,8 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 
 from benchmarks.timing import say
 from benchmarks.yardstick.features import distance
-from pvdm_lightning.diffusion import DDIMSampler, DDPMSampler, DPMSolverSampler, Sampler
+from pvdm_lightning.diffusion import Sampler
+from pvdm_lightning.diffusion.samplers import DDIMSampler, DDPMSampler, DPMSolverSampler
 from pvdm_lightning.models.triplane import Triplane, TriplaneShape
 from pvdm_lightning.pipeline.runs import checkpoint_in
 from pvdm_lightning.training import LatentDiffusionModule

@@ -17,7 +17,8 @@ from benchmarks.networks import SHAPE, awaken
 from benchmarks.sections.section import Proof
 from pvdm_lightning.convert import load_autoencoder, load_denoiser
 from pvdm_lightning.convert.i3d import load_i3d
-from pvdm_lightning.diffusion import DDIMSampler, Denoise, NoiseSchedule, bind
+from pvdm_lightning.diffusion import Denoise, NoiseSchedule, bind
+from pvdm_lightning.diffusion.samplers import DDIMSampler
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
 from pvdm_lightning.models.triplane import TriplaneShape
 from pvdm_lightning.models.unet import TriplaneUNet

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from pvdm_lightning.data.datamodules.video_folder import VideoFolder as VideoFolder
     from pvdm_lightning.data.videos.reading import read_video as read_video
     from pvdm_lightning.data.videos.writing import write_video as write_video
-    from pvdm_lightning.diffusion import DDIMSampler as DDIMSampler
     from pvdm_lightning.diffusion import NoiseSchedule as NoiseSchedule
+    from pvdm_lightning.diffusion.samplers import DDIMSampler as DDIMSampler
     from pvdm_lightning.errors import InvalidArgumentError as InvalidArgumentError
     from pvdm_lightning.losses import AutoencoderLoss as AutoencoderLoss
     from pvdm_lightning.models.autoencoder import VideoAutoencoder as VideoAutoencoder
@@ -33,7 +33,7 @@ PUBLIC = {
     "AutoencoderModule": "training",
     "CachedLatents": "data.datamodules.cached_latents",
     "Denoiser": "models.denoiser",
-    "DDIMSampler": "diffusion",
+    "DDIMSampler": "diffusion.samplers",
     "FrameFolder": "data.datamodules.frame_folder",
     "InvalidArgumentError": "errors",
     "LatentDiffusionModule": "training",

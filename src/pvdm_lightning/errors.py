@@ -24,7 +24,7 @@ class InvalidArgumentError(ValueError):
     into its options.
 
     Args:
-        argument: Such as ``TriplaneUNet.heads``.
+        argument: Such as ``Sampling.seed``.
         value: What was given.
         problem: What is wrong with it, without a full stop.
         remedy: What to do instead, a sentence.

@@ -3,7 +3,8 @@
 import torch
 
 from gaussian import SCHEDULE, gaussian_denoise
-from pvdm_lightning.diffusion import DDIMSampler, to_epsilon_prediction
+from pvdm_lightning.diffusion import to_epsilon_prediction
+from pvdm_lightning.diffusion.samplers import DDIMSampler
 
 
 def test_samples_of_a_network_that_predicts_velocity_are_those_of_its_noise():

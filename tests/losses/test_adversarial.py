@@ -3,12 +3,8 @@ import torch
 from torchvision.models import vgg16
 
 from pvdm_lightning.errors import InvalidArgumentError
-from pvdm_lightning.losses import (
-    PerceptualLoss,
-    discriminator_hinge,
-    feature_matching,
-    generator_hinge,
-)
+from pvdm_lightning.losses import PerceptualLoss
+from pvdm_lightning.losses.adversarial import discriminator_hinge, feature_matching, generator_hinge
 from pvdm_lightning.models.discriminators import PatchDiscriminator
 
 

@@ -104,15 +104,22 @@ class Marked(nn.Module):
 
 
 @pytest.mark.parametrize("published", [STYLEGAN_V_I3D, C3D_UCF101], ids=lambda published: published.name)
-@pytest.mark.parametrize("given", [True, False])
-def test_a_program_that_nobody_vouches_for_does_not_run(published, given, cache, capfd):
+def test_a_program_in_a_cache_folder_that_nobody_vouches_for_does_not_run(published, cache, capfd):
     path = cache / published.file_name
     save_script(Marked(), path)
     other = cache / "other.pt"
     other.write_bytes(b"")
     with pytest.raises(UntrustedFileError, match=rf"TorchScript.*add FeatureNetworks\.trust_file {path}"):
-        published.find(path if given else None, "--weights", trusted=[other, "absent.pt", "0" * 64])
+        published.find(None, "--weights", trusted=[other, "absent.pt", "0" * 64])
     assert "CODE" not in capfd.readouterr().out
+
+
+def test_who_names_a_program_by_its_option_vouches_for_it(cache, capfd, caplog):
+    path = cache / "mine.pt"
+    save_script(Marked(), path)
+    network = STYLEGAN_V_I3D.find(path, "--weights")
+    assert "unrecognised file" in network.name and "CODE" in capfd.readouterr().out
+    assert f"{path} is a program (TorchScript) and runs, as its option names it" in caplog.text
 
 
 def test_metrics_of_untrusted_programs_are_skipped_and_listed(cache):

@@ -7,7 +7,8 @@ import torch
 from safetensors.torch import load_file
 
 from pvdm_lightning.convert import load_denoiser
-from pvdm_lightning.diffusion import DDIMSampler, NoiseSchedule, bind, denoising_loss
+from pvdm_lightning.diffusion import NoiseSchedule, bind, denoising_loss
+from pvdm_lightning.diffusion.samplers import DDIMSampler
 from pvdm_lightning.models.triplane import TriplaneShape
 
 HERE = Path(__file__).parent

@@ -12,7 +12,9 @@ from pvdm_lightning.callbacks import Checkpoints, DivergenceGuard, FiniteTrainin
 from pvdm_lightning.cli.commands import COMMANDS
 from pvdm_lightning.data.latents.latent_cache import CacheOptions
 from pvdm_lightning.evaluation import Evaluation, FeatureNetworks
+from pvdm_lightning.models.denoiser import Denoiser
 from pvdm_lightning.pipeline import Sampling
+from pvdm_lightning.pipeline.public_classes import NETWORKS, find_class
 
 _ALL = tuple(name for name, command in COMMANDS.items() if command.has_trainer)
 _TAKE_MODEL = tuple(name for name in _ALL if COMMANDS[name].takes_model)
@@ -61,8 +63,6 @@ SECTIONS = (
             ),
             "Denoiser": "denoiser.",
             "EMA": "ema_",
-            "TriplaneUNet": "denoiser.",
-            "VideoAutoencoder": "autoencoder.",
         },
     ),
     Section(
@@ -180,4 +180,6 @@ def options_of(command: str) -> Iterator[Option]:
 def library_names() -> dict[str, str]:
     """Classes and functions of the library -> what the options begin with that their arguments come from."""
     own = {name: f"--{section.name}.{prefix}" for section in SECTIONS for name, prefix in section.library.items()}
+    for network in map(find_class, NETWORKS):
+        own[network.__name__] = f"--model.{'denoiser' if issubclass(network, Denoiser) else 'autoencoder'}."
     return {**own, "measure_folders": "--"}

@@ -7,13 +7,10 @@ from pvdm_lightning.diffusion.long_video import sample_clips
 from pvdm_lightning.diffusion.loss import denoising_loss, draw_conditional
 from pvdm_lightning.diffusion.noise_schedule import NoiseSchedule
 from pvdm_lightning.diffusion.prediction_type import PredictionType, to_epsilon_prediction
-from pvdm_lightning.diffusion.samplers import SAMPLERS, DDIMSampler, DDPMSampler, DPMSolverSampler, Sampler
+from pvdm_lightning.diffusion.samplers import SAMPLERS, Sampler
 
 __all__ = [
     "SAMPLERS",
-    "DDIMSampler",
-    "DDPMSampler",
-    "DPMSolverSampler",
     "Denoise",
     "NoiseSchedule",
     "PredictionType",

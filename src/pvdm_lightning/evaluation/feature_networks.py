@@ -52,12 +52,12 @@ class FeatureNetworks:
     Args:
         i3d: The original's I3D, i3d_pretrained_400.pt: FVD as PVDM reports it.
         i3d_stylegan_v: StyleGAN-V's I3D, i3d_torchscript.pt: FVD as StyleGAN-V reports it. It is a program.
-        c3d: c3d_ucf101.pt: the Inception Score of the literature. It is a program of which no hash is published: it
-            runs if `trust_file` names it.
+        c3d: c3d_ucf101.pt: the Inception Score of the literature. It is a program of which no hash is published: one
+            in the cache folder runs if `trust_file` names it.
         c3d_mmaction: C3D of MMAction2, a plain state dict: an Inception Score under another name.
         lpips: vgg16-397923af.pth, for LPIPS of reconstructions.
-        trust_file: Programs (TorchScript) to run although their SHA-256 is not the published one: a path, or several
-            such as [a.pt,b.pt].
+        trust_file: Programs (TorchScript) in the cache folder to run although their SHA-256 is not the published one: a
+            path, or several such as [a.pt,b.pt].
     """
 
     i3d: str | None = None
@@ -91,8 +91,6 @@ class FeatureNetworks:
                 try:
                     network = published.find(given, argument, trusted)
                 except UntrustedFileError as error:
-                    if given is not None:
-                        raise
                     reason = f"{error.value} {error.problem}. {error.remedy}"
                     skipped.append(SkippedMetric(f"{name} ({published.name})", reason))
                     continue

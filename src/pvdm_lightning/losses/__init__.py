@@ -1,7 +1,6 @@
 """The losses of stage one."""
 
-from pvdm_lightning.losses.adversarial import discriminator_hinge, feature_matching, generator_hinge
 from pvdm_lightning.losses.autoencoder_loss import AutoencoderLoss
 from pvdm_lightning.losses.perceptual import PerceptualLoss
 
-__all__ = ["AutoencoderLoss", "PerceptualLoss", "discriminator_hinge", "feature_matching", "generator_hinge"]
+__all__ = ["AutoencoderLoss", "PerceptualLoss"]

@@ -29,8 +29,9 @@ class UntrustedFileError(InvalidArgumentError):
 class PublishedNetwork:
     """A network by the name under which results are compared.
 
-    Some are published as TorchScript, which is a program: opening such a file runs it. That happens only if its SHA-256
-    is the published one, or if the user trusts this very file. State dicts are data, of which nothing runs.
+    Some are published as TorchScript, which is a program: opening such a file runs it. One that lies in a cache folder
+    runs only if its SHA-256 is the published one or the user trusts it; who gives a path by its option vouches for the
+    file. State dicts are data, of which nothing runs.
 
     Attributes:
         name: As results name it.
@@ -66,7 +67,8 @@ class PublishedNetwork:
             trusted: Paths of programs that may run whatever their hash is, or their hashes.
 
         Raises:
-            UntrustedFileError: The file is a program, its hash is not the published one, and it is not trusted.
+            UntrustedFileError: A file of a cache folder is a program, its hash is not the published one, and it is not
+                trusted.
             InvalidArgumentError: `given` does not exist, or the file is not what `file_name` should be.
         """
         path = find_weights(self.file_name, given, argument)
@@ -78,7 +80,9 @@ class PublishedNetwork:
         if verified is False:
             name = f"{self.name} (unrecognised file {digest[:12]})"
             logger.warning("%s is not the published %s: its SHA-256 is %s", path, self.file_name, digest)
-        if self.is_program and not verified and not _is_trusted(path, digest, trusted):
+        if self.is_program and not verified and given is not None:
+            logger.warning("%s is a program (TorchScript) and runs, as its option names it", path)
+        elif self.is_program and not verified and not _is_trusted(path, digest, trusted):
             why = "no SHA-256 of it is published" if verified is None else "its SHA-256 is not the published one"
             problem = f"is a program (TorchScript), which is not run, as {why}"
             remedy = f"If you know where it comes from, add FeatureNetworks.trust_file {path}."

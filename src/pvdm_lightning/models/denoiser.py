@@ -16,7 +16,7 @@ class Denoiser(nn.Module):
     """A network that denoises latent sequences, unconditionally or given the latent of the previous clip.
 
     Training, sharding, optimizers, pipelines and checkpoints use what is defined here and nothing else, so that any
-    subclass takes the place of `TriplaneUNet`. Decorate its constructor with `register_to_config`, whose record
+    subclass takes the place of the U-Net. Decorate its constructor with `register_to_config`, whose record
     checkpoints and saved pipelines rebuild it from.
 
     Args:

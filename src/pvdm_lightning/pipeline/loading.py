@@ -19,14 +19,18 @@ from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.escaping import one_line
 from pvdm_lightning.foreign_config import UnknownNameError, check_arguments, described_data, is_number
 from pvdm_lightning.foreign_files import check_regular, read_json
-from pvdm_lightning.models.autoencoder import VideoAutoencoder
-from pvdm_lightning.models.triplane import TriplaneShape
-from pvdm_lightning.models.unet import TriplaneUNet
-from pvdm_lightning.pipeline.checkpoint import check_finite, check_weights_fit, part_of, read_checkpoint, stage_of
+from pvdm_lightning.pipeline.checkpoint import (
+    build_network,
+    check_finite,
+    check_weights_fit,
+    part_of,
+    read_checkpoint,
+    stage_of,
+)
+from pvdm_lightning.pipeline.diffusion_parts import DiffusionParts
 from pvdm_lightning.pipeline.first_stage import FrozenAutoencoder
-from pvdm_lightning.pipeline.latent_normalization import CLIP_RANGE, LatentNormalization
 from pvdm_lightning.pipeline.model_card import model_card
-from pvdm_lightning.pipeline.public_classes import NETWORKS
+from pvdm_lightning.pipeline.public_classes import NETWORKS, class_path, find_class
 from pvdm_lightning.pipeline.runs import checkpoint_in
 from pvdm_lightning.pipeline.sampling import Sampling
 
@@ -34,6 +38,10 @@ FORMAT = 1
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 SHOWCASE = "showcase"
 """Name of the pipeline that comes with the package."""
+DIFFUSION = ("normalize_latents", "prediction_type", "num_train_timesteps", "beta_start", "beta_end")
+"""Options of stage two's training that its inference follows: arguments of `DiffusionParts.build`."""
+_CLASSES = dict(zip(("autoencoder", "denoiser"), NETWORKS))
+_PREFIXES = {"denoiser": "ema.network", "normalization": "normalization"}
 SAMPLING = ("sampler", "num_inference_steps", "num_inference_steps_later", "eta", "guidance_scale")
 """The options of sampling that belong to a model and not to a call."""
 
@@ -73,18 +81,9 @@ def parts_of_checkpoint(path: str | Path) -> dict[str, Any]:
     parts: dict[str, Any] = {"first_stage": FrozenAutoencoder.from_state(checkpoint), "about": _about(checkpoint)}
     if stage_of(checkpoint) == "AutoencoderModule":
         return parts
-    normalized = arguments["normalize_latents"]
-    config = {
-        "denoiser": arguments["denoiser"]["init_args"],
-        "schedule": {
-            **{key: arguments[key] for key in ("num_train_timesteps", "beta_start", "beta_end")},
-            "clip_range": CLIP_RANGE if normalized else 1.0,
-        },
-        "prediction_type": arguments["prediction_type"],
-        "normalization": normalized,
-    }
-    weights = {"denoiser": part_of(state_dict, "ema.network."), "normalization": part_of(state_dict, "normalization.")}
-    return {**parts, **_second_stage(config, weights, parts["first_stage"])}
+    options = {name: arguments[name] for name in DIFFUSION}
+    weights = {name: part_of(state_dict, f"{prefix}.") for name, prefix in _PREFIXES.items()}
+    return {**parts, **_diffusion(arguments["denoiser"], options, weights, parts["first_stage"])}
 
 
 def parts_of_folder(folder: Path) -> dict[str, Any]:
@@ -102,13 +101,19 @@ def parts_of_folder(folder: Path) -> dict[str, Any]:
         tensors = load_file(folder / WEIGHTS)
         weights = {name: part_of(tensors, f"{name}.") for name in ("autoencoder", "denoiser", "normalization")}
         _check_config(config, weights)
-        autoencoder = VideoAutoencoder(**config["autoencoder"])
+        autoencoder = _build(_node(config, "autoencoder"))
         autoencoder.load_state_dict(weights["autoencoder"])
         parts: dict[str, Any] = {"first_stage": FrozenAutoencoder(autoencoder), "about": config["about"]}
         if config["denoiser"] is None:
             return parts
         parts["sampling"] = Sampling(**config["sampling"])
-        return {**parts, **_second_stage(config, weights, parts["first_stage"])}
+        schedule = {name: value for name, value in config["schedule"].items() if name in DIFFUSION}
+        options = {
+            **schedule,
+            "normalize_latents": config["normalization"],
+            "prediction_type": config["prediction_type"],
+        }
+        return {**parts, **_diffusion(_node(config, "denoiser"), options, weights, parts["first_stage"])}
     except UnknownNameError as error:
         problem = f"holds no pipeline that pvdm_lightning {__version__} can read ({one_line(error)})"
         version = one_line(config.get("version", "another"), 40)
@@ -124,9 +129,9 @@ def parts_of_folder(folder: Path) -> dict[str, Any]:
 def _check_config(config: dict[str, Any], weights: Mapping[str, Mapping[str, Tensor]]) -> None:
     """Raise `ValueError` unless a configuration is whole, and its networks are those of the weights."""
     config["about"] = checked_about(config.get("about", {}))
-    for name, path in zip(("autoencoder", "denoiser"), NETWORKS):
+    for name in ("autoencoder", "denoiser"):
         if name == "autoencoder" or config["denoiser"] is not None:
-            check_weights_fit({"class_path": path, "init_args": config[name]}, weights[name])
+            check_weights_fit(_node(config, name), weights[name])
             check_finite(weights[name], "VideoPipeline.folder", name)
     if config["denoiser"] is not None:
         check_arguments(NoiseSchedule, config["schedule"])
@@ -153,24 +158,37 @@ def checked_about(about: object) -> dict[str, Any]:
     return {**about, "data": described_data(about.get("data", {}))}
 
 
-def _second_stage(
-    config: Mapping[str, Any], weights: Mapping[str, dict[str, Tensor]], first_stage: FrozenAutoencoder
+def _node(config: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A network of a saved pipeline as {class_path, init_args}; where the file names no class, ours is meant."""
+    classes = config.get("classes")
+    path = classes.get(name) if isinstance(classes, Mapping) else None
+    return {"class_path": _CLASSES[name] if path is None else path, "init_args": config[name]}
+
+
+def _build(node: Mapping[str, Any]) -> Any:
+    return build_network(find_class(node["class_path"]), node["init_args"])
+
+
+def _diffusion(
+    node: Mapping[str, Any],
+    options: Mapping[str, Any],
+    weights: Mapping[str, dict[str, Tensor]],
+    first_stage: FrozenAutoencoder,
 ) -> dict[str, Any]:
-    arguments = dict(config["denoiser"])
-    if isinstance(arguments.get("latent_shape"), Mapping):
-        arguments["latent_shape"] = TriplaneShape(**arguments["latent_shape"])
-    denoiser = TriplaneUNet(**arguments)
-    denoiser.load_state_dict(weights["denoiser"])
-    denoiser.latent_shape = first_stage.autoencoder.latent_shape
-    normalization = LatentNormalization(denoiser.latent_channels) if config["normalization"] else None
-    if normalization is not None:
-        normalization.load_state_dict(weights["normalization"])
-    return {
-        "denoiser": denoiser.requires_grad_(False).eval(),
-        "schedule": NoiseSchedule(**config["schedule"]),
-        "normalization": normalization,
-        "prediction_type": config["prediction_type"],
-    }
+    """The parts of stage two with their weights, as arguments of VideoPipeline.
+
+    Args:
+        node: Class and arguments of the denoiser, checked.
+        options: Values of `DIFFUSION`.
+        weights: State dicts of denoiser and normalization.
+        first_stage: The autoencoder, whose latents the denoiser takes.
+    """
+    parts = DiffusionParts.build(_build(node), **options)
+    parts.denoiser.load_state_dict(weights["denoiser"])
+    parts.denoiser.requires_grad_(False).eval().latent_shape = first_stage.autoencoder.latent_shape
+    if parts.normalization is not None:
+        parts.normalization.load_state_dict(weights["normalization"])
+    return parts._asdict()
 
 
 def write_folder(
@@ -190,7 +208,8 @@ def write_folder(
     config = {
         "format": FORMAT,
         "version": __version__,
-        **{name: networks[name].config if name in networks else None for name in ("autoencoder", "denoiser")},
+        "classes": {name: class_path(type(networks[name])) for name in _CLASSES if name in networks},
+        **{name: networks[name].config if name in networks else None for name in _CLASSES},
         "schedule": schedule.config,
         "prediction_type": prediction_type,
         "normalization": "normalization" in networks,

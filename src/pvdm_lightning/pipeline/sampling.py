@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
 
-from pvdm_lightning.diffusion import DDIMSampler, DDPMSampler, DPMSolverSampler, NoiseSchedule, Sampler
+from pvdm_lightning.diffusion import SAMPLERS, NoiseSchedule, Sampler
 from pvdm_lightning.errors import InvalidArgumentError, check_at_least, check_numbers
 from pvdm_lightning.memory import available_memory
 
 LARGEST_GUIDANCE = 1000
 MOST_VIDEOS = 10**7
-SamplerName = Literal["ddim", "ddpm", "dpm_solver", "dpm_solver_sde"]
+ALL_STEPS = "ddpm"
+"""The sampler that visits every time of the schedule, whatever number of steps is asked for."""
 
 
 @dataclass
@@ -36,7 +36,7 @@ class Sampling:
 
     num_videos: int = 16
     num_frames: int | None = None
-    sampler: SamplerName = "ddim"
+    sampler: str = "ddim"
     num_inference_steps: int = 100
     num_inference_steps_later: int | None = None
     eta: float = 1.0
@@ -46,9 +46,10 @@ class Sampling:
 
     def __post_init__(self) -> None:
         check_numbers("Sampling", vars(self))
-        if self.sampler not in get_args(SamplerName):
-            names = "ddim, ddpm, dpm_solver or dpm_solver_sde"
-            raise InvalidArgumentError("Sampling.sampler", self.sampler, "is not a sampler", f"Give {names}.")
+        if self.sampler not in SAMPLERS:
+            *others, last = SAMPLERS
+            remedy = f"Give {', '.join(others)} or {last}."
+            raise InvalidArgumentError("Sampling.sampler", self.sampler, "is not a sampler", remedy)
         for name in ("num_videos", "num_frames", "num_inference_steps", "num_inference_steps_later", "batch_size"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -67,19 +68,13 @@ class Sampling:
                 f"Give 0 to {LARGEST_GUIDANCE}; 1 is no guidance, 2 to 8 is usual.",
             )
 
-        if not 0 <= self.guidance_scale < math.inf:
-            problem = "is not a finite number of at least 0"
-            raise InvalidArgumentError(
-                "Sampling.guidance_scale", self.guidance_scale, problem, "Give 1 for no guidance, more for more."
-            )
-
     def num_clips(self, frames: int) -> int:
         """Clips of `frames` frames that the video takes."""
         return math.ceil((self.num_frames or frames) / frames)
 
     def steps(self, schedule: NoiseSchedule) -> tuple[int, int]:
         """Evaluations of the denoiser for the first and for each later clip."""
-        if self.sampler == "ddpm":
+        if self.sampler == ALL_STEPS:
             return schedule.num_train_timesteps, schedule.num_train_timesteps
         return self.num_inference_steps, self.num_inference_steps_later or self.num_inference_steps
 
@@ -89,7 +84,7 @@ class Sampling:
         Raises:
             InvalidArgumentError: More steps than the model was trained with.
         """
-        names = () if self.sampler == "ddpm" else ("num_inference_steps", "num_inference_steps_later")
+        names = () if self.sampler == ALL_STEPS else ("num_inference_steps", "num_inference_steps_later")
         for name in names:
             value = getattr(self, name)
             if value is not None and value > schedule.num_train_timesteps:
@@ -100,15 +95,8 @@ class Sampling:
                     f"Give at most {schedule.num_train_timesteps}.",
                 )
 
-        def sampler(num_inference_steps: int) -> Sampler:
-            if self.sampler == "ddpm":
-                return DDPMSampler(schedule)
-            if self.sampler in ("dpm_solver", "dpm_solver_sde"):
-                return DPMSolverSampler(schedule, num_inference_steps, stochastic=self.sampler == "dpm_solver_sde")
-            return DDIMSampler(schedule, num_inference_steps, self.eta)
-
-        first, later = self.steps(schedule)
-        return sampler(first), sampler(later)
+        first, later = (SAMPLERS[self.sampler](schedule, steps, self.eta) for steps in self.steps(schedule))
+        return first, later
 
     def check_memory(self, clip_shape: tuple[int, int, int]) -> None:
         """Raise `InvalidArgumentError` if a batch of finished videos does not fit into the free memory."""

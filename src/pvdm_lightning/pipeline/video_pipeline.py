@@ -28,7 +28,7 @@ from pvdm_lightning.models.triplane import Triplane
 from pvdm_lightning.pipeline import loading
 from pvdm_lightning.pipeline.first_stage import FrozenAutoencoder
 from pvdm_lightning.pipeline.latent_normalization import LatentNormalization
-from pvdm_lightning.pipeline.sampling import SamplerName, Sampling
+from pvdm_lightning.pipeline.sampling import Sampling
 from pvdm_lightning.random import make_generator
 
 _DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
@@ -212,7 +212,7 @@ class VideoPipeline:
         num_frames: int | None = None,
         num_inference_steps: int | None = None,
         num_inference_steps_later: int | None = None,
-        sampler: SamplerName | None = None,
+        sampler: str | None = None,
         eta: float | None = None,
         guidance_scale: float | None = None,
         seed: int | None = 0,
@@ -230,7 +230,7 @@ class VideoPipeline:
             num_frames: Frames of each. Default: one clip.
             num_inference_steps: Steps for the first clip, N of the paper's N/M-s.
             num_inference_steps_later: Steps for each later clip, M. Default: as many as for the first.
-            sampler: ddim, ddpm, dpm_solver or dpm_solver_sde.
+            sampler: ddim, ddpm, dpm_solver, dpm_solver_sde, or another name in `SAMPLERS`.
             eta: Fresh noise in each step of ddim: 0 is deterministic.
             guidance_scale: Scale of classifier-free guidance on later clips; 1 is none. See `Sampling`.
             seed: Up to rounding, video i of a seed is the same for every `num_videos` and `batch_size`. None draws a

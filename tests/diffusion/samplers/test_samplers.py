@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from gaussian import MEAN, SCHEDULE, STD, gaussian_denoise
-from pvdm_lightning.diffusion import DDIMSampler, DDPMSampler, DPMSolverSampler
-from pvdm_lightning.diffusion.samplers import sampler
+from pvdm_lightning.diffusion.samplers import DDIMSampler, DDPMSampler, DPMSolverSampler, sampler
 from pvdm_lightning.random import randn
 
 

@@ -13,7 +13,8 @@ from pvdm_lightning.pipeline.checkpoint import autoencoder_node, read_checkpoint
 from pvdm_lightning.pipeline.runs import CHECKPOINTS, LATEST
 
 _STAGES = {"AutoencoderModule": "ae", "LatentDiffusionModule": "ldm"}
-_OWN_NAMES = {"UCF101": "ucf101", "SkyTimelapse": "sky-timelapse", "Synthetic": "synthetic"}
+_NAMED_BY_FOLDER = ("CachedLatents", "FrameFolder", "VideoFolder")
+"""Data sets of many kinds, which their folders tell apart."""
 _LONGEST, _DEEPEST = 100, 4
 
 
@@ -72,8 +73,9 @@ def _data_name(data: Any) -> str:
             encoded = None
         if isinstance(encoded, Mapping):
             return _data_name(encoded)
-    name = _OWN_NAMES.get(kind) or (Path(str(root)).resolve().name if root else kind)
-    return name.lower()
+    if root and (kind in _NAMED_BY_FOLDER or not str(data.get("class_path", "")).startswith("pvdm_lightning.")):
+        return Path(str(root)).resolve().name.lower()
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", kind).lower()
 
 
 def _size(config: Any) -> str:
