@@ -20,5 +20,5 @@ def test_a_checkpoint_cannot_name_other_classes(tmp_path, names):
     module = AutoencoderModule(VideoAutoencoder(2, 16, dim=16, depth=1, heads=1, head_dim=8), perceptual_weight=0)
     checkpoint = {"state_dict": module.state_dict(), "hyper_parameters": {**module.hparams, **names}}
     torch.save(checkpoint, tmp_path / "stranger.ckpt")
-    with pytest.raises(InvalidArgumentError, match=r"ckpt_path .*stranger\.ckpt: is not a checkpoint of this project"):
+    with pytest.raises(InvalidArgumentError, match=r"ckpt_path .*stranger\.ckpt: is not a checkpoint"):
         read_checkpoint(tmp_path / "stranger.ckpt", "ckpt_path")

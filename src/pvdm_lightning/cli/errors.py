@@ -289,8 +289,8 @@ def parser_error(text: str, parser: ArgumentParser | None, args: Sequence[str]) 
     """
     if unknown := re.match(r"unrecognized arguments: (\S+)", text, re.IGNORECASE):
         return _unknown_option(unknown[1].split("=")[0], parser)
-    if unknown := re.search(r"does not accept option '([^']+)'", text):
-        return _unknown_option(f"--{unknown[1]}", parser)
+    if unknown := re.search(r"(?:Group '([^']+)' )?does not accept option '([^']+)'", text):
+        return _unknown_option("--" + ".".join(part for part in unknown.groups() if part), parser)
     if lacks := re.match(r"argument (?:-\w/)?(--[\w.]+): expected one argument", text):
         expected, example = _of_option(parser, lacks[1].removeprefix("--"))
         return f"{lacks[1]}: its value is missing{f' ({expected})' if expected else ''}.{_example(lacks[1], example)}"

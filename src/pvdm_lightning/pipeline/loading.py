@@ -29,6 +29,7 @@ from pvdm_lightning.pipeline.checkpoint import (
 )
 from pvdm_lightning.pipeline.diffusion_parts import DiffusionParts
 from pvdm_lightning.pipeline.first_stage import FrozenAutoencoder
+from pvdm_lightning.pipeline.latent_normalization import LatentNormalization
 from pvdm_lightning.pipeline.model_card import model_card
 from pvdm_lightning.pipeline.public_classes import NETWORKS, class_path, find_class
 from pvdm_lightning.pipeline.runs import checkpoint_in
@@ -82,8 +83,9 @@ def parts_of_checkpoint(path: str | Path) -> dict[str, Any]:
     if stage_of(checkpoint) == "AutoencoderModule":
         return parts
     options = {name: arguments[name] for name in DIFFUSION}
+    diffusion = DiffusionParts.build(_build(arguments["denoiser"]), **options)
     weights = {name: part_of(state_dict, f"{prefix}.") for name, prefix in _PREFIXES.items()}
-    return {**parts, **_diffusion(arguments["denoiser"], options, weights, parts["first_stage"])}
+    return {**parts, **_load(diffusion, weights, parts["first_stage"])}
 
 
 def parts_of_folder(folder: Path) -> dict[str, Any]:
@@ -107,13 +109,11 @@ def parts_of_folder(folder: Path) -> dict[str, Any]:
         if config["denoiser"] is None:
             return parts
         parts["sampling"] = Sampling(**config["sampling"])
-        schedule = {name: value for name, value in config["schedule"].items() if name in DIFFUSION}
-        options = {
-            **schedule,
-            "normalize_latents": config["normalization"],
-            "prediction_type": config["prediction_type"],
-        }
-        return {**parts, **_diffusion(_node(config, "denoiser"), options, weights, parts["first_stage"])}
+        denoiser = _build(_node(config, "denoiser"))
+        normalization = LatentNormalization(denoiser.latent_channels) if config["normalization"] else None
+        schedule = NoiseSchedule(**config["schedule"])
+        diffusion = DiffusionParts(denoiser, schedule, normalization, config["prediction_type"])
+        return {**parts, **_load(diffusion, weights, parts["first_stage"])}
     except UnknownNameError as error:
         problem = f"holds no pipeline that pvdm_lightning {__version__} can read ({one_line(error)})"
         version = one_line(config.get("version", "another"), 40)
@@ -169,26 +169,15 @@ def _build(node: Mapping[str, Any]) -> Any:
     return build_network(find_class(node["class_path"]), node["init_args"])
 
 
-def _diffusion(
-    node: Mapping[str, Any],
-    options: Mapping[str, Any],
-    weights: Mapping[str, dict[str, Tensor]],
-    first_stage: FrozenAutoencoder,
+def _load(
+    parts: DiffusionParts, weights: Mapping[str, dict[str, Tensor]], first_stage: FrozenAutoencoder
 ) -> dict[str, Any]:
-    """The parts of stage two with their weights, as arguments of VideoPipeline.
-
-    Args:
-        node: Class and arguments of the denoiser, checked.
-        options: Values of `DIFFUSION`.
-        weights: State dicts of denoiser and normalization.
-        first_stage: The autoencoder, whose latents the denoiser takes.
-    """
-    parts = DiffusionParts.build(_build(node), **options)
+    """Put weights into the parts of stage two; returns them as arguments of VideoPipeline."""
     parts.denoiser.load_state_dict(weights["denoiser"])
     parts.denoiser.requires_grad_(False).eval().latent_shape = first_stage.autoencoder.latent_shape
     if parts.normalization is not None:
         parts.normalization.load_state_dict(weights["normalization"])
-    return parts._asdict()
+    return dict(zip(("denoiser", "schedule", "normalization", "prediction_type"), parts))
 
 
 def write_folder(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 from dataclasses import dataclass
 
@@ -48,7 +49,8 @@ class Sampling:
         check_numbers("Sampling", vars(self))
         if self.sampler not in SAMPLERS:
             *others, last = SAMPLERS
-            remedy = f"Give {', '.join(others)} or {last}."
+            near = difflib.get_close_matches(self.sampler, SAMPLERS, n=1)
+            remedy = f"Give {', '.join(others)} or {last}.{f' Did you mean {near[0]}?' if near else ''}"
             raise InvalidArgumentError("Sampling.sampler", self.sampler, "is not a sampler", remedy)
         for name in ("num_videos", "num_frames", "num_inference_steps", "num_inference_steps_later", "batch_size"):
             value = getattr(self, name)

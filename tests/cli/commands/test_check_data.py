@@ -56,5 +56,5 @@ def test_a_set_without_a_good_video_is_an_error_and_nothing_to_train_on(check, t
         check("--report", "check.json")
     said = capsys.readouterr()
     assert ended.value.code == 2 and (tmp_path / "check.json").is_file()
-    assert "0 good, 0 flawed, 2 broken" in said.out and "pvdm fit" not in said.out + said.err
+    assert "0 good, 2 broken" in said.out and "pvdm fit" not in said.out + said.err
     assert "pvdm: error: --data.root set: holds no video that can be read. " in said.err
