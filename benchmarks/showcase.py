@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from benchmarks.yardstick.data import add_sampling_options, data_options, load_pipeline, real_clips
-from pvdm_lightning.data.videos.contact_sheet import contact_sheet, video_grid
+from pvdm_lightning.data.output.contact_sheet import contact_sheet, video_grid
 
 
 def write_webp(video: Tensor, path: Path, fps: float) -> None:

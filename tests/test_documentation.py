@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 import pvdm_lightning
-from pvdm_lightning.cli.completion import completion_script
+from pvdm_lightning.cli.console.completion import completion_script
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))

@@ -11,11 +11,11 @@ from torch import nn
 import pvdm_lightning
 from pvdm_lightning import cli
 from pvdm_lightning.callbacks import Checkpoints, DivergenceGuard, FiniteTraining, PredictionWriter, VideoLogger
-from pvdm_lightning.cli.errors import OptionError, check_finite_options
+from pvdm_lightning.cli.console.parser_errors import OptionError, check_finite_options
 from pvdm_lightning.cli.parser import build_parser
 from pvdm_lightning.data.latents.latent_cache import CacheOptions
-from pvdm_lightning.data.videos.contact_sheet import contact_sheet, video_grid
-from pvdm_lightning.data.videos.writing import gif_bytes, write_video
+from pvdm_lightning.data.output.contact_sheet import contact_sheet, video_grid
+from pvdm_lightning.data.output.writing import gif_bytes, write_video
 from pvdm_lightning.errors import InvalidArgumentError, check_numbers, not_finite
 from pvdm_lightning.evaluation import Evaluation
 from pvdm_lightning.foreign_config import argument_types

@@ -5,7 +5,7 @@ import logging
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pvdm_lightning.cli.errors import OptionFormatter
+from pvdm_lightning.cli.console.errors import OptionFormatter
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.escaping import html_text, markdown_code, one_line, printable
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from pvdm_lightning import Synthetic, memory
+from pvdm_lightning.data.output.writing import write_video
 from pvdm_lightning.data.videos.reading import read_video
-from pvdm_lightning.data.videos.writing import write_video
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.pipeline import Sampling
 

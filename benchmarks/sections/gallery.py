@@ -17,8 +17,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from benchmarks.sections.section import Proof
 from pvdm_lightning import cli
-from pvdm_lightning.data.videos.contact_sheet import contact_sheet, video_grid
-from pvdm_lightning.data.videos.writing import write_video
+from pvdm_lightning.data.output.contact_sheet import contact_sheet, video_grid
+from pvdm_lightning.data.output.writing import write_video
 
 PROBE_STEPS = 40  # of a first run, from which the number of steps that fit into the time follows
 SAMPLING = ("--sampling.num_inference_steps", 100, "--sampling.num_inference_steps_later", 50)

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from pvdm_lightning.data.datamodules.synthetic import Synthetic as Synthetic
     from pvdm_lightning.data.datamodules.ucf101 import UCF101 as UCF101
     from pvdm_lightning.data.datamodules.video_folder import VideoFolder as VideoFolder
+    from pvdm_lightning.data.output.writing import write_video as write_video
     from pvdm_lightning.data.videos.reading import read_video as read_video
-    from pvdm_lightning.data.videos.writing import write_video as write_video
     from pvdm_lightning.diffusion import NoiseSchedule as NoiseSchedule
     from pvdm_lightning.diffusion.samplers import DDIMSampler as DDIMSampler
     from pvdm_lightning.errors import InvalidArgumentError as InvalidArgumentError

@@ -9,7 +9,7 @@ from torch import nn
 from pvdm_lightning.callbacks import Throughput, Utilization, WeightNorms
 from pvdm_lightning.callbacks import throughput as throughput_module
 from pvdm_lightning.callbacks import utilization as utilization_module
-from pvdm_lightning.callbacks.run_record import environment, options_of
+from pvdm_lightning.callbacks.records import environment, options_of
 
 
 class Module(nn.Module):

@@ -11,7 +11,7 @@ from lightning.pytorch.loggers.logger import DummyLogger
 from PIL import Image
 
 from pvdm_lightning.callbacks import media
-from pvdm_lightning.callbacks.panel import draw_panel
+from pvdm_lightning.callbacks.video_logger import draw_panel
 
 VIDEO = torch.randint(256, (3, 4, 16, 24), dtype=torch.uint8)
 

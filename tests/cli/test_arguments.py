@@ -10,7 +10,7 @@ from jsonargparse import Namespace
 
 from pvdm_lightning.cli.arguments import expand, expand_paths, option_values, with_values, without_option
 from pvdm_lightning.cli.commands import COMMANDS
-from pvdm_lightning.cli.errors import OptionError
+from pvdm_lightning.cli.console.parser_errors import OptionError
 from pvdm_lightning.cli.parser import build_parser, option_strings, parse
 from pvdm_lightning.pretrained import cache_folder
 

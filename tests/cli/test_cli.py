@@ -16,8 +16,8 @@ from pvdm_lightning import AutoencoderModule, VideoPipeline, cli
 from pvdm_lightning.cli import dry_run
 from pvdm_lightning.cli.arguments import with_comma_lists
 from pvdm_lightning.cli.commands.import_original import _save as save_checkpoint
-from pvdm_lightning.cli.completion import config_schema
-from pvdm_lightning.cli.console import duration
+from pvdm_lightning.cli.console.completion import config_schema
+from pvdm_lightning.cli.console.output import duration
 from pvdm_lightning.cli.shipped_configs import config_folder
 
 

@@ -11,8 +11,8 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from pvdm_lightning import CachedLatents
+from pvdm_lightning.data.index.video_info import DecodeError
 from pvdm_lightning.data.videos.synthetic import SyntheticVideos
-from pvdm_lightning.data.videos.video_info import DecodeError
 from pvdm_lightning.pipeline import FrozenAutoencoder
 
 OPTIONS = ["--output.windows_per_video", 3, "--output.flips", "true", "--output.shard_size", 5]

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from pvdm_lightning.convert.i3d import _original_name
-from pvdm_lightning.data.videos.writing import WRITERS, write_video
+from pvdm_lightning.data.output.writing import WRITERS, write_video
 from pvdm_lightning.metrics import I3D
 
 pytestmark = pytest.mark.usefixtures("cache")

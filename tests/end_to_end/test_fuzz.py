@@ -24,10 +24,11 @@ from PIL import Image
 import pvdm_lightning
 from pvdm_lightning import CachedLatents, VideoPipeline
 from pvdm_lightning.cli import program
-from pvdm_lightning.cli.errors import users_mistake
-from pvdm_lightning.data.videos import build_index, frame_folder, probing, video_index
+from pvdm_lightning.cli.console.errors import users_mistake
+from pvdm_lightning.data.index import build_index, probing, video_index
+from pvdm_lightning.data.output.metadata import read_metadata
+from pvdm_lightning.data.videos import frame_folder
 from pvdm_lightning.data.videos.array_videos import ArrayVideos
-from pvdm_lightning.data.videos.metadata import read_metadata
 from pvdm_lightning.data.videos.reading import read_video
 from pvdm_lightning.pipeline.checkpoint import read_checkpoint
 

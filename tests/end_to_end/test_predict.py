@@ -132,7 +132,7 @@ def test_a_page_a_sheet_and_one_file_of_all(pvdm, workdir, trained):
     """By two processes as by one: the first joins what both have written."""
     import numpy as np
 
-    from pvdm_lightning.data.videos.metadata import read_metadata
+    from pvdm_lightning.data.output.metadata import read_metadata
 
     options = ["--sampling.num_videos", 3, "--sampling.batch_size", 1, "--sampling.num_inference_steps", 2]
     options += ["--output.formats", "mp4,npz", "--trainer.accelerator", "cpu", "--ckpt_path", trained["ldm"]]
@@ -153,7 +153,7 @@ def test_a_page_a_sheet_and_one_file_of_all(pvdm, workdir, trained):
 
 
 def test_the_contact_sheet_beside_folders_of_frames_is_no_video(pvdm, workdir, trained):
-    from pvdm_lightning.data.videos.video_tree import find_frame_folders
+    from pvdm_lightning.data.index.video_tree import find_frame_folders
 
     options = ["--sampling.num_videos", 2, "--sampling.num_inference_steps", 1, "--output.formats", "png"]
     pvdm.run("predict", "--ckpt_path", trained["ldm"], "--trainer.accelerator", "cpu", *options)

@@ -227,7 +227,7 @@ def test_a_saved_pipeline_that_lies(trained, workdir, error_of, content, line):
 
 
 def test_arrays_of_an_index_that_claim_more_than_they_hold(tmp_path, caplog):
-    from pvdm_lightning.data.videos.video_index import FILE_NAME, FORMAT, LINE, load_index
+    from pvdm_lightning.data.index.video_index import FILE_NAME, FORMAT, LINE, load_index
 
     lines = np.zeros(1, LINE)
     lines["aspect"] = 1
@@ -302,9 +302,9 @@ def test_what_costs_the_machine_is_not_taken_from_a_file(trained, workdir, monke
 @pytest.mark.parametrize("below", ["", "train"])
 def test_an_index_is_not_kept_beside_videos_that_a_file_names(workdir, monkeypatch, root, below):
     from pvdm_lightning.cli.checkpoint import Checkpoint
-    from pvdm_lightning.data.videos import video_index
-    from pvdm_lightning.data.videos.build_index import load_or_build
-    from pvdm_lightning.data.videos.video_info import VideoInfo
+    from pvdm_lightning.data.index import video_index
+    from pvdm_lightning.data.index.build_index import load_or_build
+    from pvdm_lightning.data.index.video_info import VideoInfo
 
     monkeypatch.setenv("HOME", str(workdir))
     monkeypatch.setenv("PVDM_CACHE", str(workdir / "cache"))

@@ -2,18 +2,13 @@
 
 from pvdm_lightning.callbacks.checkpoint_io import AtomicCheckpointIO
 from pvdm_lightning.callbacks.checkpoints import Checkpoints
-from pvdm_lightning.callbacks.data_config import SaveDataConfig
-from pvdm_lightning.callbacks.divergence import DivergenceGuard
-from pvdm_lightning.callbacks.finite_training import FiniteTraining
+from pvdm_lightning.callbacks.guards import DivergenceGuard, FiniteTraining
 from pvdm_lightning.callbacks.latent_cache_writer import LatentCacheWriter
+from pvdm_lightning.callbacks.monitoring import Throughput, Utilization, WeightNorms
 from pvdm_lightning.callbacks.prediction_writer import PredictionWriter
-from pvdm_lightning.callbacks.run_progress import RunProgress
-from pvdm_lightning.callbacks.run_record import RunRecord
-from pvdm_lightning.callbacks.sampling_progress import SamplingProgress
-from pvdm_lightning.callbacks.throughput import Throughput
-from pvdm_lightning.callbacks.utilization import Utilization
+from pvdm_lightning.callbacks.progress import RunProgress, SamplingProgress
+from pvdm_lightning.callbacks.records import RunRecord, SaveDataConfig
 from pvdm_lightning.callbacks.video_logger import VideoLogger
-from pvdm_lightning.callbacks.weight_norms import WeightNorms
 
 __all__ = [
     "AtomicCheckpointIO",

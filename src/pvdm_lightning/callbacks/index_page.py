@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from pvdm_lightning.data.videos.writing import WRITERS
+from pvdm_lightning.data.output.writing import WRITERS
 from pvdm_lightning.escaping import html_text
 
 _PAGE = """<!doctype html>

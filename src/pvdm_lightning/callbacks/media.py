@@ -16,7 +16,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from torch import Tensor
 
 from pvdm_lightning.atomic_write import atomic_write
-from pvdm_lightning.data.videos.writing import gif_bytes
+from pvdm_lightning.data.output.writing import gif_bytes
 
 logger = logging.getLogger(__name__)
 _UNABLE: set[str] = set()

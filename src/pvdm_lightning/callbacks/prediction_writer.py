@@ -18,9 +18,9 @@ from torch import Tensor
 
 from pvdm_lightning.atomic_write import atomic_write, check_replaceable
 from pvdm_lightning.callbacks.index_page import index_page
-from pvdm_lightning.data.videos.contact_sheet import CONTACT_SHEET, contact_sheet, enlarge
+from pvdm_lightning.data.output.contact_sheet import CONTACT_SHEET, contact_sheet, enlarge
+from pvdm_lightning.data.output.writing import WRITERS, check_fps, write_video
 from pvdm_lightning.data.videos.npz import write_npz
-from pvdm_lightning.data.videos.writing import WRITERS, check_fps, write_video
 from pvdm_lightning.errors import InvalidArgumentError, check_at_least, check_numbers
 from pvdm_lightning.training.locked_output import LockedOutput
 

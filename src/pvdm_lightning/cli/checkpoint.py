@@ -13,7 +13,7 @@ from pvdm_lightning.checksum import file_sha256
 from pvdm_lightning.cli.arguments import expand, expand_paths
 from pvdm_lightning.cli.run.checkpoint import checkpoint_of
 from pvdm_lightning.config import plain
-from pvdm_lightning.data.videos.video_index import keep_index_apart
+from pvdm_lightning.data.index.video_index import keep_index_apart
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.escaping import one_line
 from pvdm_lightning.evaluation import TrainedModel

@@ -14,8 +14,8 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
 
 from pvdm_lightning.callbacks import Checkpoints, RunProgress
-from pvdm_lightning.callbacks.memory import peak_memory
-from pvdm_lightning.cli.console import duration, say
+from pvdm_lightning.callbacks.monitoring import peak_memory
+from pvdm_lightning.cli.console.output import duration, say
 from pvdm_lightning.cli.run.summary import networks
 from pvdm_lightning.training import AutoencoderModule
 

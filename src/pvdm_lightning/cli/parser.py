@@ -12,8 +12,8 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from pvdm_lightning.cli.arguments import expand_paths
 from pvdm_lightning.cli.commands import COMMANDS, function_of
-from pvdm_lightning.cli.errors import OptionError, check_finite_options, parser_error
-from pvdm_lightning.cli.help import class_names
+from pvdm_lightning.cli.console.help import class_names
+from pvdm_lightning.cli.console.parser_errors import OptionError, check_finite_options, parser_error
 from pvdm_lightning.cli.sections import Section, options_of, sections_of
 from pvdm_lightning.pipeline.public_classes import DATA_MODULES, LOSSES, MODULES, NETWORKS, find_class
 

@@ -8,12 +8,12 @@ import sys
 import time
 
 from pvdm_lightning.cli.commands import COMMANDS, function_of
-from pvdm_lightning.cli.console import set_up_console
-from pvdm_lightning.cli.errors import users_mistake
-from pvdm_lightning.cli.help import classes_asked_for
+from pvdm_lightning.cli.console.errors import users_mistake
+from pvdm_lightning.cli.console.help import classes_asked_for
+from pvdm_lightning.cli.console.output import set_up_console
 from pvdm_lightning.cli.parser import build_parser, parse
 from pvdm_lightning.cli.parts import run
-from pvdm_lightning.cli.processes import (
+from pvdm_lightning.cli.processes.launcher import (
     Launcher,
     end_children,
     lost_line,
@@ -21,8 +21,8 @@ from pvdm_lightning.cli.processes import (
     stopped_by,
     watch_parent,
 )
+from pvdm_lightning.cli.processes.signals import Stopped, received_signal, signals_stop
 from pvdm_lightning.cli.request import resolve
-from pvdm_lightning.cli.signals import Stopped, received_signal, signals_stop
 from pvdm_lightning.escaping import printable
 from pvdm_lightning.printing import print_result
 from pvdm_lightning.stopping import say, stopped_line

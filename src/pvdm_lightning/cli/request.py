@@ -9,7 +9,7 @@ from typing import Any
 from pvdm_lightning.cli.arguments import expand, option_values, with_comma_lists, with_values, without_option
 from pvdm_lightning.cli.checkpoint import Checkpoint
 from pvdm_lightning.cli.commands import COMMANDS, unknown_command
-from pvdm_lightning.cli.errors import OptionError
+from pvdm_lightning.cli.console.parser_errors import OptionError
 from pvdm_lightning.cli.shipped_configs import find_config, read_config
 from pvdm_lightning.pipeline.public_classes import trust_classes
 

@@ -13,9 +13,9 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 
 from pvdm_lightning.callbacks import AtomicCheckpointIO, RunProgress
-from pvdm_lightning.cli.processes import Launcher
+from pvdm_lightning.cli.processes.launcher import Launcher
+from pvdm_lightning.cli.processes.signals import TrainerSignals
 from pvdm_lightning.cli.sections import sections_of
-from pvdm_lightning.cli.signals import TrainerSignals
 from pvdm_lightning.errors import InvalidArgumentError
 
 

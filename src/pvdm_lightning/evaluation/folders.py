@@ -17,8 +17,8 @@ from pvdm_lightning.data.clips.clip_dataset import ClipDataset
 from pvdm_lightning.data.clips.clip_loader import ClipLoader
 from pvdm_lightning.data.clips.sampler import ReferenceSampler
 from pvdm_lightning.data.clips.windows import Windows
-from pvdm_lightning.data.videos.build_index import num_cores
-from pvdm_lightning.data.videos.shared_videos import shared_videos
+from pvdm_lightning.data.index.build_index import num_cores
+from pvdm_lightning.data.index.shared_videos import shared_videos
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.evaluation.distances import AT_ONCE, VideoDistances
 from pvdm_lightning.evaluation.feature_networks import FoundNetworks

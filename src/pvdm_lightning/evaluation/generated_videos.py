@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from pvdm_lightning.atomic_write import atomic_write, clear_partial_files
+from pvdm_lightning.data.index.video_info import DecodeError
 from pvdm_lightning.data.videos.array_videos import open_array
-from pvdm_lightning.data.videos.video_info import DecodeError
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.evaluation.protocol import protocol_hash
 from pvdm_lightning.evaluation.report import write_json

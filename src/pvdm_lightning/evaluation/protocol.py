@@ -10,7 +10,7 @@ from importlib import metadata
 from typing import Any
 
 from pvdm_lightning.data.clips.clip_dataset import ClipDataset
-from pvdm_lightning.data.videos.video_info import DecodeError
+from pvdm_lightning.data.index.video_info import DecodeError
 from pvdm_lightning.metrics import FrozenNetwork
 
 CROP = "centre crop to the aspect of the resolution, then antialiased bilinear resize, in uint8"

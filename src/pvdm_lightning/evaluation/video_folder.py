@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from pvdm_lightning.data.videos import frame_folder, probing
+from pvdm_lightning.data.index import probing
+from pvdm_lightning.data.index.build_index import load_or_build
+from pvdm_lightning.data.index.video_tree import find_arrays, find_frame_folders, find_videos
+from pvdm_lightning.data.videos import frame_folder
 from pvdm_lightning.data.videos.array_videos import ArrayVideos, no_video
-from pvdm_lightning.data.videos.build_index import load_or_build
 from pvdm_lightning.data.videos.source import ConcatVideos, IndexedVideos, VideoSource
-from pvdm_lightning.data.videos.video_tree import find_arrays, find_frame_folders, find_videos
 from pvdm_lightning.errors import InvalidArgumentError
 
 logger = logging.getLogger(__name__)

@@ -7,13 +7,13 @@ from PIL import Image
 
 from pvdm_lightning.data.clips.clip_dataset import ClipDataset
 from pvdm_lightning.data.clips.windows import Windows
+from pvdm_lightning.data.index.build_index import load_or_build
+from pvdm_lightning.data.index.probing import probe
+from pvdm_lightning.data.index.video_info import DecodeError
 from pvdm_lightning.data.videos import frame_folder
 from pvdm_lightning.data.videos.array_videos import ArrayVideos
-from pvdm_lightning.data.videos.build_index import load_or_build
-from pvdm_lightning.data.videos.probing import probe
 from pvdm_lightning.data.videos.source import ConcatVideos, IndexedVideos
 from pvdm_lightning.data.videos.synthetic import SyntheticVideos
-from pvdm_lightning.data.videos.video_info import DecodeError
 
 
 class Numbered:

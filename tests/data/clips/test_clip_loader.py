@@ -10,7 +10,7 @@ from pvdm_lightning.data.clips.clip_dataset import ClipDataset
 from pvdm_lightning.data.clips.clip_loader import ClipLoader
 from pvdm_lightning.data.clips.sampler import EpochSampler, ReferenceSampler
 from pvdm_lightning.data.clips.windows import Windows
-from pvdm_lightning.data.videos.video_info import DecodeError
+from pvdm_lightning.data.index.video_info import DecodeError
 from pvdm_lightning.errors import InvalidArgumentError
 
 

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pvdm_lightning.data.videos import decoding, probing, video_libraries
+from pvdm_lightning.data.index import probing
+from pvdm_lightning.data.index.probing import probe
+from pvdm_lightning.data.index.video_info import DecodeError, Route
+from pvdm_lightning.data.videos import decoding, video_libraries
 from pvdm_lightning.data.videos.decoding import read_frames
-from pvdm_lightning.data.videos.probing import probe
-from pvdm_lightning.data.videos.video_info import DecodeError, Route
 
 PLAYABLE = [
     *("mpeg4.avi", "b_frames.avi", "Café 視頻 (1).avi", "truncated.avi", "damaged.avi"),
@@ -157,7 +158,7 @@ def test_a_mistake_in_the_program_does_not_pass_for_a_broken_file(playable, monk
     monkeypatch.setattr(decoding, "to_rgb", mistaken)
     with pytest.raises(AttributeError):
         read_frames(playable / "b_frames.avi", info, [0], np.array)
-    monkeypatch.setattr("pvdm_lightning.data.videos.probing._checksum", mistaken)
+    monkeypatch.setattr("pvdm_lightning.data.index.probing._checksum", mistaken)
     with pytest.raises(AttributeError):
         probe(playable / "b_frames.avi")
 

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 import pvdm_lightning
-from pvdm_lightning.data.videos import probing
+from pvdm_lightning.data.index import probing
+from pvdm_lightning.data.index.video_tree import find_videos
 from pvdm_lightning.data.videos.display import orientation
-from pvdm_lightning.data.videos.video_tree import find_videos
 from pvdm_lightning.escaping import printable
 
 FRAMES = 20

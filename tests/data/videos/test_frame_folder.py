@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
+from pvdm_lightning.data.index.video_info import DecodeError, Route, VideoInfo
 from pvdm_lightning.data.videos.frame_folder import image_names, natural_key, probe, read_frames, read_image, stamps
-from pvdm_lightning.data.videos.video_info import DecodeError, Route, VideoInfo
 
 
 def test_natural_order_follows_the_numbers():

@@ -16,11 +16,13 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from pvdm_lightning import write_video
-from pvdm_lightning.data.videos import decoding, frame_folder, metadata, probing, video_index
+from pvdm_lightning.data.index import probing, video_index
+from pvdm_lightning.data.index.video_info import DecodeError, Route
+from pvdm_lightning.data.index.video_tree import read_list
+from pvdm_lightning.data.output import metadata
+from pvdm_lightning.data.videos import decoding, frame_folder
 from pvdm_lightning.data.videos.array_videos import ArrayVideos
 from pvdm_lightning.data.videos.npz import read_npz
-from pvdm_lightning.data.videos.video_info import DecodeError, Route
-from pvdm_lightning.data.videos.video_tree import read_list
 from pvdm_lightning.errors import InvalidArgumentError
 
 VIDEO = torch.randint(0, 255, (3, 8, 32, 32), dtype=torch.uint8)
@@ -172,7 +174,7 @@ def indexed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("indexed")
     for name in "ab":
         write_video(VIDEO, folder / f"{name}.mp4")
-    from pvdm_lightning.data.videos.build_index import load_or_build
+    from pvdm_lightning.data.index.build_index import load_or_build
 
     load_or_build(folder, ["a.mp4", "b.mp4"], probing.probe, progress=False)
     return folder

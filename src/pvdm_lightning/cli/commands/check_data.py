@@ -3,10 +3,10 @@
 import logging
 from pathlib import Path
 
-from pvdm_lightning.cli.console import say
-from pvdm_lightning.cli.next_steps import after_checking
+from pvdm_lightning.cli.console.next_steps import after_checking
+from pvdm_lightning.cli.console.output import say
 from pvdm_lightning.data import ClipDataModule
-from pvdm_lightning.data.videos.check import summarise, write_report
+from pvdm_lightning.data.index.check import summarise, write_report
 from pvdm_lightning.errors import InvalidArgumentError, check_writable
 from pvdm_lightning.printing import print_result
 

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pvdm_lightning.cli.completion import completion_script, config_schema
+from pvdm_lightning.cli.console.completion import completion_script, config_schema
 from pvdm_lightning.printing import print_result
 
 

@@ -7,8 +7,8 @@ from typing import Any
 from lightning import Trainer
 
 from pvdm_lightning.callbacks import LatentCacheWriter
-from pvdm_lightning.cli.console import say
-from pvdm_lightning.cli.next_steps import after_encoding
+from pvdm_lightning.cli.console.next_steps import after_encoding
+from pvdm_lightning.cli.console.output import say
 from pvdm_lightning.cli.parts import Parts
 from pvdm_lightning.data import ClipDataModule
 from pvdm_lightning.data.datamodules.windows_to_encode import WindowsToEncode

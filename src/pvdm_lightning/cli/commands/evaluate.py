@@ -5,7 +5,7 @@ from typing import Literal
 
 import torch
 
-from pvdm_lightning.cli.errors import said_in_options
+from pvdm_lightning.cli.console.errors import said_in_options
 from pvdm_lightning.errors import InvalidArgumentError, check_at_least
 from pvdm_lightning.evaluation import FeatureNetworks, FolderProtocol, measure_folders
 from pvdm_lightning.evaluation.options import check_counts

@@ -11,9 +11,9 @@ from pvdm_lightning.callbacks import RunRecord, SaveDataConfig, Throughput, Util
 from pvdm_lightning.callbacks.checkpoints import last_checkpoint
 from pvdm_lightning.cli.dry_run import DryRun
 from pvdm_lightning.cli.parts import Parts
+from pvdm_lightning.cli.processes.signals import end_of_training
 from pvdm_lightning.cli.run.record import SaveRun
 from pvdm_lightning.cli.run.summary import conclude, introduce
-from pvdm_lightning.cli.signals import end_of_training
 
 logger = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from lightning import LightningModule, Trainer
 from torch import Tensor
 
 from pvdm_lightning.atomic_write import atomic_write
-from pvdm_lightning.cli.console import say
-from pvdm_lightning.cli.next_steps import after_import
+from pvdm_lightning.cli.console.next_steps import after_import
+from pvdm_lightning.cli.console.output import say
 from pvdm_lightning.convert import load_autoencoder, load_denoiser
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.foreign_files import load_tensors

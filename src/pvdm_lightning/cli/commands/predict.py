@@ -12,7 +12,7 @@ from pvdm_lightning import __version__
 from pvdm_lightning.callbacks import PredictionWriter, SamplingProgress
 from pvdm_lightning.callbacks.prediction_writer import PAGE, SHEET
 from pvdm_lightning.cli.checkpoint import Checkpoint
-from pvdm_lightning.cli.console import relative, say
+from pvdm_lightning.cli.console.output import relative, say
 from pvdm_lightning.cli.parts import Parts
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.pipeline import Sampling

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lightning import Callback
 
-from pvdm_lightning.cli.errors import said_in_options
+from pvdm_lightning.cli.console.errors import said_in_options
 from pvdm_lightning.cli.parts import Parts
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.evaluation import Evaluation, FeatureNetworks, GenerationEvaluation, ReconstructionEvaluation

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pvdm_lightning.cli.console import say
-from pvdm_lightning.cli.next_steps import after_training
+from pvdm_lightning.cli.console.next_steps import after_training
+from pvdm_lightning.cli.console.output import say
 from pvdm_lightning.cli.parts import Parts
 
 

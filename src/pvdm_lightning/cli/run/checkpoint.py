@@ -6,7 +6,7 @@ import logging
 import os
 from pathlib import Path
 
-from pvdm_lightning.cli.console import relative
+from pvdm_lightning.cli.console.output import relative
 from pvdm_lightning.cli.run.folder import is_child
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.pipeline.runs import (

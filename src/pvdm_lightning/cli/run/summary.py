@@ -10,9 +10,9 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from pvdm_lightning.callbacks import Checkpoints, SaveDataConfig
 from pvdm_lightning.callbacks.checkpoints import last_checkpoint
-from pvdm_lightning.callbacks.weight_norms import networks_of
-from pvdm_lightning.cli.console import duration, relative, say
-from pvdm_lightning.cli.next_steps import after_training, shell_path
+from pvdm_lightning.callbacks.monitoring import networks_of
+from pvdm_lightning.cli.console.next_steps import after_training, shell_path
+from pvdm_lightning.cli.console.output import duration, relative, say
 from pvdm_lightning.cli.run.folder import RunFolder
 
 logger = logging.getLogger(__name__)

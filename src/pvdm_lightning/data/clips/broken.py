@@ -8,7 +8,7 @@ from torch.utils.data import Dataset, default_collate
 
 from pvdm_lightning.data.clips.clip_dataset import Key, Sample
 from pvdm_lightning.data.clips.workers import to_parent
-from pvdm_lightning.data.videos.video_info import DecodeError
+from pvdm_lightning.data.index.video_info import DecodeError
 from pvdm_lightning.errors import InvalidArgumentError
 
 logger = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from pvdm_lightning.data.clips.clip_dataset import ClipDataset
 from pvdm_lightning.data.clips.split_summary import summarise_split
 from pvdm_lightning.data.clips.windows import Windows
 from pvdm_lightning.data.datamodules.evaluation_clips import EvaluationClips
-from pvdm_lightning.data.videos.check import CheckedVideo, check_index
+from pvdm_lightning.data.index.check import CheckedVideo, check_index
 from pvdm_lightning.data.videos.source import IndexedVideos, VideoSource
 from pvdm_lightning.errors import InvalidArgumentError, check_at_least, check_numbers
 from pvdm_lightning.escaping import printable

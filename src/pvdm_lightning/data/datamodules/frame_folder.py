@@ -4,7 +4,8 @@ from typing import Any
 
 from pvdm_lightning.data.datamodules.splits import existing_folder
 from pvdm_lightning.data.datamodules.video_tree import VideoTree
-from pvdm_lightning.data.videos import frame_folder, video_tree
+from pvdm_lightning.data.index import video_tree
+from pvdm_lightning.data.videos import frame_folder
 from pvdm_lightning.data.videos.source import VideoSource
 
 

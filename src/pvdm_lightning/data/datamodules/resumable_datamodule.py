@@ -10,7 +10,7 @@ from lightning import LightningDataModule
 from pvdm_lightning.data.clips.broken import BrokenVideos, Samples
 from pvdm_lightning.data.clips.clip_loader import ClipLoader
 from pvdm_lightning.data.clips.sampler import EpochSampler
-from pvdm_lightning.data.videos.build_index import num_cores
+from pvdm_lightning.data.index.build_index import num_cores
 from pvdm_lightning.errors import InvalidArgumentError, check_at_least, check_numbers
 
 logger = logging.getLogger(__name__)

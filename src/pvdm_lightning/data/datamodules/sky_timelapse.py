@@ -5,9 +5,9 @@ from typing import Any
 
 from pvdm_lightning.data.datamodules.clip_datamodule import ClipDataModule
 from pvdm_lightning.data.datamodules.splits import existing_folder, split_sources
+from pvdm_lightning.data.index.video_tree import find_frame_folders
 from pvdm_lightning.data.videos import frame_folder
 from pvdm_lightning.data.videos.source import VideoSource
-from pvdm_lightning.data.videos.video_tree import find_frame_folders
 from pvdm_lightning.errors import InvalidArgumentError
 
 # The archive of its authors has sky_train/video/clip/frames; copies made for video GANs have train/clip/frames.

@@ -4,10 +4,10 @@ import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pvdm_lightning.data.videos.build_index import load_or_build
-from pvdm_lightning.data.videos.shared_videos import shared_videos
+from pvdm_lightning.data.index.build_index import load_or_build
+from pvdm_lightning.data.index.shared_videos import shared_videos
+from pvdm_lightning.data.index.video_info import VideoInfo
 from pvdm_lightning.data.videos.source import IndexedVideos, VideoSource
-from pvdm_lightning.data.videos.video_info import VideoInfo
 from pvdm_lightning.errors import InvalidArgumentError
 
 logger = logging.getLogger(__name__)

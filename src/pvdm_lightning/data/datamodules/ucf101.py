@@ -5,7 +5,8 @@ from typing import Any
 
 from pvdm_lightning.data.datamodules.clip_datamodule import ClipDataModule
 from pvdm_lightning.data.datamodules.splits import REMEDY, existing_folder, split_sources
-from pvdm_lightning.data.videos import probing, ucf101
+from pvdm_lightning.data.index import probing
+from pvdm_lightning.data.videos import ucf101
 from pvdm_lightning.data.videos.source import VideoSource
 from pvdm_lightning.errors import InvalidArgumentError, check_numbers
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from pvdm_lightning.data.datamodules.splits import existing_folder
 from pvdm_lightning.data.datamodules.video_tree import VideoTree
-from pvdm_lightning.data.videos import probing, video_tree
+from pvdm_lightning.data.index import probing, video_tree
 from pvdm_lightning.data.videos.source import VideoSource
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from pvdm_lightning.data.datamodules.clip_datamodule import ClipDataModule
 from pvdm_lightning.data.datamodules.splits import REMEDY, split_sources, without_training_videos
-from pvdm_lightning.data.videos import video_tree
-from pvdm_lightning.data.videos.shared_videos import shared_videos
+from pvdm_lightning.data.index import video_tree
+from pvdm_lightning.data.index.shared_videos import shared_videos
+from pvdm_lightning.data.index.video_info import VideoInfo
 from pvdm_lightning.data.videos.source import VideoSource
-from pvdm_lightning.data.videos.video_info import VideoInfo
 from pvdm_lightning.errors import InvalidArgumentError, check_numbers
 
 logger = logging.getLogger(__name__)

@@ -16,10 +16,10 @@ from safetensors.torch import load, save
 
 from pvdm_lightning.atomic_write import atomic_write
 from pvdm_lightning.checksum import file_sha256
-from pvdm_lightning.data.videos.build_index import num_cores
+from pvdm_lightning.data.index.build_index import num_cores
+from pvdm_lightning.data.index.video_info import stamp_of
+from pvdm_lightning.data.output.names import Names
 from pvdm_lightning.data.videos.frame_folder import image_names
-from pvdm_lightning.data.videos.names import Names
-from pvdm_lightning.data.videos.video_info import stamp_of
 from pvdm_lightning.errors import InvalidArgumentError
 
 Stamp = tuple[int, int]

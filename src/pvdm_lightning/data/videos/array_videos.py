@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from pvdm_lightning.data.clips.transforms import crop_and_resize
+from pvdm_lightning.data.index.video_info import DecodeError, check_pixels, one_line, stamp_of
 from pvdm_lightning.data.videos.npz import map_npy
-from pvdm_lightning.data.videos.video_info import DecodeError, check_pixels, one_line, stamp_of
 
 
 class ArrayVideos:

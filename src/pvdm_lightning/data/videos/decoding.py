@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from pvdm_lightning.data.index.video_info import MOST_PIXELS, DecodeError, Route, VideoInfo, check_pixels, one_line
 from pvdm_lightning.data.videos import video_libraries
 from pvdm_lightning.data.videos.display import to_rgb, video_stream
-from pvdm_lightning.data.videos.video_info import MOST_PIXELS, DecodeError, Route, VideoInfo, check_pixels, one_line
 from pvdm_lightning.foreign_files import check_regular, open_regular
 
 if TYPE_CHECKING:

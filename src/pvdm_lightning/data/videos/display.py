@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pvdm_lightning.data.index.video_info import VideoInfo
 from pvdm_lightning.data.videos import video_libraries
-from pvdm_lightning.data.videos.video_info import VideoInfo
 
 if TYPE_CHECKING:
     import av

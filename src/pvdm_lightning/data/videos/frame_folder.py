@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
-from pvdm_lightning.data.videos.video_info import DecodeError, Route, VideoInfo, check_pixels, one_line, stamp_of
+from pvdm_lightning.data.index.video_info import DecodeError, Route, VideoInfo, check_pixels, one_line, stamp_of
 from pvdm_lightning.foreign_files import open_regular
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm")

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from pvdm_lightning.data.clips.transforms import crop_and_resize
-from pvdm_lightning.data.videos import decoding, frame_folder, probing
-from pvdm_lightning.data.videos.video_info import DecodeError, Route, VideoInfo
+from pvdm_lightning.data.index import probing
+from pvdm_lightning.data.index.video_info import DecodeError, Route, VideoInfo
+from pvdm_lightning.data.videos import decoding, frame_folder
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.memory import check_memory
 

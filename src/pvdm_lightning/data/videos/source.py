@@ -6,10 +6,10 @@ from typing import Protocol
 import numpy as np
 from torch import Tensor
 
+from pvdm_lightning.data.index.video_index import VideoIndex
+from pvdm_lightning.data.index.video_info import Route
 from pvdm_lightning.data.videos import frame_folder
 from pvdm_lightning.data.videos.reading import read_clip
-from pvdm_lightning.data.videos.video_index import VideoIndex
-from pvdm_lightning.data.videos.video_info import Route
 
 
 class VideoSource(Protocol):

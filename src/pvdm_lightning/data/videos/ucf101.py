@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from pvdm_lightning.data.videos.video_info import one_line
-from pvdm_lightning.data.videos.video_tree import MOST_IN_LIST
+from pvdm_lightning.data.index.video_info import one_line
+from pvdm_lightning.data.index.video_tree import MOST_IN_LIST
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.foreign_files import read_bytes
 

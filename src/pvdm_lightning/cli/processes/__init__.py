@@ -1,0 +1,1 @@
+"""Several processes of one command, and the signals that end them."""

@@ -1,0 +1,1 @@
+"""Which videos a folder holds: finding, probing, indexing and checking them."""
