@@ -12,7 +12,6 @@ from pvdm_lightning.cli.console.errors import users_mistake
 from pvdm_lightning.cli.console.help import classes_asked_for
 from pvdm_lightning.cli.console.output import set_up_console
 from pvdm_lightning.cli.parser import build_parser, parse
-from pvdm_lightning.cli.parts import run
 from pvdm_lightning.cli.processes.launcher import (
     Launcher,
     end_children,
@@ -22,6 +21,7 @@ from pvdm_lightning.cli.processes.launcher import (
     watch_parent,
 )
 from pvdm_lightning.cli.processes.signals import Stopped, received_signal, signals_stop
+from pvdm_lightning.cli.pvdm_cli import run_command
 from pvdm_lightning.cli.request import resolve
 from pvdm_lightning.escaping import printable
 from pvdm_lightning.printing import print_result
@@ -63,7 +63,7 @@ def _run(arguments: list[str]) -> None:
         return
     request = resolve(arguments)
     if COMMANDS[request.command].has_trainer:
-        run(request)
+        run_command(request)
     else:
         parser = build_parser(request.command)
         options = parser.instantiate(parse(parser, request.words))

@@ -9,7 +9,7 @@ from lightning import Trainer
 from pvdm_lightning.callbacks import LatentCacheWriter
 from pvdm_lightning.cli.console.next_steps import after_encoding
 from pvdm_lightning.cli.console.output import say
-from pvdm_lightning.cli.parts import Parts
+from pvdm_lightning.cli.pvdm_cli import PvdmCLI
 from pvdm_lightning.data import ClipDataModule
 from pvdm_lightning.data.datamodules.windows_to_encode import WindowsToEncode
 from pvdm_lightning.data.latents.latent_cache import CacheOptions, shard_path
@@ -19,16 +19,16 @@ from pvdm_lightning.training import LatentEncoder
 logger = logging.getLogger(__name__)
 
 
-def encode(parts: Parts) -> None:
+def encode(cli: PvdmCLI) -> None:
     """Write the latents of the data set to a cache."""
-    if not isinstance(parts.data, ClipDataModule):
-        value = None if parts.data is None else type(parts.data).__name__
+    if not isinstance(cli.datamodule, ClipDataModule):
+        value = None if cli.datamodule is None else type(cli.datamodule).__name__
         raise InvalidArgumentError("--data", value, "encoding needs videos", "Give their data set, as to fit.")
-    assert parts.request.checkpoint is not None
-    options: CacheOptions = parts.sections["output"]
-    write_latents(parts.trainer, parts.model, parts.data, parts.config["data"], options)
-    if parts.trainer.is_global_zero:
-        say(after_encoding(options.dir, parts.model.frozen.autoencoder, parts.request.checkpoint.first_stage))
+    assert cli.request.checkpoint is not None
+    options: CacheOptions = cli.config_init["output"]
+    write_latents(cli.trainer, cli.model, cli.datamodule, cli.plain_config["data"], options)
+    if cli.trainer.is_global_zero:
+        say(after_encoding(options.dir, cli.model.frozen.autoencoder, cli.request.checkpoint.first_stage))
 
 
 def write_latents(

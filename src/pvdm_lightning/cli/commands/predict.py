@@ -13,18 +13,18 @@ from pvdm_lightning.callbacks import PredictionWriter, SamplingProgress
 from pvdm_lightning.callbacks.prediction_writer import PAGE, SHEET
 from pvdm_lightning.cli.checkpoint import Checkpoint
 from pvdm_lightning.cli.console.output import relative, say
-from pvdm_lightning.cli.parts import Parts
+from pvdm_lightning.cli.pvdm_cli import PvdmCLI
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.pipeline import Sampling
 from pvdm_lightning.training import LatentDiffusionModule
 
 
-def predict(parts: Parts) -> None:
+def predict(cli: PvdmCLI) -> None:
     """Sample videos (stage two), or reconstruct validation clips (stage one)."""
-    trainer, model = parts.trainer, parts.model
-    sampling: Sampling = parts.sections["sampling"]
-    writer: PredictionWriter = parts.sections["output"]
-    assert parts.request.checkpoint is not None
+    trainer, model = cli.trainer, cli.model
+    sampling: Sampling = cli.config_init["sampling"]
+    writer: PredictionWriter = cli.config_init["output"]
+    assert cli.request.checkpoint is not None
     source: LightningDataModule | DataLoader[int]
     if isinstance(model, LatentDiffusionModule):
         model.predict_with(sampling)
@@ -37,14 +37,14 @@ def predict(parts: Parts) -> None:
             )
         numbers: Any = torch.arange(sampling.num_videos)
         source = DataLoader(numbers, batch_size=sampling.batch_size)
-        writer.about = _record(parts.request.checkpoint, sampling)
-    elif parts.data is None:
+        writer.about = _record(cli.request.checkpoint, sampling)
+    elif cli.datamodule is None:
         raise InvalidArgumentError("--data", None, "reconstructing needs clips", "Give --data, as to fit.")
     else:
-        data: Any = parts.data  # of any class that gives clips
+        data: Any = cli.datamodule  # of any class that gives clips
         data.limit_validation(sampling.num_videos)
         source = data
-        writer.about = _record(parts.request.checkpoint, None)
+        writer.about = _record(cli.request.checkpoint, None)
     trainer.callback_list.append(SamplingProgress())
     trainer.predict(model, source, return_predictions=False)
     if trainer.is_global_zero:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pvdm_lightning.cli.console.next_steps import after_training
 from pvdm_lightning.cli.console.output import say
-from pvdm_lightning.cli.parts import Parts
+from pvdm_lightning.cli.pvdm_cli import PvdmCLI
 
 
-def validate(parts: Parts) -> None:
+def validate(cli: PvdmCLI) -> None:
     """Run the validation of a checkpoint, and print what to type next."""
-    parts.trainer.validate(parts.model, datamodule=parts.data)
-    if parts.trainer.is_global_zero:
-        checkpoint = parts.request.checkpoint
+    cli.trainer.validate(cli.model, datamodule=cli.datamodule)
+    if cli.trainer.is_global_zero:
+        checkpoint = cli.request.checkpoint
         assert checkpoint is not None
-        encoded = getattr(parts.data, "encoded_data", None)
+        encoded = getattr(cli.datamodule, "encoded_data", None)
         recorded = checkpoint.contents.get("data_config")
-        say(after_training(parts.model, checkpoint.name, parts.data_section, recorded, encoded))
+        say(after_training(cli.model, checkpoint.name, cli.data_section, recorded, encoded))
