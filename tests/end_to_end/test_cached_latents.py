@@ -16,6 +16,8 @@ from pvdm_lightning.data.videos.synthetic import SyntheticVideos
 from pvdm_lightning.pipeline import FrozenAutoencoder
 
 OPTIONS = ["--output.windows_per_video", 3, "--output.flips", "true", "--output.shard_size", 5]
+# What a checkpoint does not give: a shard is cut into batches of this size, and cache.json names both.
+OPTIONS += ["--data.batch_size", 2, "--data.num_workers", 0]
 QUIET = ["--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false"]
 # With this length, a video has just one window for a pair: from pixels and from a cache, training sees the same.
 ONE_WINDOW = ["--data.video_frames", 8]
