@@ -183,7 +183,7 @@ class RandomDetector(nn.Module):
         self.conv = nn.Conv3d(3, 400, (2, 4, 4), stride=(2, 4, 4), bias=False)
         self.conv.weight.data.normal_(generator=torch.Generator().manual_seed(0))
 
-    def forward(self, x, rescale=False, resize=False, return_features=False):
+    def forward(self, x: torch.Tensor, rescale: bool = False, resize: bool = False, return_features: bool = False):
         return torch.relu(self.conv(x.float() / 127.5 - 1)).mean(dim=[2, 3, 4])
 
 
@@ -195,7 +195,7 @@ class RandomClassifier(nn.Module):
         self.conv = nn.Conv3d(3, 101, (2, 4, 4), stride=(2, 4, 4), bias=False)
         self.conv.weight.data.normal_(generator=torch.Generator().manual_seed(1)).mul_(0.1)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor):
         return torch.relu(self.conv(x.float() / 127.5 - 1)).mean(dim=[2, 3, 4]).softmax(dim=1)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from pvdm_lightning.evaluation import TrainedModel
 from pvdm_lightning.foreign_config import ForeignConfigError, check_node, without_machine
 from pvdm_lightning.pipeline import FrozenAutoencoder, VideoPipeline
 from pvdm_lightning.pipeline.checkpoint import check_stage, read_checkpoint, stage_of
-from pvdm_lightning.pipeline.loading import CONFIG, WEIGHTS, find_folder
+from pvdm_lightning.pipeline.loading import CONFIG, SAMPLING, WEIGHTS, find_folder
 from pvdm_lightning.pipeline.public_classes import DATA_MODULES, allowed, find_class
 from pvdm_lightning.pipeline.runs import display_name, run_of
 from pvdm_lightning.training import AutoencoderModule, LatentDiffusionModule, LatentEncoder
@@ -40,11 +40,13 @@ class Checkpoint:
         given: What the user gave to --ckpt_path.
         path: Of the checkpoint, or of the folder of a saved pipeline.
         contents: As `read_checkpoint` returns them; of a pipeline, those of the checkpoint that it could come from.
+        sampling: Options of sampling that a saved pipeline brings; empty for a checkpoint.
     """
 
     given: str
     path: Path
     contents: Mapping[str, Any]
+    sampling: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def find(cls, given: str, root: str) -> Checkpoint:
@@ -69,7 +71,8 @@ class Checkpoint:
             pipeline = VideoPipeline.from_pretrained(path)
         except InvalidArgumentError as error:
             raise InvalidArgumentError(OPTION, path, error.problem, "Give a checkpoint or a saved pipeline.") from error
-        return cls(given, Path(path), _contents_of(pipeline))
+        sampling = {name: getattr(pipeline.sampling, name) for name in SAMPLING}
+        return cls(given, Path(path), _contents_of(pipeline), sampling)
 
     @property
     def name(self) -> str:

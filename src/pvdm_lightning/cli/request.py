@@ -24,7 +24,7 @@ class Request:
         command: A key of `COMMANDS`.
         words: Its options, with the paths of configurations in place of their names.
         checkpoint: The trained model; None where the command takes none, or none is given.
-        defaults: Sections of the parser whose defaults come from the checkpoint, `model` and `data`.
+        defaults: Of the parser, as far as they come from the checkpoint: `model`, `data`, and options of sampling.
     """
 
     command: str
@@ -57,7 +57,9 @@ def resolve(arguments: Sequence[str]) -> Request:
     root = expand(_last_value(words, configs, "trainer.default_root_dir") or "runs")
     checkpoint = Checkpoint.find(given, root)
     # What encodes is the checkpoint's autoencoder, whatever a configuration says of a model.
-    defaults = {"model": checkpoint.model_node} if name != "encode" else {}
+    defaults: dict[str, Any] = {"model": checkpoint.model_node} if name != "encode" else {}
+    if name in ("predict", "test"):
+        defaults |= {f"sampling.{key}": value for key, value in checkpoint.sampling.items()}
     # A configuration that names a class of data does not mean those of the checkpoint, its stride for one.
     if not any(_names_data(config) for config in configs.values()):
         data = checkpoint.data_node(_last_value(words, {}, "data.root"))
