@@ -294,3 +294,9 @@ def test_the_map_of_the_architecture_is_that_of_the_folders():
         path = above.get(max((d for d in above if d < depth), default=-1), ROOT) / name
         assert path.exists(), line
         above = {d: folder for d, folder in above.items() if d < depth} | {depth: path}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "src").rglob("*.py")), ids=lambda path: path.name)
+def test_arguments_are_described_by_what_they_are(path):
+    """Not "seed: Of the draws"."""
+    assert not re.findall(r"^\s+[\w*]+: Of .*", path.read_text(), re.MULTILINE)

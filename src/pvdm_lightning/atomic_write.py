@@ -28,7 +28,7 @@ def atomic_write(path: Path, replace_frames: bool = False) -> Iterator[Path]:
     followed, unless it leads to a pipe or a terminal.
 
     Args:
-        path: Of the file or the folder.
+        path: Path of the file or the folder.
         replace_frames: Whether a folder that holds nothing but frames of a video is replaced by another one.
 
     Raises:

@@ -15,7 +15,7 @@ def printable(text: object, keep: str = "") -> str:
     replaced by their escapes, such as ``\\x1b`` and ``\\u202e``. Names of files are bytes and may hold any of them.
 
     Args:
-        text: Of any origin.
+        text: Text of any origin.
         keep: Characters to leave as they are, such as the line breaks of our own text.
     """
     text = str(text)

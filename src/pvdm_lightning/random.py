@@ -59,7 +59,7 @@ def randn(shape: tuple[int, ...], generator: Generators, device: torch.device) -
         generator: One generator for the whole batch, or one per sample, so that a sample's numbers do not depend on
             the batch it is in; None uses torch's global one. Numbers are drawn on the generator's device and moved, so
             that a CPU generator gives the same numbers for every device.
-        device: Of the result.
+        device: Device of the result.
 
     Raises:
         ValueError: The number of generators is not the batch size.

@@ -126,7 +126,10 @@ def test_every_name_of_a_checkpoint_is_the_same_model(names, workdir, trained, m
 def test_the_showcase_is_a_model(workdir):
     resolved = resolve(["predict", "--ckpt_path", "showcase"])
     assert resolved.checkpoint.provenance().path == Path("showcase")
-    assert resolved.defaults["sampling.sampler"] == "dpm_solver" and resolved.defaults["sampling.num_inference_steps"] == 20
+    assert (
+        resolved.defaults["sampling.sampler"] == "dpm_solver"
+        and resolved.defaults["sampling.num_inference_steps"] == 20
+    )
     assert resolved.defaults["data"]["class_path"] == "pvdm_lightning.Synthetic"
 
 

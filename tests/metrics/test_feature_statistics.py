@@ -10,7 +10,7 @@ PROTOCOL = {"data": "ucf101", "split": "train", "count": 2048, "frames": 16, "ne
 
 @pytest.fixture
 def statistics():
-    return FeatureStatistics.of(torch.randn(9, 5, generator=torch.Generator().manual_seed(0)))
+    return FeatureStatistics.from_features(torch.randn(9, 5, generator=torch.Generator().manual_seed(0)))
 
 
 def test_statistics_survive_the_disk(tmp_path, statistics):
@@ -44,4 +44,4 @@ def test_a_damaged_file_is_logged_and_left(tmp_path, caplog):
 
 def test_one_video_has_no_covariance():
     with pytest.raises(ValueError, match="at least 2 videos, not 1"):
-        FeatureStatistics.of(torch.ones(1, 3)).covariance()
+        FeatureStatistics.from_features(torch.ones(1, 3)).covariance()

@@ -7,7 +7,7 @@ from pvdm_lightning.metrics import FeatureStatistics, FrechetVideoDistance, frec
 
 
 def distance_of(x, y):
-    x, y = FeatureStatistics.of(x), FeatureStatistics.of(y)
+    x, y = FeatureStatistics.from_features(x), FeatureStatistics.from_features(y)
     return frechet_distance(x.mean(), x.covariance(), y.mean(), y.covariance()).item()
 
 
@@ -55,7 +55,7 @@ def test_a_set_is_at_distance_zero_from_itself(count):
 
 def test_statistics_are_those_of_numpy():
     x = torch.randn(50, 7, generator=torch.Generator().manual_seed(0)) + 10
-    statistics = FeatureStatistics.of(x)
+    statistics = FeatureStatistics.from_features(x)
     np.testing.assert_allclose(statistics.mean(), x.double().numpy().mean(0), rtol=1e-12)
     np.testing.assert_allclose(statistics.covariance(), np.cov(x.double().numpy(), rowvar=False), rtol=1e-9)
 

@@ -43,8 +43,8 @@ def test_logits_whatever_the_run_around_has_chosen(i3d, videos):
 
 def test_frechet_distance(i3d, fill):
     description, _, recorded = i3d
-    real = FeatureStatistics.of(fill.tensor("real", (256, 24), description["seed"]))
-    fake = FeatureStatistics.of(1.3 * fill.tensor("fake", (200, 24), description["seed"]) + 0.4)
+    real = FeatureStatistics.from_features(fill.tensor("real", (256, 24), description["seed"]))
+    fake = FeatureStatistics.from_features(1.3 * fill.tensor("fake", (200, 24), description["seed"]) + 0.4)
     distance = frechet_distance(real.mean(), real.covariance(), fake.mean(), fake.covariance())
     assert distance.item() == pytest.approx(recorded["frechet_distance"].item(), rel=1e-6)
 

@@ -41,9 +41,9 @@ def index_page(
     """A grid of playing videos, and a table of how they were made.
 
     Args:
-        title: Of the page.
+        title: Title of the page.
         folder: That holds the videos, video_<index>; links are relative to it.
-        indices: Of the videos.
+        indices: Numbers of the videos.
         formats: They were written in; the first that a browser plays is shown.
         facts: Rows of the table.
     """

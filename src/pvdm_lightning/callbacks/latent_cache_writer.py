@@ -16,7 +16,7 @@ class LatentCacheWriter(Callback):
 
     Args:
         root: Folder of the cache.
-        dtype: Of the latents in it: float32 or float16.
+        dtype: Data type of the latents in it: float32 or float16.
     """
 
     def __init__(self, root: Path, dtype: str) -> None:

@@ -28,10 +28,10 @@ def log_video(loggers: list[Any], tag: str, video: Tensor, step: int, fps: float
     TensorBoard's own add_video needs moviepy, and with its second version writes nothing.
 
     Args:
-        loggers: Of the trainer.
+        loggers: Loggers of the trainer.
         tag: Such as val/samples.
         video: uint8 [3 T H W].
-        step: Of training.
+        step: Training step.
         fps: Frames per second.
         caption: Shown with it where the logger has captions.
     """

@@ -93,7 +93,7 @@ class Utilization(Callback):
 
     Args:
         compiled: Whether the networks are compiled.
-        peak_tflops: Of the device; None looks its name up.
+        peak_tflops: Peak of the device in TFLOP/s; None looks its name up.
     """
 
     def __init__(self, compiled: bool = False, peak_tflops: float | None = None) -> None:

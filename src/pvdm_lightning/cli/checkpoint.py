@@ -38,7 +38,7 @@ class Checkpoint:
 
     Attributes:
         given: What the user gave to --ckpt_path.
-        path: Of the checkpoint, or of the folder of a saved pipeline.
+        path: Path of the checkpoint, or of the folder of a saved pipeline.
         contents: As `read_checkpoint` returns them; of a pipeline, those of the checkpoint that it could come from.
         sampling: Options of sampling that a saved pipeline brings; empty for a checkpoint.
     """

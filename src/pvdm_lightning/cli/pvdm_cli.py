@@ -49,7 +49,7 @@ class PvdmCLI(LightningCLI):
     Attributes:
         plain_config: The configuration as plain values.
         given: Its YAML, without what follows from the folder of a run, so that it starts other runs, too.
-        run: Of fit: the folder that it writes into and where it goes on; None of other commands.
+        run: For fit, the folder that it writes into and where it goes on; None of other commands.
     """
 
     trainer: PvdmTrainer

@@ -24,7 +24,7 @@ class Request:
         command: A key of `COMMANDS`.
         words: Its options, with the paths of configurations in place of their names.
         checkpoint: The trained model; None where the command takes none, or none is given.
-        defaults: Of the parser, as far as they come from the checkpoint: `model`, `data`, and options of sampling.
+        defaults: Defaults of the parser that come from the checkpoint: `model`, `data`, and options of sampling.
     """
 
     command: str

@@ -98,7 +98,7 @@ class Option:
 
     Attributes:
         name: Without dashes.
-        type: Of its value; None for an option that takes none.
+        type: Type of its value; None for an option that takes none.
         default: Where it is not given.
         help: What it does.
         commands: That have it.

@@ -19,7 +19,7 @@ def load_autoencoder(
     """Build the autoencoder whose weights `state_dict` holds; other sizes are read off the weights.
 
     Args:
-        state_dict: Of the original's autoencoder, with any prefix, buffers included.
+        state_dict: State dict of the original's autoencoder, with any prefix, buffers included.
         frames: S, frames of a clip.
         resolution: Pixels of a frame, (height, width) or the side of a square; None reads it off the weights.
 

@@ -21,7 +21,7 @@ def load_denoiser(state_dict: Mapping[str, Tensor], latent_shape: TriplaneShape,
     """Build the U-Net whose weights `state_dict` holds, of the released configuration (S, L or any other width).
 
     Args:
-        state_dict: Of the original's diffusion model, with any prefix, buffers included.
+        state_dict: State dict of the original's diffusion model, with any prefix, buffers included.
         latent_shape: Sizes of the latent planes.
         num_heads: Attention heads.
 

@@ -28,7 +28,7 @@ def load_i3d(state_dict: Mapping[str, Tensor]) -> I3D:
     """Build the I3D whose weights `state_dict` holds: uint8 [B 3 T H W] -> logits [B 400], preprocessing included.
 
     Args:
-        state_dict: Of the original's I3D, with any prefix, buffers included.
+        state_dict: State dict of the original's I3D, with any prefix, buffers included.
 
     Raises:
         ValueError: A key is missing, left over or misshapen; it is named.

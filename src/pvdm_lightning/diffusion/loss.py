@@ -14,7 +14,7 @@ def draw_conditional(has_previous: Tensor, probability: float, generator: Genera
     Args:
         has_previous: bool [B].
         probability: lambda.
-        generator: Of the draw, one or one for each sample, on the device of `has_previous`.
+        generator: Generator of the draw, one or one for each sample, on the device of `has_previous`.
     """
     draw = rand(tuple(has_previous.shape), generator)
     return (draw.to(has_previous.device) < probability) & has_previous

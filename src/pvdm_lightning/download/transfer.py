@@ -31,10 +31,10 @@ def transfer(
     """Download into a partial file until it is whole.
 
     Args:
-        address: Of the file.
+        address: Address of the file.
         partial: Bytes of the same version in it are not asked for again.
-        size: Of the published file, if it is known: others are refused, before they are downloaded if the server says
-            their size. Without it MOST_BYTES are the limit.
+        size: Size of the published file, if it is known: others are refused, before they are downloaded if the
+            server says their size. Without it MOST_BYTES are the limit.
         hashed: Whether a hash will be checked. Then parts are joined also where the server gives no validator, and a
             server need not say where the file ends.
         timeout: Seconds for all connections together.

@@ -26,7 +26,7 @@ def download_file(
     """Download a file, or the rest of it.
 
     Args:
-        address: Of the file.
+        address: Address of the file.
         target: Its path; a file that is there is replaced at the end.
         argument: What named the folder, for the error.
         size: In bytes, if it is known.

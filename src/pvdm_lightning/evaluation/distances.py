@@ -27,7 +27,7 @@ class VideoDistances:
     Args:
         lengths: What is measured.
         networks: By which networks.
-        inception_splits: Of the Inception Score.
+        inception_splits: Splits of the Inception Score.
         device: Where the networks run.
         processes: That share the videos.
     """
@@ -80,7 +80,7 @@ class VideoDistances:
         Args:
             videos: uint8 [B 3 T H W], T at least `length`; their first frames are measured.
             numbers: The videos' numbers within the whole set, int64 [B].
-            length: Of `Lengths.used`.
+            length: One of `Lengths.used`.
         """
         for some, their_numbers in zip(videos[:, :, :length].split(AT_ONCE), numbers.split(AT_ONCE)):
             on_device = some.to(self.device)

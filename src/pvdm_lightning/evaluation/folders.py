@@ -38,13 +38,13 @@ class FolderProtocol:
 
     Attributes:
         frames: Lengths of videos, sorted, each once.
-        frame_step: Of the subsampled FVD.
+        frame_step: Step between the frames of the subsampled FVD.
         resolution: (height, width); None for the generated videos' own.
         num_videos: Videos a side; None for all.
         real_start: Where a real clip starts in its video.
         real_stride: Source frames from one frame of a real clip to the next.
         inception_splits: 0 leaves the Inception Score out.
-        seed: Of the choice of videos and of random starts.
+        seed: Seed of the choice of videos and of random starts.
         num_workers: Processes that read videos; None for as many as there are cores, at most 8.
     """
 

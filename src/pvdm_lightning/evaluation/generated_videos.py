@@ -26,7 +26,7 @@ class GeneratedVideos:
     """Videos by their numbers, losslessly, each in a file of its own: uint8 [T H W 3], as `pvdm predict` writes npy.
 
     Args:
-        folder: Of all evaluations; these videos get a folder inside, by the hash of `protocol`.
+        folder: Folder of all evaluations; these videos get a folder inside, by the hash of `protocol`.
         protocol: All that shapes a video but its number: other models or samplers never share files.
     """
 

@@ -129,7 +129,7 @@ class GenerationEvaluation(LockedOutput):
             for name, key in (("loss", "loss"), ("loss, next clip", "loss_next_clip"))
             if f"test/{key}" in trainer.callback_metrics
         ]
-        processes = Processes.of(trainer)
+        processes = Processes.from_trainer(trainer)
         if self.videos is not None:
             with trainer.precision_plugin.test_step_context():
                 self._generate(self.videos, pl_module, processes)

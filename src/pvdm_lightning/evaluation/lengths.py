@@ -15,7 +15,7 @@ class Selection:
     """The frames of a video that FVD uses.
 
     Attributes:
-        length: Of the video.
+        length: Frames of the video.
         num_frames: Frames that are measured.
         frame_step: From one of them to the next.
     """
@@ -40,7 +40,7 @@ class Lengths:
     """What is measured at which lengths.
 
     Attributes:
-        selections: Of FVD.
+        selections: Frames that each FVD takes.
         inception: Length of the videos whose first 16 frames the Inception Score sees; None without one.
         skipped: What was wanted, but is not possible.
     """
@@ -60,7 +60,7 @@ def choose_lengths(frames: Sequence[int], frame_step: int, inception_score: bool
 
     Args:
         frames: The lengths.
-        frame_step: Of the subsampled FVD, taken at the longest length if 9 frames or more remain; 1 for none.
+        frame_step: Step of the subsampled FVD, taken at the longest length if 9 frames or more remain; 1 for none.
         inception_score: Whether one is wanted.
     """
     skipped = []

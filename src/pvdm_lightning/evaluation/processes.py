@@ -26,7 +26,7 @@ class Processes:
     barrier: Callable[[], None] = lambda: None
 
     @classmethod
-    def of(cls, trainer: Trainer) -> Processes:
+    def from_trainer(cls, trainer: Trainer) -> Processes:
         """The processes of a trainer."""
         strategy = trainer.strategy
         return cls(trainer.global_rank, trainer.world_size, strategy.broadcast, strategy.barrier)

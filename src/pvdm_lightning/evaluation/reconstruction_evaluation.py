@@ -61,7 +61,7 @@ class ReconstructionEvaluation(LockedOutput):
         self.lock_output(trainer, Path(self.evaluation.dir), "Evaluation.dir")
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        device, processes = pl_module.device, Processes.of(trainer)
+        device, processes = pl_module.device, Processes.from_trainer(trainer)
         self.means = [
             ("PSNR", "dB, pixels in [0, 1], per video, then averaged; higher is better", VideoPSNR()),
             ("SSIM", "per frame, then averaged; higher is better, 1 at most", VideoSSIM()),

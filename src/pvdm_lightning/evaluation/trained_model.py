@@ -21,9 +21,9 @@ class TrainedModel:
     """A checkpoint that is evaluated.
 
     Attributes:
-        path: Of the checkpoint, or of the folder of a saved pipeline.
+        path: Path of the checkpoint, or of the folder of a saved pipeline.
         global_step: Optimizer steps it was trained for.
-        sha256: Of the file, so that metrics and videos of other weights are never taken for its own.
+        sha256: Hash of the file, so that metrics and videos of other weights are never taken for its own.
     """
 
     path: Path

@@ -31,7 +31,7 @@ class FeatureStatistics:
     count: int
 
     @classmethod
-    def of(cls, features: Tensor) -> "FeatureStatistics":
+    def from_features(cls, features: Tensor) -> "FeatureStatistics":
         """Statistics of features [N F] of any float dtype."""
         wide = features.double()
         return cls(wide.sum(dim=0), wide.T @ wide, len(features))
@@ -56,7 +56,7 @@ def statistics_path(folder: Path, protocol: Mapping[str, object]) -> Path:
     """File in `folder` for the statistics that `protocol` gives: one file for one protocol.
 
     Args:
-        folder: Of such files.
+        folder: Folder of such files.
         protocol: All that shapes the features, JSON-able: data set, split, count, frames, stride, resolution, crop,
             seed, feature network and its hash. What is left out is what two different runs would wrongly share.
     """

@@ -88,7 +88,7 @@ class FrechetVideoDistance(Metric):
         needed = (self.num_frames - 1) * self.frame_step + 1
         if videos.shape[2] < needed:
             raise ValueError(f"FVD of {self.num_frames} frames needs {needed} of a video, which has {videos.shape[2]}")
-        added = FeatureStatistics.of(self.network(videos[:, :, : needed : self.frame_step]))
+        added = FeatureStatistics.from_features(self.network(videos[:, :, : needed : self.frame_step]))
         if real:
             self.real_total += added.total
             self.real_outer += added.outer

@@ -38,7 +38,7 @@ def read_checkpoint(path: str | Path, argument: str, expected: str | None = None
     """The contents of a checkpoint of this project, its tensors memory-mapped.
 
     Args:
-        path: Of the file.
+        path: Path of the file.
         argument: The option it came from.
         expected: Name of the module class that must have written it; None takes both stages.
 

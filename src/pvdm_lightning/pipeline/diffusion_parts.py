@@ -15,7 +15,7 @@ class DiffusionParts(NamedTuple):
     Attributes:
         denoiser: The network.
         schedule: The noise schedule it is trained with.
-        normalization: Of the latents it is trained on; None for the autoencoder's own.
+        normalization: Normalization of the latents it is trained on; None for the autoencoder's own.
         prediction_type: What it predicts.
     """
 

@@ -37,7 +37,7 @@ class SavedCheckpoint(NamedTuple):
         started: When the training that wrote it was started, in nanoseconds since 1970.
         step: Its global_step.
         is_last: Whether it is last.ckpt, which of two of the same step is the one to go on from.
-        path: Of the file.
+        path: Path of the file.
         stage: Name of the module class that wrote it.
         resumable: Whether it holds what training goes on from.
     """
@@ -101,8 +101,8 @@ def checkpoint_in(path: str | Path, argument: str, stage: str | None = None, roo
     """The checkpoint that a path stands for.
 
     Args:
-        path: Of a checkpoint; of a folder: a run's, that of all runs of a name, or one with checkpoints in it; of a
-            folder that holds runs followed by ``latest``; or ``latest`` alone, the newest run in `root`. What is none
+        path: Path of a checkpoint; of a folder: a run's, that of all runs of a name, or one with checkpoints in it; of
+            a folder that holds runs followed by ``latest``; or ``latest`` alone, the newest run in `root`. What is none
             of these is returned as it is.
         argument: What it was given to.
         stage: Name of the module class that must have written it; None takes both stages.

@@ -31,7 +31,7 @@ class Sampling:
         eta: Fresh noise in each step of ddim: 0 is deterministic, 1 as in the paper.
         guidance_scale: Scale s of classifier-free guidance on later clips, eps(z, 0) + s (eps(z, c) - eps(z, 0)), as in
             diffusers: 0 samples without the clip before, 1 is no guidance. The paper's weight w is s - 1.
-        seed: Of the draws; video i is the same whatever the batch size and the number of processes.
+        seed: Seed of the draws. Up to rounding, video i is the same for any batch size and number of processes.
         batch_size: Videos sampled at once, per process.
     """
 

@@ -18,7 +18,7 @@ class Means:
     A process may have no clip at all, if all of its videos are broken: means are taken after sums are reduced.
 
     Args:
-        names: Of the metrics.
+        names: Names of the metrics.
         device: Where they are computed.
     """
 

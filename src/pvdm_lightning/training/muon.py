@@ -23,10 +23,10 @@ class Muon(torch.optim.Optimizer):
         hidden: Weights of two or more dimensions.
         others: Parameters for AdamW: vectors, first and last layers.
         lr: The learning rate of both.
-        betas: Of AdamW.
-        momentum: Of Muon.
-        eps: Of AdamW.
-        weight_decay: Of both, decoupled.
+        betas: Coefficients of AdamW.
+        momentum: Momentum of Muon.
+        eps: Epsilon of AdamW.
+        weight_decay: Decoupled weight decay of both.
     """
 
     def __init__(

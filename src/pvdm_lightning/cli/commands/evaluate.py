@@ -5,7 +5,7 @@ from typing import Literal
 
 import torch
 
-from pvdm_lightning.cli.console.errors import said_in_options
+from pvdm_lightning.cli.console.errors import with_option_names
 from pvdm_lightning.errors import InvalidArgumentError, check_at_least
 from pvdm_lightning.evaluation import FeatureNetworks, FolderProtocol, measure_folders
 from pvdm_lightning.evaluation.options import check_counts
@@ -46,7 +46,7 @@ def evaluate(
         real_start: Real clips start at a random frame, or at the first.
         real_stride: Source frames from one frame of a real clip to the next.
         inception_splits: Splits of the Inception Score; 0 leaves it out.
-        seed: Of the choice of videos and of random starts.
+        seed: Seed of the choice of videos and of random starts.
         num_workers: Processes that read videos. Default: as many as there are cores, at most 8.
         device: Where networks run: auto, cpu, cuda or cuda:1.
         out: Folder for the report.
@@ -74,7 +74,7 @@ def evaluate(
         num_workers,
     )
     chosen = _device(device)
-    networks = said_in_options(metrics.find("FVD", inception_score=inception_splits > 0))
+    networks = with_option_names(metrics.find("FVD", inception_score=inception_splits > 0))
     lock = OutputLock(Path(out), "--out")
     try:
         report = measure_folders(real, generated, protocol, networks, chosen)

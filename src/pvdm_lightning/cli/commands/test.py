@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lightning import Callback
 
-from pvdm_lightning.cli.console.errors import said_in_options
+from pvdm_lightning.cli.console.errors import with_option_names
 from pvdm_lightning.cli.pvdm_cli import PvdmCLI
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.evaluation import Evaluation, FeatureNetworks, GenerationEvaluation, ReconstructionEvaluation
@@ -24,9 +24,9 @@ def test(cli: PvdmCLI) -> None:
     model = cli.request.checkpoint.provenance()
     callback: Callback
     if isinstance(cli.model, LatentDiffusionModule):
-        found = said_in_options(networks.find("FVD", inception_score=options.inception_splits > 0))
+        found = with_option_names(networks.find("FVD", inception_score=options.inception_splits > 0))
         callback = GenerationEvaluation(options, cli.config_init["sampling"], found, model)
     else:
-        callback = ReconstructionEvaluation(options, said_in_options(networks.find("R-FVD", lpips=True)), model)
+        callback = ReconstructionEvaluation(options, with_option_names(networks.find("R-FVD", lpips=True)), model)
     cli.trainer.callback_list.append(callback)
     cli.trainer.test(cli.model, datamodule=cli.datamodule, verbose=False)

@@ -47,7 +47,7 @@ def in_options(text: str) -> str:
     return _ARGUMENT.sub(lambda match: OPTIONS[match[1]], text)
 
 
-def said_in_options(networks: FoundNetworks) -> FoundNetworks:
+def with_option_names(networks: FoundNetworks) -> FoundNetworks:
     """The networks, with the reasons of skipped metrics in terms of options."""
     skipped = [metric._replace(reason=in_options(metric.reason)) for metric in networks.skipped]
     return replace(networks, skipped=skipped)

@@ -97,7 +97,7 @@ def after_encoding(folder: str, network: VideoAutoencoder, first_stage: str | No
     """Train on the latents of a folder.
 
     Args:
-        folder: Of the cache.
+        folder: Folder of the cache.
         network: That encoded.
         first_stage: Its checkpoint of stage one; None if the file is not here, without which no run starts.
     """

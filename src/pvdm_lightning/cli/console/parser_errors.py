@@ -97,7 +97,7 @@ def parser_error(text: str, parser: ArgumentParser | None, args: Sequence[str]) 
 
     Args:
         text: The message, with its line breaks.
-        parser: Of the command.
+        parser: Parser of the command.
         args: What was parsed.
     """
     if unknown := re.match(r"unrecognized arguments: (\S+)", text, re.IGNORECASE):

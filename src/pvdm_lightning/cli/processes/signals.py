@@ -38,7 +38,7 @@ class Stopped(SystemExit):
     """A signal ended the command; the exit status is 128 and its number.
 
     Args:
-        signum: Of the signal.
+        signum: Number of the signal.
         said: Whether the user knows.
     """
 

@@ -42,7 +42,7 @@ class RunFolder:
         InvalidArgumentError: The folder cannot be made.
 
     Attributes:
-        path: Of the folder.
+        path: Path of the folder.
         started: When this training was started, in nanoseconds since 1970; see `pipeline.runs`.
     """
 

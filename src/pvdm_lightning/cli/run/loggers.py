@@ -15,7 +15,7 @@ def tensorboard(folder: Path, purge_step: int | None = None) -> TensorBoardLogge
     """The logger of a run for which none is configured, with its files in the folder itself.
 
     Args:
-        folder: Of the run.
+        folder: Folder of the run.
         purge_step: Step that the run goes on from: what was logged after it is dropped.
     """
     return TensorBoardLogger(folder, name="", version="", default_hp_metric=False, purge_step=purge_step)
@@ -26,8 +26,8 @@ def place_loggers(loggers: Any, folder: Path, root: Path) -> None:
 
     Args:
         loggers: trainer.logger of a parsed configuration, changed in place.
-        folder: Of the run.
-        root: Of all runs: a logger that names it means its run's folder.
+        folder: Folder of the run.
+        root: Folder of all runs: a logger that names it means its run's folder.
     """
     for node in loggers if isinstance(loggers, list) else [loggers]:
         arguments = node.get("init_args") if hasattr(node, "get") else None

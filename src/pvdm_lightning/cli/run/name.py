@@ -22,7 +22,7 @@ def name_of_run(config: Any, root: Path) -> str:
     """--run_name, or what the configuration of `fit` trains, as ae-ucf101-256.
 
     Args:
-        config: Of `fit`, parsed.
+        config: Parsed configuration of `fit`.
         root: Folder of all runs.
 
     Raises:

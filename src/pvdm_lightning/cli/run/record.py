@@ -17,7 +17,7 @@ class SaveRun(Callback):
 
     Args:
         config: As the user gave it, with every default, as YAML.
-        folder: Of the run.
+        folder: Folder of the run.
     """
 
     def __init__(self, config: str, folder: RunFolder) -> None:

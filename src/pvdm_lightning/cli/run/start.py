@@ -36,7 +36,7 @@ def find_run(config: Any) -> FoundRun:
     """Find folder and checkpoint of a run, and put them into its configuration.
 
     Args:
-        config: Of `fit`, parsed; changed in place.
+        config: Parsed configuration of `fit`; changed in place.
 
     Raises:
         InvalidArgumentError: There is no such checkpoint, another run is in the way, or the run cannot have its name.

@@ -86,7 +86,7 @@ class ClipDataset(Dataset[Sample]):
         """The sample at a given start frame.
 
         Args:
-            index: Of the video in the source.
+            index: Number of the video in the source.
             start: Source frame at which its first window begins.
             flip: Whether it is mirrored.
 

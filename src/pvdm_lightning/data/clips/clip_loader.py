@@ -29,7 +29,7 @@ class ClipLoader:
         loader_args: For the `DataLoader`: num_workers, pin_memory and so on.
 
     Attributes:
-        epoch: Of the pass under way, or of the first one if there was none.
+        epoch: Number of the pass under way, or of the first one if there was none.
         batches: How many batches of that epoch were handed out, those left out included.
         started: Whether there was a pass.
     """

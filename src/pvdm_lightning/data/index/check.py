@@ -25,7 +25,7 @@ class CheckedVideo:
     """What a check found out about one video.
 
     Args:
-        path: Of the file or the frame folder.
+        path: Path of the file or the frame folder.
         status: "good"; "flawed" if it is used in spite of its `reason`; "broken" if it is left out.
         reason: What is wrong; "" with a good one.
         frames: Frames that can be read.
@@ -80,7 +80,7 @@ def check_index(index: VideoIndex, progress: bool = True) -> list[CheckedVideo]:
     """Check the videos of an index: files were decoded for it from start to end, pictures are all read now.
 
     Args:
-        index: Of any videos.
+        index: Index of any videos.
         progress: Whether a bar shows how far it is.
     """
 

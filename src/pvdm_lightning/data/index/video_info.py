@@ -31,7 +31,7 @@ class VideoInfo:
 
     Args:
         frames: How many frames really decode (containers' own counts are often wrong).
-        height: Of the picture as shown, that is after rotation, in pixels.
+        height: Height of the picture as shown, that is after rotation, in pixels.
         width: As `height`.
         fps: Average frames a second; 0 if unknown.
         codec: FFmpeg's name of it; "" if unknown.

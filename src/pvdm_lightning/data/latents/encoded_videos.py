@@ -33,7 +33,7 @@ class EncodedVideos:
 
     Attributes:
         names: Absolute paths.
-        stamps: Of each.
+        stamps: Stamp of each.
         hashes: SHA-256 of the content of each.
     """
 

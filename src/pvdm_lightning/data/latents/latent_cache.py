@@ -76,7 +76,7 @@ def write_shard(path: Path, tensors: Mapping[str, Tensor], failures: Mapping[str
     """Write a shard atomically.
 
     Args:
-        path: Of the file.
+        path: Path of the file.
         tensors: As the module says.
         failures: Videos that could not be read, and why.
 

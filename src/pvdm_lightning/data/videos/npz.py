@@ -25,7 +25,7 @@ def write_npz(parts: Sequence[Path], indices: Sequence[int], path: Path, metadat
     Args:
         parts: .npy files uint8 [T H W 3].
         indices: Numbers of the videos.
-        path: Of the .npz file.
+        path: Path of the .npz file.
         metadata: Plain values; None leaves them out.
     """
     shape = np.load(parts[0], mmap_mode="r").shape
@@ -69,8 +69,8 @@ def read_npz(path: Path, names: Sequence[str], most: int | None = None) -> dict[
     An array takes no more memory than the file has bytes.
 
     Args:
-        path: Of the file.
-        names: Of the arrays.
+        path: Path of the file.
+        names: Names of the arrays.
         most: Bytes that one may have; None for any number.
 
     Raises:
