@@ -23,7 +23,7 @@ SIZE = (27, 48)
 
 def distance(one: Tensor, other: Tensor) -> float:
     """Frechet distance of two sets of features [N F]."""
-    first, second = FeatureStatistics.from_features(one), FeatureStatistics.of(other)
+    first, second = FeatureStatistics.from_features(one), FeatureStatistics.from_features(other)
     return frechet_distance(first.mean(), first.covariance(), second.mean(), second.covariance()).item()
 
 
