@@ -48,7 +48,7 @@ PUBLIC = {
     "VideoFolder": "data.datamodules.video_folder",
     "VideoPipeline": "pipeline",
     "read_video": "data.videos.reading",
-    "write_video": "data.videos.writing",
+    "write_video": "data.output.writing",
 }
 """Public names -> the modules they are in. A file may name the networks, modules, losses and data sets among them."""
 __all__ = ["__version__", *sorted(PUBLIC)]

@@ -7,8 +7,7 @@ import torch
 from torch import nn
 
 from pvdm_lightning.callbacks import Throughput, Utilization, WeightNorms
-from pvdm_lightning.callbacks import throughput as throughput_module
-from pvdm_lightning.callbacks import utilization as utilization_module
+from pvdm_lightning.callbacks import monitoring
 from pvdm_lightning.callbacks.records import environment, options_of
 
 
@@ -34,7 +33,7 @@ def clock(monkeypatch):
     """Seconds that pass when told to."""
     now = SimpleNamespace(seconds=0.0)
     fake = SimpleNamespace(perf_counter=lambda: now.seconds)
-    for module in (throughput_module, utilization_module):
+    for module in (monitoring,):
         monkeypatch.setattr(module, "time", fake)
     return now
 

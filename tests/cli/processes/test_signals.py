@@ -10,7 +10,7 @@ import pytest
 import warm
 from pvdm_lightning import cli
 from pvdm_lightning.cli.commands import weights as weights_command
-from pvdm_lightning.cli.processes.launcher import launcher as processes
+from pvdm_lightning.cli.processes import launcher as processes
 from pvdm_lightning.cli.processes.signals import Stopped, received_signal, signals_stop
 from pvdm_lightning.stopping import SIGNALS
 
@@ -47,7 +47,7 @@ def test_an_error_after_a_signal_is_its_consequence(signum, monkeypatch, capfd):
 
 SWALLOWED = """
 import os, signal, time
-from pvdm_lightning.cli.processes.launcher import signals
+from pvdm_lightning.cli.processes import signals
 signals.GRACE = 0.3
 with signals.signals_stop():
     end = time.monotonic() + 30
@@ -60,7 +60,7 @@ with signals.signals_stop():
 """
 CHILD = """
 import os, signal, subprocess, sys, time
-from pvdm_lightning.cli.processes.launcher import launcher as processes
+from pvdm_lightning.cli.processes import launcher as processes
 from pvdm_lightning.cli.processes.signals import Stopped, signals_stop
 import threading
 processes.GRACE = 0.3
@@ -80,7 +80,7 @@ time.sleep(60)
 """
 ORPHAN = """
 import os, signal, time
-from pvdm_lightning.cli.processes.launcher import launcher as processes
+from pvdm_lightning.cli.processes import launcher as processes
 os.environ["PVDM_STARTED_BY"] = str(os.getpid())
 if os.fork() == 0:
     processes.watch_parent()
