@@ -59,7 +59,7 @@ def test_a_warning_fails_the_build(tmp_path):
 
 
 def test_the_site_has_the_files_of_the_repository(site):
-    assert "Use it from Python" in (site / "index.html").read_text()
+    assert "First videos without training" in (site / "index.html").read_text()
     for page in ("data", "training", "faults", "architecture", "contributing", "notebooks/sample_and_continue"):
         assert (site / page / "index.html").is_file(), page
     assert (site / "showcase.webp").is_file() and (site / "scripts/slurm.sh").is_file()

@@ -6,8 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from pvdm_lightning.callbacks import Throughput, Utilization, WeightNorms
-from pvdm_lightning.callbacks import monitoring
+from pvdm_lightning.callbacks import Throughput, Utilization, WeightNorms, monitoring
 from pvdm_lightning.callbacks.records import environment, options_of
 
 

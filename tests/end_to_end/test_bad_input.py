@@ -156,7 +156,7 @@ def test_a_file_that_would_run_code_is_refused(workdir, error_of):
             ["--trainer.strategy", "nope"],
             "--trainer.strategy nope: You selected an invalid strategy name: `strategy='nope'`.",
         ),
-        (["--trainer.strategy", "fsdp"], "--trainer: The strategy `fsdp` requires a GPU accelerator"),
+        (["--trainer.strategy", "fsdp"], "--trainer.accelerator: The strategy `fsdp` requires a GPU accelerator"),
         (["--trainer.devices", "0"], "--trainer.devices 0: `Trainer(devices='0')` value is not a valid input"),
         (
             ["--trainer.val_check_interval", "100", "--trainer.check_val_every_n_epoch", "1"],

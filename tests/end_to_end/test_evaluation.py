@@ -272,7 +272,7 @@ def test_stage_one_with_networks(pvdm, workdir, networks, report_in, monkeypatch
         (
             "ldm",
             ["--metrics.c3d", "tiny_ae.yaml"],
-            "--metrics.c3d tiny_ae.yaml: is a program (TorchScript), which is not run",
+            "--metrics.c3d tiny_ae.yaml: cannot be read as c3d_ucf101.pt",
         ),
         ("ae", ["--metrics.lpips", "empty.pt"], "--metrics.lpips empty.pt: cannot be read as vgg16-397923af.pth: not"),
         ("ae", ["--evaluation.num_videos", 5], "--evaluation.num_videos 5: the test split has 4 videos that are long"),

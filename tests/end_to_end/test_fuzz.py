@@ -26,9 +26,9 @@ from pvdm_lightning import CachedLatents, VideoPipeline
 from pvdm_lightning.cli import program
 from pvdm_lightning.cli.console.errors import users_mistake
 from pvdm_lightning.data.index import build_index, probing, video_index
-from pvdm_lightning.data.output.metadata import read_metadata
 from pvdm_lightning.data.videos import frame_folder
 from pvdm_lightning.data.videos.array_videos import ArrayVideos
+from pvdm_lightning.data.videos.metadata import read_metadata
 from pvdm_lightning.data.videos.reading import read_video
 from pvdm_lightning.pipeline.checkpoint import read_checkpoint
 

@@ -132,7 +132,7 @@ def test_a_page_a_sheet_and_one_file_of_all(pvdm, workdir, trained):
     """By two processes as by one: the first joins what both have written."""
     import numpy as np
 
-    from pvdm_lightning.data.output.metadata import read_metadata
+    from pvdm_lightning.data.videos.metadata import read_metadata
 
     options = ["--sampling.num_videos", 3, "--sampling.batch_size", 1, "--sampling.num_inference_steps", 2]
     options += ["--output.formats", "mp4,npz", "--trainer.accelerator", "cpu", "--ckpt_path", trained["ldm"]]

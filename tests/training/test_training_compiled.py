@@ -36,10 +36,11 @@ def test_compiled_stages_are_the_same_and_compile_once():
     diffusion.attach_first_stage(FrozenAutoencoder(autoencoder()))
     stage_one, encoder = AutoencoderModule(autoencoder()), LatentEncoder(autoencoder())
     clips = [torch.rand(2, 3, 2, 8, 8) for _ in range(3)]
+    pixels = [(255 * clip).round().to(torch.uint8) for clip in clips]
     latents = [torch.randn(2, 4, 12) for _ in range(3)]
     runs = [
         (stage_one, stage_one.autoencoder, clips),
-        (encoder, lambda clip: encoder.frozen.encode(clip * 255), clips),
+        (encoder, encoder.frozen.encode, pixels),
         (diffusion, lambda z: diffusion.denoiser(z, torch.tensor([3, 500]), z), latents),
     ]
     for module, run, batches in runs:

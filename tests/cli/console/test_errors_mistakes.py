@@ -226,7 +226,7 @@ def test_errors_of_plugged_in_classes_are_one_line(base, option, kind):
         cls()
     said = users_mistake(raised.value)
     assert said is not None and said.startswith(f"{option} {cls.__name__}: ") and "\n" not in said
-    assert "the service" in said and "test_mistakes.py, line " in said
+    assert "the service" in said and "test_errors_mistakes.py, line " in said
 
 
 def test_an_error_of_ours_below_a_plugged_in_class_keeps_its_trace():

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from pvdm_lightning import write_video
-from pvdm_lightning.data.output.metadata import read_metadata
+from pvdm_lightning.data.videos.metadata import read_metadata
 from pvdm_lightning.data.videos.npz import write_npz
 
 ABOUT = {"seed": 3, "checkpoint": {"name": "<odd> & \u00e4.ckpt"}}
