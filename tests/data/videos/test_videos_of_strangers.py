@@ -19,8 +19,7 @@ from pvdm_lightning import write_video
 from pvdm_lightning.data.index import probing, video_index
 from pvdm_lightning.data.index.video_info import DecodeError, Route
 from pvdm_lightning.data.index.video_tree import read_list
-from pvdm_lightning.data.videos import metadata
-from pvdm_lightning.data.videos import decoding, frame_folder
+from pvdm_lightning.data.videos import decoding, frame_folder, metadata
 from pvdm_lightning.data.videos.array_videos import ArrayVideos
 from pvdm_lightning.data.videos.npz import read_npz
 from pvdm_lightning.errors import InvalidArgumentError
