@@ -108,8 +108,8 @@ def _set_up_worker(_: int) -> None:
         signal.signal(crash, signal.SIG_DFL)  # PyTorch's handlers print what the parent says in full
     signal.set_wakeup_fd(-1)  # of the parent, which would take the signal for its own
     if hasattr(signal, "sigwaitinfo"):  # not on macOS
-        # A signal to the whole group ends no worker: its parent does, after the step that needs its batch. Handlers, too,
-        # because a library may unblock signals in a thread of its own.
+        # A signal to the whole group ends no worker: its parent does, after the step that needs its batch. Handlers
+        # beside the mask, because a library may unblock signals in a thread of its own.
         for signum in _SIGNALS:
             signal.signal(signum, lambda *_: None)
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
