@@ -190,12 +190,12 @@ def test_an_unknown_command(workdir, error_of):
 
 
 def test_a_fault_of_ours_keeps_its_trace(workdir, monkeypatch, pvdm):
-    from pvdm_lightning.cli import parts
+    from pvdm_lightning.cli.pvdm_cli import PvdmCLI
 
     def fail(*args):
         raise KeyError("ours")
 
-    monkeypatch.setattr(parts, "_prepare_training", fail)
+    monkeypatch.setattr(PvdmCLI, "_prepare_training", fail)
     with pytest.raises(KeyError):
         pvdm.run("fit", "--config", "tiny_ae.yaml")
 

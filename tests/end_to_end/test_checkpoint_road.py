@@ -119,7 +119,7 @@ def test_every_name_of_a_checkpoint_is_the_same_model(names, workdir, trained, m
             kept = name != "saved pipeline" or key.startswith(("autoencoder.", "ema.network."))
             if kept:
                 assert torch.equal(contents["state_dict"][key], value), f"{name}: {key}"
-        assert set(resolved.defaults) == {"model", "data"}, name
+        assert {key for key in resolved.defaults if not key.startswith("sampling.")} == {"model", "data"}, name
     assert sorted(workdir.rglob("*")) == before
 
 
@@ -150,3 +150,11 @@ def test_a_command_without_a_model_reads_none(monkeypatch, workdir):
     monkeypatch.setattr(request.Checkpoint, "find", fail)
     for arguments in (["fit", "--ckpt_path", "x.ckpt"], ["evaluate", "--real", "a"], ["predict", "--help"]):
         assert resolve(arguments).checkpoint is None
+
+
+def test_validate_writes_nothing_into_the_run(trained, workdir, pvdm):
+    """Its metrics come at step 0, for which TensorBoard would drop what it has of later steps."""
+    run = trained["ae"].parents[1]
+    before = {path: path.stat().st_size for path in run.rglob("*") if path.is_file()}
+    pvdm.run("validate", "--ckpt_path", trained["ae"])
+    assert before == {path: path.stat().st_size for path in run.rglob("*") if path.is_file()}

@@ -219,7 +219,7 @@ def test_ctrl_c_ends_any_command_in_one_line(workdir, pvdm, trained, monkeypatch
 
     if command == "predict":
         args = ["--ckpt_path", trained["ldm"]]
-        monkeypatch.setattr(program, "run", interrupted)
+        monkeypatch.setattr(program, "run_command", interrupted)
     else:
         args = ["--data", "Synthetic"] if command == "check-data" else ["--real", "a", "--generated", "b"]
         name = command.replace("-", "_")

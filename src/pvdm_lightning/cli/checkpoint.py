@@ -104,16 +104,19 @@ class Checkpoint:
         arguments = {key: value for key, value in recorded.items() if not key.startswith("_")}
         return {"class_path": recorded["_class_path"], "init_args": arguments}
 
-    def data_node(self, root: str | None) -> dict[str, Any] | None:
+    def data_node(self, root: str | None, videos: bool = False) -> dict[str, Any] | None:
         """Class and arguments of the data it was trained on, if a file may name the class; the folder read is logged.
 
         Args:
             root: Folder of the videos, where the user names one.
+            videos: Of cached latents, whether the videos that were encoded are meant.
 
         Raises:
             InvalidArgumentError: The arguments are not those of the class.
         """
         node, classes = self.contents.get("data_config"), allowed(DATA_MODULES)
+        if videos and self.contents.get("encoded_data_config") is not None:
+            node = self.contents["encoded_data_config"]
         if node is None:
             return None
         if isinstance(node, Mapping) and isinstance(node.get("class_path"), str) and node["class_path"] not in classes:

@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import TensorBoardLogger
 
 from pvdm_lightning.cli.checkpoint import OPTION, check_keyword
 from pvdm_lightning.cli.commands import function_of
@@ -104,7 +105,7 @@ class PvdmCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Find the run of fit, and the folder of the default logger."""
         config, checkpoint = self.config, self.request.checkpoint
-        self.default_logger = None
+        self.default_logger: TensorBoardLogger | None = None
         given = config
         if self.request.command == "fit":
             check_keyword(config["ckpt_path"] if config["ckpt_path"] != "last" else None)
@@ -116,7 +117,8 @@ class PvdmCLI(LightningCLI):
         elif checkpoint is None:
             problem = f"{self.request.command} needs a trained model"
             raise InvalidArgumentError(OPTION, None, problem, "Give a .ckpt file of `pvdm fit`.")
-        elif checkpoint.run_folder is not None:
+        elif checkpoint.run_folder is not None and self.request.command == "test":
+            # Not those of validate: they would come at step 0, and TensorBoard drops what it has of later steps.
             self.default_logger = tensorboard(checkpoint.run_folder)
         if self.request.command == "encode":
             config["model"] = None  # what encodes is the checkpoint's autoencoder
