@@ -109,7 +109,7 @@ class Checkpoint:
 
         Args:
             root: Folder of the videos, where the user names one.
-            videos: Of cached latents, whether the videos that were encoded are meant.
+            videos: Whether, of cached latents, the videos that were encoded are meant.
 
         Raises:
             InvalidArgumentError: The arguments are not those of the class.

@@ -52,7 +52,12 @@ def batches_of(loader: DataLoader[Any], argument: str = "DataModule.num_workers"
         InvalidArgumentError: A worker was killed, or shared memory is full.
         OSError: There are too many open files; or what a worker could not read.
     """
-    iterator = iter(loader)
+    # Blocked here, for the workers to inherit: a library's pool may start threads before `_set_up_worker` is called.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        iterator = iter(loader)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     workers: list[BaseProcess] = list(getattr(iterator, "_workers", ()))
     while True:
         try:
