@@ -24,6 +24,7 @@ from benchmarks.counting import Step, step_gflop, training_peak
 from benchmarks.networks import MODELS, SHAPE, adversarial_loss, discriminators
 from benchmarks.timing import say
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
+from pvdm_lightning.models.condition import Condition
 from pvdm_lightning.models.triplane import TriplaneShape
 from pvdm_lightning.models.unet import TriplaneUNet
 from pvdm_lightning.training.ema import EMA
@@ -45,7 +46,7 @@ def stage_two(batch: int, base_channels: int, checkpointing: bool, shape: Tripla
     """The denoiser on latents, and its EMA."""
     network = TriplaneUNet(shape, base_channels=base_channels, gradient_checkpointing=checkpointing)
     z, t = torch.randn(batch, 4, shape.num_tokens), torch.zeros(batch, dtype=torch.long)
-    return [network, EMA(network)], lambda: network(z, t, z).square().mean()
+    return [network, EMA(network)], lambda: network(z, t, Condition(z)).square().mean()
 
 
 CASES: dict[str, Callable[[int], Step]] = {

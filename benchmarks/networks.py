@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pvdm_lightning.losses.adversarial import feature_matching, generator_hinge
+from pvdm_lightning.models.condition import Condition
 from pvdm_lightning.models.discriminators import PatchDiscriminator
 from pvdm_lightning.models.triplane import TriplaneShape
 
@@ -31,10 +32,11 @@ def awaken(network: nn.Module) -> nn.Module:
     return network
 
 
-def denoiser_inputs(batch: int, shape: TriplaneShape, device: str = "cpu") -> tuple[Tensor, Tensor, Tensor]:
-    """z_t, t, condition."""
+def denoiser_inputs(batch: int, shape: TriplaneShape, device: str = "cpu") -> tuple[Tensor, Tensor, Condition]:
+    """z_t, t, and the clip before as the condition."""
     size = (batch, 4, shape.num_tokens)
-    return torch.randn(size, device=device), torch.full((batch,), 500, device=device), torch.randn(size, device=device)
+    z, previous = torch.randn(size, device=device), torch.randn(size, device=device)
+    return z, torch.full((batch,), 500, device=device), Condition(previous)
 
 
 def training_step(network: nn.Module, fused: bool | None) -> Callable[[Callable[[], Tensor]], None]:

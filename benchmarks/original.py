@@ -66,7 +66,7 @@ def denoiser_runs(args: argparse.Namespace, base_channels: int) -> Runs:
     """Its U-Net: what `speed.denoiser_runs` does, by name."""
     torch.backends.cudnn.deterministic = True
     network = awaken(unet(base_channels)).to(args.device)
-    z, t, c = denoiser_inputs(args.batch_size, SHAPE, args.device)
+    z, t, (c, *_) = denoiser_inputs(args.batch_size, SHAPE, args.device)
     step = cache(lambda: training_step(network, fused=None))  # PyTorch's own choice of loop, as the original leaves it
 
     @cache

@@ -27,7 +27,7 @@ ALLOWED = {
     "download": {"atomic_write", "checksum", "escaping", "foreign_files", "output_lock"},
     "cpu": {"models"},
     "models": {"errors", "config"},
-    "diffusion": {"errors", "random", "config"},
+    "diffusion": {"errors", "random", "config", "models"},
     "losses": {"config", "errors", "foreign_files", "models", "pretrained", "pretrained_files"},
     "metrics": {"errors", "foreign_files", "models", "pretrained", "pretrained_files", "atomic_write", "checksum"},
     "data": {"errors", "memory", "escaping", "foreign_files", "atomic_write", "checksum", "output_lock", "pretrained"},

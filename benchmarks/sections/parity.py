@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable
 from functools import partial
+from operator import methodcaller
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from pvdm_lightning.convert.i3d import load_i3d
 from pvdm_lightning.diffusion import Denoise, NoiseSchedule, bind
 from pvdm_lightning.diffusion.samplers import DDIMSampler
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
+from pvdm_lightning.models.condition import Condition
 from pvdm_lightning.models.triplane import TriplaneShape
 from pvdm_lightning.models.unet import TriplaneUNet
 
@@ -103,7 +105,7 @@ def _denoiser(title: str, case: str, proof: Proof, fill: Any) -> None:
     t = recorded["t"].to(proof.device)
 
     def outputs() -> Both:
-        given = network(z, t, condition), recorded["eps_conditional"]
+        given = network(z, t, Condition(condition)), recorded["eps_conditional"]
         return {"noise, given a clip": given, "noise, given none": (network(z, t), recorded["eps_unconditional"])}
 
     _compare(proof, title, outputs, not proof.tiny)
@@ -126,7 +128,7 @@ def _sampling(proof: Proof, fill: Any) -> None:
         settings, shape = about["runs"][name], tuple(recorded[name].shape)
         schedule = NoiseSchedule().to(proof.device)
         sampler = DDIMSampler(schedule, settings["steps"], settings["eta"])
-        condition = recorded["cond"].to(proof.device) if settings["conditional"] else None
+        condition = Condition(recorded["cond"].to(proof.device)) if settings["conditional"] else None
         # The record has the paper's weight of guidance.
         denoise = bind(model, schedule, condition=condition, guidance_scale=settings["guidance_w"] + 1)
         if name not in states:
@@ -195,7 +197,7 @@ def _gradients(proof: Proof, fill: Any) -> None:
     """Gradients of both networks on this device beside those on a CPU."""
     shape = TriplaneShape(4, 4, 4)
     torch.manual_seed(0)
-    networks: dict[str, tuple[nn.Module, tuple[Tensor, ...]]] = {
+    networks: dict[str, tuple[nn.Module, tuple[Any, ...]]] = {
         "autoencoder": (
             VideoAutoencoder(4, 32, dim=64, depth=2, heads=2, projector_depth=1, projector_mlp_dim=64),
             (torch.rand(2, 3, 4, 32, 32) * 2 - 1,),
@@ -203,7 +205,11 @@ def _gradients(proof: Proof, fill: Any) -> None:
         "U-Net": (
             # Two channels a group: with one, the norms cancel the biases before them, whose gradients are rounding.
             TriplaneUNet(shape, base_channels=64),
-            (torch.randn(2, 4, shape.num_tokens), torch.tensor([10, 900]), torch.randn(2, 4, shape.num_tokens)),
+            (
+                torch.randn(2, 4, shape.num_tokens),
+                torch.tensor([10, 900]),
+                Condition(torch.randn(2, 4, shape.num_tokens)),
+            ),
         ),
     }
     for name, (network, inputs) in networks.items():
@@ -211,8 +217,10 @@ def _gradients(proof: Proof, fill: Any) -> None:
         found = []
         for device in ("cpu", proof.device):
             network.to(device).zero_grad()
-            network(*(x.to(device) for x in inputs)).square().mean().backward()
+            to_device = methodcaller("to", device)
+            here = (x.map(to_device) if isinstance(x, Condition) else to_device(x) for x in inputs)
+            network(*here).square().mean().backward()
             found.append({key: p.grad.cpu().clone() for key, p in network.named_parameters() if p.grad is not None})
-        on_cpu, here = found
-        worst = max(_relative(here[key], on_cpu[key]) for key in on_cpu if on_cpu[key].abs().max() > 1e-7)
+        on_cpu, there = found
+        worst = max(_relative(there[key], on_cpu[key]) for key in on_cpu if on_cpu[key].abs().max() > 1e-7)
         _row(proof, f"gradients, {name}", "worst of all weights, beside a CPU", worst)

@@ -24,6 +24,7 @@ from benchmarks.networks import MODELS, TINY_AUTOENCODER
 from benchmarks.sections.section import Proof, product_rate
 from pvdm_lightning.diffusion import denoising_loss
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
+from pvdm_lightning.models.condition import Condition
 from pvdm_lightning.models.unet import TriplaneUNet
 from pvdm_lightning.pipeline import FrozenAutoencoder
 from pvdm_lightning.pipeline.pixels import to_signed_float
@@ -98,7 +99,7 @@ class Case:
                 return (network(clip) - clip).abs().mean()
             z_0 = data["clip"]
             t = torch.randint(module.schedule.num_train_timesteps, (len(z_0),), device=z_0.device)
-            denoise = partial(network, condition=data["previous"])
+            denoise = partial(network, condition=Condition(data["previous"]))
             return denoising_loss(denoise, module.schedule, z_0, t, torch.randn_like(z_0)).mean()
 
         def step() -> None:

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from pvdm_lightning import Denoiser, LatentDiffusionModule, Synthetic, TriplaneShape, VideoAutoencoder, VideoPipeline
 from pvdm_lightning.config import register_to_config
+from pvdm_lightning.models.condition import Condition
 from pvdm_lightning.pipeline import FrozenAutoencoder, trust_classes
 
 
@@ -35,9 +36,10 @@ class TokenTransformer(Denoiser):
     def shard_units(self) -> list[nn.Module]:
         return list(self.layers.layers)
 
-    def forward(self, z_t: Tensor, t: Tensor, condition: Tensor | None = None) -> Tensor:
-        condition = torch.zeros_like(z_t) if condition is None else condition
-        tokens = self.embed(torch.cat([z_t, condition], dim=1).transpose(1, 2))
+    def forward(self, z_t: Tensor, t: Tensor, condition: Condition | None = None) -> Tensor:
+        previous = None if condition is None else condition.previous
+        previous = torch.zeros_like(z_t) if previous is None else previous
+        tokens = self.embed(torch.cat([z_t, previous], dim=1).transpose(1, 2))
         tokens = tokens + self.embed_time(t[:, None] / 1000)[:, None]
         return self.head(self.layers(tokens)).transpose(1, 2).float()
 

@@ -9,6 +9,7 @@ from torch import nn
 from pvdm_lightning.cpu import convolution, flash_attention, linear, onednn, processor, winograd
 from pvdm_lightning.cpu.accelerate import accelerate
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
+from pvdm_lightning.models.condition import Condition
 from pvdm_lightning.models.triplane import TriplaneShape
 from pvdm_lightning.models.unet import TriplaneUNet
 
@@ -27,7 +28,7 @@ def call(network):
     draws = torch.Generator().manual_seed(0)
     if isinstance(network, TriplaneUNet):
         z = torch.randn(2, 4, SHAPE.num_tokens, generator=draws)
-        return network(z, torch.tensor([10, 900]), z)
+        return network(z, torch.tensor([10, 900]), Condition(z))
     return network(torch.rand(2, 3, *network.clip_shape, generator=draws) * 2 - 1)
 
 

@@ -5,6 +5,7 @@ import torch
 
 from gaussian import SCHEDULE
 from pvdm_lightning.diffusion import bind
+from pvdm_lightning.models.condition import Condition
 
 
 @pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction"])
@@ -15,7 +16,7 @@ def test_a_bound_network_predicts_noise(prediction_type, scale, conditional):
     calls = []
 
     def noise(given):
-        return 0.3 + (0 if given is None else given)
+        return 0.3 + (0 if given is None else given.previous)
 
     def network(z_t, t, condition=None):
         calls.append(len(z_t))
@@ -24,7 +25,7 @@ def test_a_bound_network_predicts_noise(prediction_type, scale, conditional):
         z_0 = (z_t - (1 - alpha_bar).sqrt() * epsilon) / alpha_bar.sqrt()
         return epsilon if prediction_type == "epsilon" else SCHEDULE.velocity(z_0, epsilon, t)
 
-    bound = bind(network, SCHEDULE, prediction_type, condition if conditional else None, scale)
+    bound = bind(network, SCHEDULE, prediction_type, Condition(condition) if conditional else None, scale)
     expected = 0.3 + (scale * condition if conditional else torch.zeros_like(condition))
     assert torch.allclose(bound(z, t), expected, atol=1e-3)
     assert calls == [4 if conditional and scale != 1 else 2]

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from pvdm_lightning.convert import load_denoiser
+from pvdm_lightning.models.condition import Condition
 from pvdm_lightning.models.triplane import TriplaneShape
 
 SHAPE = TriplaneShape(frames=16, height=32, width=32)
@@ -28,7 +29,7 @@ def test_predicted_noise(case, fill, name, building):
     shape, seed = tuple(description["latent_shape"]), description["seed"]
     z, condition, t = fill.tensor("z", shape, seed), fill.tensor("cond", shape, seed), recorded["t"]
     with torch.no_grad():
-        conditional, unconditional = model(z, t, condition), model(z, t)
+        conditional, unconditional = model(z, t, Condition(condition)), model(z, t)
     assert (conditional - recorded["eps_conditional"]).abs().max() <= 1e-4
     assert (unconditional - recorded["eps_unconditional"]).abs().max() <= 1e-4
 

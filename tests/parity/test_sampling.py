@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 from pvdm_lightning.convert import load_denoiser
 from pvdm_lightning.diffusion import NoiseSchedule, bind, denoising_loss
 from pvdm_lightning.diffusion.samplers import DDIMSampler
+from pvdm_lightning.models.condition import Condition
 from pvdm_lightning.models.triplane import TriplaneShape
 
 HERE = Path(__file__).parent
@@ -40,7 +41,7 @@ def test_noising_and_loss(sampling, fill):
     z_0, noise = fill.tensor("z0", LATENT, seed).clamp(-1, 1), fill.tensor("noise", LATENT, seed)
     assert (schedule.add_noise(z_0, noise, recorded["t"]) - recorded["z_t"]).abs().max() <= 1e-5
     with torch.no_grad():
-        network = partial(model, condition=recorded["cond"])
+        network = partial(model, condition=Condition(recorded["cond"]))
         loss = denoising_loss(network, schedule, z_0, recorded["t"], noise)
     assert loss.shape == (2,)
     assert abs(loss.mean() - recorded["loss_l2"]) <= 1e-4
@@ -51,7 +52,7 @@ def run_of(sampling, name):
     settings = description["runs"][name]
     sampler = DDIMSampler(NoiseSchedule(), settings["steps"], settings["eta"])
     generator = torch.Generator().manual_seed(description["draw_seed"])
-    condition = recorded["cond"] if settings["conditional"] else None
+    condition = Condition(recorded["cond"]) if settings["conditional"] else None
     denoise = bind(model, NoiseSchedule(), condition=condition, guidance_scale=1 + settings["guidance_w"])
     return sampler, denoise, condition, generator, recorded[name]
 

@@ -40,14 +40,14 @@ def test_conditions_are_the_latents_of_the_clips_before(diffusion):
     given = batch()
     z_0, condition = draw(diffusion, given)
     assert torch.allclose(z_0, diffusion.first_stage.encode(given["clip"]), atol=1e-6)
-    assert torch.allclose(condition, diffusion.first_stage.encode(given["previous"]), atol=1e-6)
+    assert torch.allclose(condition.previous, diffusion.first_stage.encode(given["previous"]), atol=1e-6)
 
 
 def test_unconditional_targets_are_either_clip_of_a_pair(diffusion):
     diffusion.conditional_probability = 0.0
     given = batch(16)
     z_0, condition = draw(diffusion, given)
-    assert not condition.any()
+    assert not condition.previous.any()
     options = [diffusion.first_stage.encode(given[name]) for name in ("clip", "previous")]
     chosen = [[torch.allclose(z, option[i], atol=1e-5) for option in options] for i, z in enumerate(z_0)]
     assert all(any(row) for row in chosen)
@@ -58,5 +58,5 @@ def test_without_a_clip_before_there_is_no_condition(diffusion):
     diffusion.conditional_probability = 1.0
     given = batch(paired=False)
     z_0, condition = draw(diffusion, given)
-    assert not condition.any()
+    assert not condition.previous.any()
     assert torch.allclose(z_0, diffusion.first_stage.encode(given["clip"]), atol=1e-6)

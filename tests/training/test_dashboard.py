@@ -2,6 +2,7 @@
 
 import torch
 
+from pvdm_lightning.models.condition import Condition
 from pvdm_lightning.models.triplane import Triplane
 from pvdm_lightning.training.dashboard import LossBreakdown, plane_images
 
@@ -10,10 +11,10 @@ def test_losses_by_part():
     breakdown = LossBreakdown(1000)
     losses = torch.tensor([1.0, 2.0, 3.0, 4.0])
     t = torch.tensor([0, 249, 250, 999])
-    condition = torch.zeros(4, 2, 5)
-    condition[1] = condition[3] = 0.1
+    previous = torch.zeros(4, 2, 5)
+    previous[1] = previous[3] = 0.1
     for scale in (1, 3):  # two batches between entries of the log
-        breakdown.add(scale * losses, t, condition)
+        breakdown.add(scale * losses, t, Condition(previous))
     assert {name: float(value) for name, value in breakdown.take().items()} == {
         "loss_unconditional": 4.0,
         "loss_next_clip": 6.0,

@@ -7,6 +7,7 @@ import torch
 from torch._dynamo.utils import counters
 
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
+from pvdm_lightning.models.condition import Condition
 from pvdm_lightning.models.unet import TriplaneUNet
 from pvdm_lightning.pipeline import FrozenAutoencoder
 from pvdm_lightning.training import AutoencoderModule, LatentDiffusionModule, LatentEncoder
@@ -41,7 +42,7 @@ def test_compiled_stages_are_the_same_and_compile_once():
     runs = [
         (stage_one, stage_one.autoencoder, clips),
         (encoder, encoder.frozen.encode, pixels),
-        (diffusion, lambda z: diffusion.denoiser(z, torch.tensor([3, 500]), z), latents),
+        (diffusion, lambda z: diffusion.denoiser(z, torch.tensor([3, 500]), Condition(z)), latents),
     ]
     for module, run, batches in runs:
         keys, plain = list(module.state_dict()), [run(batch) for batch in batches]

@@ -1,4 +1,4 @@
-"""Diffusion on latent sequences [B C L]: schedule, loss, guidance and samplers. Knows no network."""
+"""Diffusion on latent sequences [B C L]: schedule, loss, guidance and samplers."""
 
 from pvdm_lightning.diffusion.binding import bind
 from pvdm_lightning.diffusion.denoise import Denoise

@@ -5,20 +5,20 @@ from __future__ import annotations
 from functools import partial
 from typing import Protocol
 
-import torch
 from torch import Tensor
 
 from pvdm_lightning.diffusion.denoise import Denoise
 from pvdm_lightning.diffusion.guidance import classifier_free_guidance
 from pvdm_lightning.diffusion.noise_schedule import NoiseSchedule
 from pvdm_lightning.diffusion.prediction_type import PredictionType, to_epsilon_prediction
+from pvdm_lightning.models.condition import Condition
 
 
 class ConditionalNetwork(Protocol):
     """A network that denoises with or without a condition."""
 
-    def __call__(self, z_t: Tensor, t: Tensor, condition: Tensor | None = None) -> Tensor:
-        """z_t [B C L], t int64 [B], condition [B C L] or None -> [B C L], of the prediction type of its training."""
+    def __call__(self, z_t: Tensor, t: Tensor, condition: Condition | None = None) -> Tensor:
+        """z_t [B C L], t int64 [B], condition of B samples -> [B C L], of the prediction type of its training."""
         ...
 
 
@@ -26,7 +26,7 @@ def bind(
     network: ConditionalNetwork,
     schedule: NoiseSchedule,
     prediction_type: PredictionType = "epsilon",
-    condition: Tensor | None = None,
+    condition: Condition | None = None,
     guidance_scale: float = 1.0,
 ) -> Denoise:
     """Bind a network to all that does not change while a sampler runs; the result predicts epsilon.
@@ -35,11 +35,11 @@ def bind(
         network: The trained network.
         schedule: The forward process it was trained with.
         prediction_type: What it predicts.
-        condition: Latents [B C L] of the clips before; None is no clip.
+        condition: What the samples are conditioned on; None is nothing.
         guidance_scale: Scale of classifier-free guidance; 1 is none. Without a condition there is nothing to guide.
     """
     guided = condition is not None and guidance_scale != 1
     if condition is not None and guided:
-        condition = torch.cat([condition, torch.zeros_like(condition)])
+        condition = Condition.cat([condition, condition.no_condition()])
     denoise = to_epsilon_prediction(partial(network, condition=condition), schedule, prediction_type)
     return classifier_free_guidance(denoise, guidance_scale) if guided else denoise

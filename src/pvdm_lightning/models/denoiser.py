@@ -9,11 +9,12 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from pvdm_lightning.config import plain
+from pvdm_lightning.models.condition import Condition
 from pvdm_lightning.models.triplane import TriplaneShape
 
 
 class Denoiser(nn.Module):
-    """A network that denoises latent sequences, unconditionally or given the latent of the previous clip.
+    """A network that denoises latent sequences, with or without a condition.
 
     Training, sharding, optimizers, pipelines and checkpoints use what is defined here and nothing else, so that any
     subclass takes the place of the U-Net. Decorate its constructor with `register_to_config`, whose record
@@ -49,8 +50,8 @@ class Denoiser(nn.Module):
         return list(self.children())
 
     @abstractmethod
-    def forward(self, z_t: Tensor, t: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Noisy latents z_t [B C L], times t int64 [B], condition [B C L] or None -> float32 [B C L].
+    def forward(self, z_t: Tensor, t: Tensor, condition: Condition | None = None) -> Tensor:
+        """Noisy latents z_t [B C L], times t int64 [B], condition of B samples or None -> float32 [B C L].
 
-        What comes out is the noise, or what the prediction type of the training says. A condition of zeros is none.
+        What comes out is the noise, or what the prediction type of the training says.
         """

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from pvdm_lightning.diffusion import (
 from pvdm_lightning.diffusion.samplers import OnStep
 from pvdm_lightning.errors import InvalidArgumentError, check_videos
 from pvdm_lightning.memory import check_memory
+from pvdm_lightning.models.condition import Condition
 from pvdm_lightning.models.denoiser import Denoiser
 from pvdm_lightning.models.triplane import Triplane
 from pvdm_lightning.pipeline import loading
@@ -321,20 +321,23 @@ class VideoPipeline:
         shape = (len(indices), network.latent_channels, network.latent_shape.num_tokens)
         generators = [make_generator(sampling.seed, index) for index in indices]
         first, later = sampling.samplers(self.schedule)
-        condition = None if previous is None else self.to_latent(previous.to(self.device))
-        bind_to = partial(self.bind, guidance_scale=sampling.guidance_scale)
+        before = None if previous is None else self.to_latent(previous.to(self.device))
+
+        def denoise_after(latent: Tensor | None) -> Denoise:
+            return self.bind(None if latent is None else Condition(latent), sampling.guidance_scale)
+
         num_clips = sampling.num_clips(self.clip_shape[0])
-        latents = sample_clips(bind_to, first, later, shape, num_clips, generators, condition, on_step)
+        latents = sample_clips(denoise_after, first, later, shape, num_clips, generators, before, on_step)
         video = torch.cat([self.to_pixels(latent).cpu() for latent in latents], dim=2)
         return video[:, :, : sampling.num_frames]
 
-    def bind(self, condition: Tensor | None = None, guidance_scale: float = 1.0) -> Denoise:
+    def bind(self, condition: Condition | None = None, guidance_scale: float = 1.0) -> Denoise:
         """Bind the denoiser to condition, guidance and prediction type, for a sampler, which expects epsilon.
 
         Samplers compute in float32, whatever the data type of the network.
 
         Args:
-            condition: Latents [B C L] of the clips before, as the denoiser sees them; None is no clip.
+            condition: What the samples are conditioned on, with latents as the denoiser sees them; None is nothing.
             guidance_scale: Scale of classifier-free guidance; 1 is none.
 
         Raises:
@@ -347,7 +350,7 @@ class VideoPipeline:
         denoiser = self.denoiser
         dtype = next((parameter.dtype for parameter in denoiser.parameters()), torch.float32)
 
-        def network(z_t: Tensor, t: Tensor, condition: Tensor | None = None) -> Tensor:
+        def network(z_t: Tensor, t: Tensor, condition: Condition | None = None) -> Tensor:
             return denoiser(z_t.to(dtype), t, None if condition is None else condition.to(dtype)).float()
 
         return bind(network, self.schedule, self.prediction_type, condition, guidance_scale)

@@ -1,4 +1,4 @@
-"""What a training step takes of a batch: the values that stay on the host, and pairs of clips as (z_0, condition)."""
+"""What a training step takes of a batch: the values that stay on the host, and pairs of clips with their conditions."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pvdm_lightning.diffusion import draw_conditional
+from pvdm_lightning.models.condition import Condition
 from pvdm_lightning.random import Generators, rand
 
 HOST_VALUES = ("has_previous", "index")
@@ -27,7 +28,7 @@ def draw_pairs(
     conditional_probability: float,
     to_latent: Callable[[Tensor], Tensor],
     generator: Generators,
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Condition]:
     """Draw what each sample trains, p(x) or p(x^{l+1} | x^l), jointly (PVDM, section 3.3).
 
     Args:
@@ -37,7 +38,7 @@ def draw_pairs(
         generator: On the CPU, one or one for each sample.
 
     Returns:
-        Latents to denoise [B C L], and their conditions, which are zero where a sample trains p(x).
+        Latents to denoise [B C L], and their conditions; `previous` is zero where a sample trains p(x).
     """
     clip, has_previous = batch["clip"], batch["has_previous"]
     conditional = draw_conditional(has_previous, conditional_probability, generator)
@@ -45,8 +46,8 @@ def draw_pairs(
     swap = (rand(tuple(has_previous.shape), generator) < 0.5) & has_previous & ~conditional
     target = torch.where(swap.to(clip.device).view(-1, *[1] * (clip.dim() - 1)), batch["previous"], clip)
     z_0 = to_latent(target)
-    condition = torch.zeros_like(z_0)
+    previous = torch.zeros_like(z_0)
     if conditional.any():
         chosen = conditional.nonzero()[:, 0].to(clip.device)
-        condition[chosen] = to_latent(batch["previous"][chosen])
-    return z_0, condition
+        previous[chosen] = to_latent(batch["previous"][chosen])
+    return z_0, Condition(previous)

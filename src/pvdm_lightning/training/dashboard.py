@@ -6,6 +6,7 @@ import torch
 from lightning.pytorch.strategies import Strategy
 from torch import Tensor
 
+from pvdm_lightning.models.condition import Condition
 from pvdm_lightning.models.triplane import Triplane
 
 QUARTERS = 4
@@ -48,15 +49,16 @@ class LossBreakdown:
         self.names = ["loss_unconditional", "loss_next_clip", *(f"loss_t_quarter_{q + 1}" for q in range(QUARTERS))]
         self._sums: Tensor | None = None
 
-    def add(self, losses: Tensor, t: Tensor, condition: Tensor) -> None:
+    def add(self, losses: Tensor, t: Tensor, condition: Condition) -> None:
         """Add a batch, without waiting for a GPU.
 
         Args:
             losses: [B].
             t: Timesteps int64 [B].
-            condition: Latents [B C L]; zero where there is none.
+            condition: What the samples were conditioned on; those whose `previous` is not zero train the next clip.
         """
-        conditioned = condition.flatten(1).any(dim=1)
+        previous = condition.previous
+        conditioned = torch.zeros_like(t, dtype=torch.bool) if previous is None else previous.flatten(1).any(dim=1)
         quarter = (QUARTERS * t // self.num_train_timesteps)[None] == torch.arange(QUARTERS, device=t.device)[:, None]
         groups = torch.cat([~conditioned[None], conditioned[None], quarter]).to(losses.dtype)  # [2 + QUARTERS, B]
         sums = torch.stack([groups @ losses.detach(), groups.sum(dim=1)])

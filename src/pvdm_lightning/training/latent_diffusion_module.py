@@ -18,6 +18,7 @@ from pvdm_lightning.config import register_to_config
 from pvdm_lightning.diffusion import PredictionType, denoising_loss
 from pvdm_lightning.diffusion.samplers import OnStep
 from pvdm_lightning.errors import InvalidArgumentError
+from pvdm_lightning.models.condition import Condition
 from pvdm_lightning.models.denoiser import Denoiser
 from pvdm_lightning.models.triplane import Triplane
 from pvdm_lightning.pipeline.checkpoint import check_same, check_shapes, read_checkpoint
@@ -237,7 +238,7 @@ class LatentDiffusionModule(LightningModule):
         self.log("train/ema_decay", torch.tensor(self.ema.last_decay))
         return losses.mean()
 
-    def _losses(self, network: Denoiser, z_0: Tensor, condition: Tensor | None, t: Tensor, noise: Tensor) -> Tensor:
+    def _losses(self, network: Denoiser, z_0: Tensor, condition: Condition | None, t: Tensor, noise: Tensor) -> Tensor:
         denoise = partial(network, condition=condition)
         return denoising_loss(denoise, self.schedule, z_0, t, noise, self.prediction_type)
 
@@ -260,7 +261,7 @@ class LatentDiffusionModule(LightningModule):
         self._means.add("loss", self._losses(self.ema.network, z_0, None, t, noise))
         chosen = batch["has_previous"].nonzero()[:, 0].to(z_0.device)
         if len(chosen):
-            condition = self.pipeline.to_latent(batch["previous"][chosen])
+            condition = Condition(self.pipeline.to_latent(batch["previous"][chosen]))
             losses = self._losses(self.ema.network, z_0[chosen], condition, t[chosen], noise[chosen])
             self._means.add("loss_next_clip", losses)
 

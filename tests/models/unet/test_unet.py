@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from pvdm_lightning.errors import InvalidArgumentError
+from pvdm_lightning.models.condition import Condition
 from pvdm_lightning.models.triplane import TriplaneShape
 from pvdm_lightning.models.unet import TriplaneUNet
 
@@ -28,7 +29,7 @@ def test_no_condition_is_a_condition_of_zeros():
     shape = TriplaneShape(4, 4, 4)
     model, z, t = unet(shape), torch.randn(2, 2, shape.num_tokens), torch.tensor([3, 500])
     with torch.no_grad():
-        none, zeros, other = model(z, t), model(z, t, torch.zeros_like(z)), model(z, t, torch.ones_like(z))
+        none, zeros, other = model(z, t), model(z, t, Condition(z * 0)), model(z, t, Condition(z * 0 + 1))
     assert torch.equal(none, zeros)
     assert not torch.allclose(none, other)
 
@@ -53,7 +54,9 @@ def test_starts_by_predicting_nothing():
 def test_every_weight_gets_a_gradient():
     shape = TriplaneShape(4, 8, 8)
     model = unet(shape)
-    model(torch.randn(1, 2, shape.num_tokens), torch.tensor([5]), torch.randn(1, 2, shape.num_tokens)).sum().backward()
+    model(
+        torch.randn(1, 2, shape.num_tokens), torch.tensor([5]), Condition(torch.randn(1, 2, shape.num_tokens))
+    ).sum().backward()
     assert [name for name, weight in model.named_parameters() if weight.grad is None or not weight.grad.any()] == []
 
 

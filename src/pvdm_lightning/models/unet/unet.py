@@ -12,6 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 from pvdm_lightning.config import register_to_config
 from pvdm_lightning.errors import InvalidArgumentError, check_at_least
+from pvdm_lightning.models.condition import Condition
 from pvdm_lightning.models.denoiser import Denoiser
 from pvdm_lightning.models.triplane import Triplane, TriplaneShape
 from pvdm_lightning.models.unet.plane_convolution import PlaneConv2d, on_each_plane
@@ -124,19 +125,20 @@ class TriplaneUNet(Denoiser):
     def shard_units(self) -> list[nn.Module]:
         return [*self.down, self.middle, *self.up]
 
-    def forward(self, z_t: Tensor, t: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Noisy latent z_t [B C L], time t [B], condition [B C L] or None (zeros, the null frame) -> noise [B C L].
+    def forward(self, z_t: Tensor, t: Tensor, condition: Condition | None = None) -> Tensor:
+        """Noisy latent z_t [B C L], time t [B], the clip before as `condition.previous` [B C L] -> noise [B C L].
 
         Raises:
             ValueError: The latent has another size than the network was told.
         """
         if self.latent_shape is None:
             raise ValueError("TriplaneUNet has no latent_shape: give it one, or train it with an autoencoder")
-        if condition is None:
-            condition = torch.zeros_like(z_t)
+        previous = None if condition is None else condition.previous
         time = self.embed_time(timestep_embedding(t, self.base_channels).to(z_t.dtype))
         shape = self.latent_shape
-        planes = Triplane.from_sequence(torch.cat([z_t, condition], dim=1), shape)
+        # The null frame of the paper is zeros.
+        previous = torch.zeros_like(z_t) if previous is None else previous
+        planes = Triplane.from_sequence(torch.cat([z_t, previous], dim=1), shape)
         x = self.stem(planes).to_sequence()
         if self.positions is not None:
             x = x + self.positions(shape)
