@@ -7,8 +7,8 @@ from torch.nn import functional as F
 
 from pvdm_lightning.cpu.accelerate import accelerate
 from pvdm_lightning.cpu.convolution import FastPlaneConv2d
-from pvdm_lightning.models.triplane import Triplane, TriplaneShape
-from pvdm_lightning.models.unet.plane_convolution import PlaneConv2d
+from pvdm_lightning.models.triplane import RowLayout, TriplaneShape
+from pvdm_lightning.models.unet.plane_layers import PlaneConv2d
 
 SHAPES = [
     TriplaneShape(2, 4, 4),
@@ -19,9 +19,9 @@ SHAPES = [
 ]
 
 
-def planes_of(shape, batch=2, channels=32):
-    sequence = torch.randn(batch, channels, shape.num_tokens, generator=torch.Generator().manual_seed(0))
-    return sequence.requires_grad_()
+def rows_of(layout, channels=32):
+    rows = torch.randn(layout.batch * layout.shape.num_tokens, channels, generator=torch.Generator().manual_seed(0))
+    return rows.requires_grad_()
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -30,12 +30,13 @@ def test_each_way_is_three_convolutions(shape, way):
     """The values, and the gradients of the input, the kernel and the bias."""
     torch.manual_seed(0)
     conv, results = FastPlaneConv2d(32, 8), []
-    for convolve in (way, lambda conv, planes: planes.map(lambda x: F.conv2d(x, conv.weight, conv.bias, padding=1))):
-        sequence = planes_of(shape)
-        convolved = convolve(conv, Triplane.from_sequence(sequence, shape))
-        assert convolved.shape == shape
-        gradients = torch.autograd.grad(convolved.to_sequence().square().sum(), [sequence, *conv.parameters()])
-        results.append([convolved.to_sequence(), *gradients])
+    layout = RowLayout(2, shape)
+    for convolve in (way, lambda conv, images: [F.conv2d(x, conv.weight, conv.bias, padding=1) for x in images]):
+        rows = rows_of(layout)
+        convolved = layout.rows(convolve(conv, layout.images(rows)))
+        assert convolved.shape == (len(rows), 8)
+        gradients = torch.autograd.grad(convolved.square().sum(), [rows, *conv.parameters()])
+        results.append([convolved, *gradients])
     for ours, apart in zip(*results, strict=True):
         assert torch.allclose(ours, apart, rtol=1e-4, atol=1e-4)
 
@@ -57,35 +58,36 @@ def test_each_way_is_three_convolutions(shape, way):
 def test_which_way_is_taken(monkeypatch, frames, height, width, batch, channels, expected):
     """Of PVDM-L at 16 x 256 x 256, level by level; in larger batches; fewer channels; planes of unequal widths."""
     shape = TriplaneShape(frames, height, width)
-    assert taken(monkeypatch, shape, torch.zeros(batch, channels, shape.num_tokens)) == expected
+    layout = RowLayout(batch, shape)
+    assert taken(monkeypatch, layout, torch.zeros(batch * shape.num_tokens, channels)) == expected
 
 
-def taken(monkeypatch, shape, sequence):
+def taken(monkeypatch, layout, rows):
     """The name of the way."""
-    names, channels = [], sequence.shape[1]
+    names, channels = [], rows.shape[1]
     conv = accelerate(PlaneConv2d(channels, channels))
-    if sequence.dtype != torch.float32:
-        conv.to(sequence.dtype)
+    if rows.dtype != torch.float32:
+        conv.to(rows.dtype)
     for cls, name in ((FastPlaneConv2d, "as_product"), (FastPlaneConv2d, "with_winograd"), (PlaneConv2d, "forward")):
-        monkeypatch.setattr(cls, name, lambda self, planes, name=name: names.append(name))
-    conv(Triplane.from_sequence(sequence, shape))
+        monkeypatch.setattr(cls, name, lambda self, images, name=name: names.append(name))
+    conv(layout.images(rows))
     (name,) = names
     return name
 
 
 def test_only_float32_takes_fewer_multiplications(monkeypatch):
-    shape, size = TriplaneShape(8, 16, 16), (1, 512, 512)
-    assert taken(monkeypatch, shape, torch.zeros(size, dtype=torch.float64)) == "forward"
+    layout, size = RowLayout(1, TriplaneShape(8, 16, 16)), (512, 512)
+    assert taken(monkeypatch, layout, torch.zeros(size, dtype=torch.float64)) == "forward"
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert taken(monkeypatch, shape, torch.zeros(size)) == "forward"
+        assert taken(monkeypatch, layout, torch.zeros(size)) == "forward"
     with FakeTensorMode():
-        assert taken(monkeypatch, shape, torch.zeros(size)) == "forward"
+        assert taken(monkeypatch, layout, torch.zeros(size)) == "forward"
 
 
 def test_bfloat16_autocast():
-    conv, shape = FastPlaneConv2d(32, 8), TriplaneShape(2, 4, 4)
-    planes = Triplane.from_sequence(planes_of(shape), shape)
+    conv, layout = FastPlaneConv2d(32, 8), RowLayout(2, TriplaneShape(2, 4, 4))
+    images = layout.images(rows_of(layout))
     with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
-        product, apart = conv.as_product(planes).to_sequence(), PlaneConv2d.forward(conv, planes).to_sequence()
+        product, apart = layout.rows(conv.as_product(images)), layout.rows(PlaneConv2d.forward(conv, images))
     assert product.dtype == apart.dtype == torch.bfloat16
     assert (product - apart).abs().max() <= 0.02  # two digits of bfloat16 at a size of 1

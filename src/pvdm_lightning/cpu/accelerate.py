@@ -8,7 +8,7 @@ from pvdm_lightning.cpu.convolution import FastPlaneConv2d
 from pvdm_lightning.cpu.flash_attention import FastAttention
 from pvdm_lightning.cpu.linear import FastLinear
 from pvdm_lightning.models.attention import ScaledDotProductAttention
-from pvdm_lightning.models.unet.plane_convolution import PlaneConv2d
+from pvdm_lightning.models.unet.plane_layers import PlaneConv2d
 
 Model = TypeVar("Model", bound=nn.Module)
 FASTER: dict[type[nn.Module], type[nn.Module]] = {

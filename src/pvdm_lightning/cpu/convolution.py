@@ -1,5 +1,8 @@
 """The U-Net's 3 x 3 convolutions, by the fastest of three ways."""
 
+import math
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -7,8 +10,7 @@ from torch.nn import functional as F
 from pvdm_lightning.cpu.linear import multiply_add
 from pvdm_lightning.cpu.processor import in_float32_on_cpu
 from pvdm_lightning.cpu.winograd import convolve
-from pvdm_lightning.models.triplane import Triplane
-from pvdm_lightning.models.unet.plane_convolution import PlaneConv2d
+from pvdm_lightning.models.unet.plane_layers import PlaneConv2d
 
 # Found by measurement, float32, forward and backward. Channels are the smaller of input and output channels.
 WINOGRAD_MIN_CHANNELS = 128
@@ -24,28 +26,29 @@ class FastPlaneConv2d(PlaneConv2d):
     its time there on rearranging the kernel, at each call. One product reads it as it is stored.
     """
 
-    def forward(self, planes: Triplane) -> Triplane:  # type: ignore[override]
-        """Planes [B C R Q] -> planes [B C' R Q]."""
-        if planes.z_s.device.type == "cpu":
-            positions = planes.z_s.shape[0] * planes.shape.num_tokens
+    def forward(self, images: Sequence[Tensor]) -> list[Tensor]:  # type: ignore[override]
+        """Images [B' C R Q] of a `RowLayout` -> images [B' C' R Q]."""
+        if images[0].device.type == "cpu":
+            positions = sum(image.numel() for image in images) // self.in_channels
             channels = min(self.in_channels, self.out_channels)
             many = positions >= WINOGRAD_MIN_POSITIONS and positions * channels >= WINOGRAD_MIN_SIZE
-            if channels >= WINOGRAD_MIN_CHANNELS and many and in_float32_on_cpu(planes.z_s, self.weight):
-                return self.with_winograd(planes)
+            if channels >= WINOGRAD_MIN_CHANNELS and many and in_float32_on_cpu(images[0], self.weight):
+                return self.with_winograd(images)
             if positions <= PRODUCT_MAX_POSITIONS * self.in_channels:
-                return self.as_product(planes)
-        return super().forward(planes)
+                return self.as_product(images)
+        return super().forward(images)
 
-    def with_winograd(self, planes: Triplane) -> Triplane:
+    def with_winograd(self, images: Sequence[Tensor]) -> list[Tensor]:
         """The convolution in fewer multiplications."""
-        return Triplane(*convolve(list(planes), self.weight, self._bias))
+        return convolve(list(images), self.weight, self._bias)
 
-    def as_product(self, planes: Triplane) -> Triplane:
-        """The convolution as the product of its kernel [C' 9C] and the neighbourhoods of all positions [9C B*L]."""
-        batch = planes.z_s.shape[0]
-        patches = torch.cat([F.unfold(plane, kernel_size=3, padding=1) for plane in planes], dim=2)
-        product = multiply_add(self.weight.flatten(1), patches.transpose(0, 1).flatten(1), self._bias[:, None])
-        return Triplane.from_sequence(product.unflatten(1, (batch, -1)).transpose(0, 1), planes.shape)
+    def as_product(self, images: Sequence[Tensor]) -> list[Tensor]:
+        """The convolution as the product of its kernel [C' 9C] and the neighbourhoods of all positions [9C N]."""
+        patches = [F.unfold(image, kernel_size=3, padding=1).transpose(0, 1).flatten(1) for image in images]
+        product = multiply_add(self.weight.flatten(1), torch.cat(patches, dim=1), self._bias[:, None])
+        sizes = [(len(image), *image.shape[2:]) for image in images]
+        parts = product.split([math.prod(size) for size in sizes], dim=1)
+        return [part.unflatten(1, size).transpose(0, 1) for part, size in zip(parts, sizes, strict=True)]
 
     @property
     def _bias(self) -> Tensor:

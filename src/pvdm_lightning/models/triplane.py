@@ -2,13 +2,17 @@
 
 The superscript of a plane is the axis that was projected away: z^s keeps height and width (content), z^h keeps
 time and width, z^w keeps time and height (motion).
+
+Outside of networks a latent is a sequence [B C L]. Inside of the U-Net features are rows: one buffer [B*L C] of
+tokens, first those of z^s of all samples, then of z^h, then of z^w. Each plane of the batch is then an image in
+channels-last memory, and a linear layer one matrix product over all tokens.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -100,3 +104,102 @@ class Triplane(NamedTuple):
     def map(self, fn: Callable[[Tensor], Tensor]) -> Triplane:
         """Apply `fn` to each plane."""
         return Triplane(fn(self.z_s), fn(self.z_h), fn(self.z_w))
+
+
+@dataclass(frozen=True)
+class RowLayout:
+    """How the features of a batch of triplanes lie in one buffer of rows [B*L C].
+
+    Args:
+        batch: B.
+        shape: Sizes of the planes.
+    """
+
+    batch: int
+    shape: TriplaneShape
+
+    @property
+    def lengths(self) -> list[int]:
+        """Rows of z^s, z^h and z^w."""
+        return [self.batch * length for length in self.shape.lengths]
+
+    @property
+    def joins(self) -> bool:
+        """Whether z^h and z^w are one image of 2B samples: their sizes agree."""
+        return self.shape.height == self.shape.width
+
+    def halved(self) -> RowLayout:
+        """Every side halved, rounded up."""
+        return RowLayout(self.batch, self.shape.halved())
+
+    def images(self, rows: Tensor, join: bool = True) -> list[Tensor]:
+        """The planes of rows [B*L C] as images [B' C R Q], views in channels-last memory.
+
+        Args:
+            rows: The features.
+            join: Give z^h and z^w as one image where `joins` says so.
+        """
+        content, over_height, over_width = self.shape.planes
+        shapes = [(self.batch, *content), (self.batch, *over_height), (self.batch, *over_width)]
+        if join and self.joins:
+            shapes[1:] = [(2 * self.batch, *over_height)]
+        parts = rows.split([batch * height * width for batch, height, width in shapes])
+        return [part.unflatten(0, shape).permute(0, 3, 1, 2) for part, shape in zip(parts, shapes, strict=True)]
+
+    def rows(self, images: Sequence[Tensor]) -> Tensor:
+        """Images [B' C R Q] -> rows [B*L C], a copy; the inverse of `images`."""
+        return torch.cat([image.permute(0, 2, 3, 1).flatten(0, 2) for image in images])
+
+    def from_sequence(self, sequence: Tensor) -> Tensor:
+        """Sequence [B C L] -> rows [B*L C], a copy."""
+        parts = sequence.transpose(1, 2).split(list(self.shape.lengths), dim=1)
+        return torch.cat([part.flatten(0, 1) for part in parts])
+
+    def to_sequence(self, rows: Tensor) -> Tensor:
+        """Rows [B*L C] -> sequence [B C L], a view of a copy."""
+        return self.tokens(rows).transpose(1, 2)
+
+    def tokens(self, rows: Tensor) -> Tensor:
+        """Rows [B*L C] -> the tokens of each sample side by side, [B L C], a copy."""
+        return torch.cat([part.unflatten(0, (self.batch, -1)) for part in rows.split(self.lengths)], dim=1)
+
+    def add_images(self, rows: Tensor, images: Sequence[Tensor]) -> Tensor:
+        """Rows [B*L C] plus images [B' C R Q], without a copy of either."""
+        return _added(rows, [image.permute(0, 2, 3, 1) for image in images])
+
+    def add_tokens(self, rows: Tensor, tokens: Tensor) -> Tensor:
+        """Rows [B*L C] plus tokens [B L C], or tokens [L C] that all samples share; without a copy of either."""
+        parts = tokens.split(list(self.shape.lengths), dim=-2)
+        return _added(rows, [part.expand(self.batch, -1, -1) for part in parts])
+
+
+def _added(rows: Tensor, parts: list[Tensor]) -> Tensor:
+    added: Tensor = _AddParts.apply(rows, *parts)
+    return added
+
+
+class _AddParts(torch.autograd.Function):
+    """Rows [N C] plus tensors [... C] that lie one after another in them, each added where it belongs.
+
+    Autograd's own way is to join the parts first, and to join their gradients.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, *parts: Tensor) -> Tensor:
+        ctx.shapes, ctx.dtypes = [part.shape for part in parts], (rows.dtype, [part.dtype for part in parts])
+        out = rows.new_empty(rows.shape, dtype=torch.promote_types(rows.dtype, parts[0].dtype))
+        for own, place, part in zip(_split(rows, ctx.shapes), _split(out, ctx.shapes), parts, strict=True):
+            torch.add(own, part, out=place)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
+        of_rows, of_parts = ctx.dtypes
+        parts = zip(_split(grad.contiguous(), ctx.shapes), of_parts, strict=True)
+        return (grad.to(of_rows), *(part.to(dtype) for part, dtype in parts))
+
+
+def _split(rows: Tensor, shapes: Sequence[torch.Size]) -> list[Tensor]:
+    """Rows [N C] -> views of these shapes [... C], one after another."""
+    parts = rows.split([shape[:-1].numel() for shape in shapes])
+    return [part.view(shape) for part, shape in zip(parts, shapes, strict=True)]

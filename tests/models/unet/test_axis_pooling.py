@@ -2,8 +2,9 @@
 
 import pytest
 import torch
+from torch.nn import functional as F
 
-from pvdm_lightning.models.triplane import Triplane, TriplaneShape
+from pvdm_lightning.models.triplane import RowLayout, Triplane, TriplaneShape
 from pvdm_lightning.models.unet import TriplaneUNet
 from pvdm_lightning.models.unet.axis_pooling import AxisPooling
 
@@ -19,14 +20,17 @@ def pooling(channels=4):
 
 
 def test_it_starts_as_the_identity():
-    x = torch.randn(2, 4, SHAPE.num_tokens)
-    assert torch.equal(AxisPooling(4, norm_groups=2)(x, SHAPE), x)
+    layout = RowLayout(2, SHAPE)
+    x = torch.randn(2 * SHAPE.num_tokens, 4)
+    assert torch.equal(AxisPooling(4, norm_groups=2)(x, layout), x)
 
 
 def test_each_position_sees_the_other_planes_at_its_own_coordinates():
     module, x = pooling(), torch.randn(1, 4, SHAPE.num_tokens)
-    z_s, z_h, z_w = Triplane.from_sequence(module.norm(x), SHAPE)
-    added = Triplane.from_sequence(module(x, SHAPE) - x, SHAPE)
+    normed = F.group_norm(x, module.norm.num_groups, module.norm.weight, module.norm.bias)
+    z_s, z_h, z_w = Triplane.from_sequence(normed, SHAPE)
+    layout = RowLayout(1, SHAPE)
+    added = Triplane.from_sequence(layout.to_sequence(module(layout.from_sequence(x), layout)) - x, SHAPE)
     for h in range(2):
         for w in range(3):
             seen = torch.cat([z_w[0, :, :, h].mean(1), z_h[0, :, :, w].mean(1)])

@@ -1,6 +1,6 @@
 import torch
 
-from pvdm_lightning.models.triplane import TriplaneShape
+from pvdm_lightning.models.triplane import RowLayout, TriplaneShape
 from pvdm_lightning.models.unet.residual_block import ResidualBlock, downsample, timestep_embedding, upsample
 
 
@@ -23,6 +23,6 @@ def test_timestep_embedding():
 
 
 def test_a_residual_block_starts_as_its_skip():
-    block, shape = ResidualBlock(32, 32, 8), TriplaneShape(2, 4, 4)
-    x = torch.randn(1, 32, shape.num_tokens)
-    assert torch.equal(block(x, torch.randn(1, 8), shape), x)
+    block, layout = ResidualBlock(32, 32, 8), RowLayout(1, TriplaneShape(2, 4, 4))
+    x = torch.randn(layout.shape.num_tokens, 32)
+    assert torch.equal(block(x, torch.randn(1, 8), layout, layout), x)

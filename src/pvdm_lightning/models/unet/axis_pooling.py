@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from pvdm_lightning.models.triplane import Triplane, TriplaneShape
+from pvdm_lightning.models.triplane import RowLayout
+from pvdm_lightning.models.unet.plane_layers import PlaneNorm
 
 
 class AxisPooling(nn.Module):
@@ -23,29 +24,33 @@ class AxisPooling(nn.Module):
 
     def __init__(self, channels: int, norm_groups: int = 32) -> None:
         super().__init__()
-        self.norm = nn.GroupNorm(norm_groups, channels)
+        self.norm = PlaneNorm(norm_groups, channels, silu=False)
         self.to_s, self.to_h, self.to_w = (nn.Linear(2 * channels, channels) for _ in range(3))
         for layer in (self.to_s, self.to_h, self.to_w):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
 
-    def forward(self, x: Tensor, shape: TriplaneShape) -> Tensor:
-        """X [B C L] of planes `shape` -> [B C L]."""
-        z_s, z_h, z_w = Triplane.from_sequence(self.norm(x), shape)
-        frames, height, width = shape.frames, shape.height, shape.width
-        # Means of each plane along its rows and along its columns, [B C n].
-        s_at_w, s_at_h = z_s.mean(dim=2), z_s.mean(dim=3)
-        h_at_w, h_at_t = z_h.mean(dim=2), z_h.mean(dim=3)
-        w_at_h, w_at_t = z_w.mean(dim=2), z_w.mean(dim=3)
+    def forward(self, x: Tensor, layout: RowLayout) -> Tensor:
+        """Rows x [B*L C] -> rows [B*L C]."""
+        shape = layout.shape
+        tokens = layout.tokens(x)
+        normed = self.norm.rows([tokens.mT.unsqueeze(3)]).view_as(tokens)
+        parts = zip(normed.split(list(shape.lengths), dim=1), shape.planes, strict=True)
+        z_s, z_h, z_w = (part.unflatten(1, sides) for part, sides in parts)
+        # Means of each plane along its rows and along its columns, [B n C].
+        s_at_w, s_at_h = z_s.mean(dim=1), z_s.mean(dim=2)
+        h_at_w, h_at_t = z_h.mean(dim=1), z_h.mean(dim=2)
+        w_at_h, w_at_t = z_w.mean(dim=1), z_w.mean(dim=2)
         added = [
-            self.to_s(_grid(w_at_h, h_at_w, height, width)),
-            self.to_h(_grid(w_at_t, s_at_w, frames, width)),
-            self.to_w(_grid(h_at_t, s_at_h, frames, height)),
+            self.to_s(_grid(w_at_h, h_at_w)),
+            self.to_h(_grid(w_at_t, s_at_w)),
+            self.to_w(_grid(h_at_t, s_at_h)),
         ]
-        return x + torch.cat(added, dim=1).transpose(1, 2)
+        return layout.add_tokens(x, torch.cat(added, dim=1))
 
 
-def _grid(of_row: Tensor, of_column: Tensor, rows: int, columns: int) -> Tensor:
-    """[B C rows], [B C columns] -> [B rows*columns 2C]."""
-    spread = of_row[..., None].expand(-1, -1, -1, columns), of_column[:, :, None].expand(-1, -1, rows, -1)
-    return torch.cat(spread, dim=1).flatten(2).transpose(1, 2)
+def _grid(of_row: Tensor, of_column: Tensor) -> Tensor:
+    """[B R C], [B Q C] -> [B R*Q 2C]."""
+    rows, columns = of_row.shape[1], of_column.shape[1]
+    spread = of_row[:, :, None].expand(-1, -1, columns, -1), of_column[:, None].expand(-1, rows, -1, -1)
+    return torch.cat(spread, dim=3).flatten(1, 2)

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pvdm_lightning.models.triplane import Triplane, TriplaneShape
-from pvdm_lightning.models.unet.plane_convolution import PlaneConv2d
+from pvdm_lightning.models.triplane import RowLayout
+from pvdm_lightning.models.unet.plane_layers import PlaneConv2d, PlaneNorm
 
 
 def timestep_embedding(t: Tensor, channels: int, period: float = 10000.0) -> Tensor:
@@ -27,11 +27,6 @@ def downsample(x: Tensor) -> Tensor:
 def upsample(x: Tensor, size: tuple[int, int]) -> Tensor:
     """Repeat every cell 2 x 2 and cut to `size`, which undoes the rounding of `downsample`."""
     return F.interpolate(x, scale_factor=2, mode="nearest")[:, :, : size[0], : size[1]]
-
-
-def upsample_planes(planes: Triplane, out_shape: TriplaneShape) -> Triplane:
-    """`upsample` every plane to the sizes of `out_shape`."""
-    return Triplane(*(upsample(plane, size) for plane, size in zip(planes, out_shape.planes, strict=True)))
 
 
 class ResidualBlock(nn.Module):
@@ -55,35 +50,37 @@ class ResidualBlock(nn.Module):
     ) -> None:
         super().__init__()
         self.resample = resample
-        self.in_norm = nn.GroupNorm(norm_groups, in_channels)
+        self.in_norm = PlaneNorm(norm_groups, in_channels)
         self.in_conv = PlaneConv2d(in_channels, out_channels)
         self.to_scale_shift = nn.Linear(time_channels, 2 * out_channels)
-        self.out_norm = nn.GroupNorm(norm_groups, out_channels)
+        self.out_norm = PlaneNorm(norm_groups, out_channels)
         self.out_conv = PlaneConv2d(out_channels, out_channels)
         nn.init.zeros_(self.out_conv.weight)
         nn.init.zeros_(self.out_conv.bias)  # type: ignore[arg-type]
         self.skip = nn.Identity() if in_channels == out_channels else nn.Linear(in_channels, out_channels)
 
-    def forward(self, x: Tensor, time: Tensor, shape: TriplaneShape, out_shape: TriplaneShape | None = None) -> Tensor:
-        """Features x [B C L] of planes `shape`, time [B T] -> [B C' L'] of planes `out_shape`.
+    def forward(self, x: Tensor, time: Tensor, layout: RowLayout, out_layout: RowLayout) -> Tensor:
+        """Rows x [B*L C] -> rows [B*L' C'].
 
         Norms are of each plane alone, as in one network applied to three images.
 
         Args:
             x: Features.
-            time: Timestep embedding.
-            shape: Sizes of the planes of x.
-            out_shape: Sizes to double to; only where the block doubles.
+            time: SiLU of the timestep embedding, [B T].
+            layout: Of x.
+            out_layout: Of the result; another where the block resamples.
         """
-        planes = Triplane.from_sequence(x, shape)
-        h = planes.map(lambda plane: F.silu(self.in_norm(plane)))
-        if self.resample == "down":
-            h, x = h.map(downsample), planes.map(downsample).to_sequence()
-        elif self.resample == "up":
-            assert out_shape is not None
-            h, x = upsample_planes(h, out_shape), upsample_planes(planes, out_shape).to_sequence()
-        scale, shift = self.to_scale_shift(F.silu(time))[:, :, None, None].chunk(2, dim=1)
+        images = layout.images(x, join=out_layout.joins)
+        h = self.in_norm(images)
+        if self.resample is not None:
+            h = _resampled(h, self.resample, out_layout)
+            x = out_layout.rows(_resampled(images, self.resample, out_layout))
         h = self.in_conv(h)
-        h = h.map(lambda plane: F.silu(torch.addcmul(shift, self.out_norm(plane), 1 + scale)))
-        h = self.out_conv(h)
-        return self.skip(x.transpose(1, 2)).transpose(1, 2) + h.to_sequence()
+        h = self.out_norm(h, self.to_scale_shift(time).chunk(2, dim=1))
+        return out_layout.add_images(self.skip(x), self.out_conv(h))
+
+
+def _resampled(images: list[Tensor], resample: Literal["down", "up"], out_layout: RowLayout) -> list[Tensor]:
+    if resample == "down":
+        return [downsample(image) for image in images]
+    return [upsample(image, size) for image, size in zip(images, out_layout.shape.planes)]

@@ -14,8 +14,8 @@ from pvdm_lightning.config import register_to_config
 from pvdm_lightning.errors import InvalidArgumentError, check_at_least
 from pvdm_lightning.models.condition import Condition
 from pvdm_lightning.models.denoiser import Denoiser
-from pvdm_lightning.models.triplane import Triplane, TriplaneShape
-from pvdm_lightning.models.unet.plane_convolution import PlaneConv2d, on_each_plane
+from pvdm_lightning.models.triplane import RowLayout, TriplaneShape
+from pvdm_lightning.models.unet.plane_layers import PlaneConv2d, PlaneNorm
 from pvdm_lightning.models.unet.position_embedding import PositionEmbedding
 from pvdm_lightning.models.unet.residual_block import timestep_embedding
 from pvdm_lightning.models.unet.unet_steps import MiddleBlock, PlaneBlock
@@ -117,8 +117,8 @@ class TriplaneUNet(Denoiser):
                 self.up.append(plane_block(channels + skips.pop(), multiplier * base_channels, level, resample))
                 channels = multiplier * base_channels
 
-        self.head_norm = nn.GroupNorm(norm_groups, channels)
-        self.head_conv = nn.Conv2d(channels, latent_channels, kernel_size=3, padding=1)
+        self.head_norm = PlaneNorm(norm_groups, channels)
+        self.head_conv = PlaneConv2d(channels, latent_channels)
         nn.init.zeros_(self.head_conv.weight)
         nn.init.zeros_(self.head_conv.bias)  # type: ignore[arg-type]
 
@@ -134,33 +134,32 @@ class TriplaneUNet(Denoiser):
         if self.latent_shape is None:
             raise ValueError("TriplaneUNet has no latent_shape: give it one, or train it with an autoencoder")
         previous = None if condition is None else condition.previous
-        time = self.embed_time(timestep_embedding(t, self.base_channels).to(z_t.dtype))
-        shape = self.latent_shape
+        # SiLU comes before the projection of each block, and is the same in all of them.
+        time = F.silu(self.embed_time(timestep_embedding(t, self.base_channels).to(z_t.dtype)))
+        layout = RowLayout(len(z_t), self.latent_shape)
         # The null frame of the paper is zeros.
         previous = torch.zeros_like(z_t) if previous is None else previous
-        planes = Triplane.from_sequence(torch.cat([z_t, previous], dim=1), shape)
-        x = self.stem(planes).to_sequence()
+        given = layout.from_sequence(torch.cat([z_t, previous], dim=1))
+        x = layout.rows(self.stem(layout.images(given)))
         if self.positions is not None:
-            x = x + self.positions(shape)
+            x = layout.add_tokens(x, self.positions(self.latent_shape))
 
-        skips = [(x, shape)]
+        skips = [(x, layout)]
         for block in self.down:
-            out_shape = shape.halved() if block.halves else shape
-            x, shape = self._run(block, x, time, shape, out_shape), out_shape
-            skips.append((x, shape))
-        x = self._run(self.middle, x, time, shape, shape)
+            out_layout = layout.halved() if block.halves else layout
+            x, layout = self._run(block, x, time, layout, out_layout), out_layout
+            skips.append((x, layout))
+        x = self._run(self.middle, x, time, layout, layout)
         for block in self.up:
             x = torch.cat([x, skips.pop()[0]], dim=1)
             # A step that doubles lands on the size of the skip connection that comes next.
-            out_shape = skips[-1][1] if skips else shape
-            x, shape = self._run(block, x, time, shape, out_shape), out_shape
-        return on_each_plane(self._head, Triplane.from_sequence(x, shape)).to_sequence()
+            out_layout = skips[-1][1] if skips else layout
+            x, layout = self._run(block, x, time, layout, out_layout), out_layout
+        images = self.head_conv(self.head_norm(layout.images(x)))
+        # Float32, whatever autocast computed in: the samplers' arithmetic needs its digits.
+        return layout.to_sequence(layout.rows(images)).float()
 
-    def _run(self, block: nn.Module, x: Tensor, time: Tensor, shape: TriplaneShape, out_shape: TriplaneShape) -> Tensor:
+    def _run(self, block: nn.Module, x: Tensor, time: Tensor, layout: RowLayout, out_layout: RowLayout) -> Tensor:
         if self.gradient_checkpointing and self.training and torch.is_grad_enabled():
-            return checkpoint(block, x, time, shape, out_shape, use_reentrant=False)
-        return block(x, time, shape, out_shape)
-
-    def _head(self, x: Tensor) -> Tensor:
-        # The noise in float32, whatever autocast computed in: the samplers' arithmetic needs its digits.
-        return self.head_conv(F.silu(self.head_norm(x))).float()
+            return checkpoint(block, x, time, layout, out_layout, use_reentrant=False)
+        return block(x, time, layout, out_layout)

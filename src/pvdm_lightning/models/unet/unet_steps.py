@@ -6,7 +6,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from pvdm_lightning.models.triplane import TriplaneShape
+from pvdm_lightning.models.triplane import RowLayout
 from pvdm_lightning.models.unet.axis_pooling import AxisPooling
 from pvdm_lightning.models.unet.residual_block import ResidualBlock
 from pvdm_lightning.models.unet.token_attention import PlaneSelfAttention, TriplaneAttention
@@ -38,15 +38,16 @@ class PlaneBlock(nn.Module):
         self.across = TriplaneAttention(out_channels, heads, norm_groups)
         self.pooling = AxisPooling(out_channels, norm_groups) if axis_pooling else None
 
-    def forward(self, x: Tensor, time: Tensor, shape: TriplaneShape, out_shape: TriplaneShape) -> Tensor:
-        """Features x [B C L] of planes `shape`, time [B T] -> [B C' L'] of planes `out_shape`."""
-        x = self.residual(x, time, shape)
+    def forward(self, x: Tensor, time: Tensor, layout: RowLayout, out_layout: RowLayout) -> Tensor:
+        """Rows x [B*L C], SiLU of the timestep embedding [B T] -> rows [B*L' C'] of `out_layout`."""
+        x = self.residual(x, time, layout, out_layout if self.halves else layout)
+        layout = out_layout if self.halves else layout
         if self.attention is not None:
-            x = self.attention(x, shape)
+            x = self.attention(x, layout)
         if self.upsample is not None:
-            x = self.upsample(x, time, shape, out_shape)
-        x = self.across(x)
-        return x if self.pooling is None else self.pooling(x, out_shape)
+            x = self.upsample(x, time, layout, out_layout)
+        x = self.across(x, out_layout)
+        return x if self.pooling is None else self.pooling(x, out_layout)
 
 
 class MiddleBlock(nn.Module):
@@ -62,9 +63,9 @@ class MiddleBlock(nn.Module):
         self.across = TriplaneAttention(channels, heads, norm_groups)
         self.pooling = AxisPooling(channels, norm_groups) if axis_pooling else None
 
-    def forward(self, x: Tensor, time: Tensor, shape: TriplaneShape, out_shape: TriplaneShape) -> Tensor:
-        """Features x [B C L] of planes `shape`, time [B T] -> the same; `out_shape` is `shape`."""
-        x = self.first(x, time, shape)
-        x = self.second(self.attention(x, shape), time, shape)
-        x = self.across(x)
-        return x if self.pooling is None else self.pooling(x, shape)
+    def forward(self, x: Tensor, time: Tensor, layout: RowLayout, out_layout: RowLayout) -> Tensor:
+        """Rows x [B*L C], SiLU of the timestep embedding [B T] -> the same; `out_layout` is `layout`."""
+        x = self.first(x, time, layout, layout)
+        x = self.second(self.attention(x, layout), time, layout, layout)
+        x = self.across(x, layout)
+        return x if self.pooling is None else self.pooling(x, layout)
