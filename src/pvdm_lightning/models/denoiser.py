@@ -25,6 +25,11 @@ class Denoiser(nn.Module):
         latent_shape: Sizes of its planes; None takes them from the autoencoder it is trained with.
     """
 
+    conditions: tuple[str, ...] = ("previous",)
+    """Parts of `Condition` that the network uses; it is given no others."""
+    num_classes: int = 0
+    """Classes that `Condition.label` tells apart."""
+
     edge_layers: ClassVar[tuple[str, ...]] = ()
     """Attribute names of first and last layers, embeddings and tokens: Muon leaves their weights to AdamW."""
 

@@ -187,7 +187,8 @@ class _AddParts(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, rows: Tensor, *parts: Tensor) -> Tensor:
         ctx.shapes, ctx.dtypes = [part.shape for part in parts], (rows.dtype, [part.dtype for part in parts])
-        out = rows.new_empty(rows.shape, dtype=torch.promote_types(rows.dtype, parts[0].dtype))
+        same = rows.dtype == parts[0].dtype
+        out = rows.new_empty(rows.shape, dtype=rows.dtype if same else torch.promote_types(rows.dtype, parts[0].dtype))
         for own, place, part in zip(_split(rows, ctx.shapes), _split(out, ctx.shapes), parts, strict=True):
             torch.add(own, part, out=place)
         return out

@@ -41,14 +41,12 @@ class PlaneNorm(nn.GroupNorm):
         normed = [F.group_norm(image, self.num_groups, self.weight, self.bias, self.eps) for image in images]
         if modulation is not None:
             scale, shift = 1 + modulation[0][:, :, None, None], modulation[1][:, :, None, None]
-            normed = [torch.addcmul(_for_each(shift, x), x, _for_each(scale, x)) for x in normed]
+            # An image may hold two planes of each sample, one after the other.
+            planes = [x.unflatten(0, (-1, len(scale))) for x in normed]
+            normed = [torch.addcmul(shift, x, scale).flatten(0, 1) for x in planes]
         return [F.silu(x) for x in normed] if self.silu else normed
 
     def rows(self, images: Sequence[Tensor]) -> Tensor:
         """As `forward`, joined to rows [N C]."""
-        return torch.cat([image.permute(0, 2, 3, 1).flatten(0, 2) for image in self(images)])
-
-
-def _for_each(values: Tensor, images: Tensor) -> Tensor:
-    """Values [B C 1 1] of the samples -> [B' C 1 1]: an image may hold two planes of each sample."""
-    return values.repeat(len(images) // len(values), 1, 1, 1)
+        parts = [image.permute(0, 2, 3, 1).flatten(0, 2) for image in self(images)]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)

@@ -68,3 +68,34 @@ class TriplaneAttention(nn.Module):
         tokens = layout.tokens(x)
         (attended,) = self.attention([tokens.mT.unsqueeze(3)])
         return layout.add_tokens(x, attended)
+
+
+class ContextAttention(nn.Module):
+    """Attention of all tokens to vectors beside them, such as the embedding of a text; an identity at the start.
+
+    Args:
+        channels: C, a multiple of `norm_groups` and of `heads`.
+        heads: Attention heads.
+        context_channels: E, channels of the context.
+        norm_groups: Groups of the norm.
+    """
+
+    def __init__(self, channels: int, heads: int, context_channels: int, norm_groups: int = 32) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm = PlaneNorm(norm_groups, channels, silu=False)
+        self.to_q = nn.Linear(channels, channels)
+        self.to_kv = nn.Linear(context_channels, 2 * channels)
+        self.to_out = nn.Linear(channels, channels)
+        nn.init.zeros_(self.to_out.weight)
+        nn.init.zeros_(self.to_out.bias)
+        self.scaled_dot_product = ScaledDotProductAttention()
+
+    def forward(self, x: Tensor, context: Tensor, layout: RowLayout) -> Tensor:
+        """Rows x [B*L C], context [B N E] -> rows [B*L C]; any number of zero vectors says the same."""
+        tokens = layout.tokens(x)
+        normed = self.norm.rows([tokens.mT.unsqueeze(3)]).view_as(tokens)
+        q = self.to_q(normed).unflatten(2, (self.heads, -1)).transpose(1, 2)
+        k, v = self.to_kv(context).unflatten(2, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        attended = self.scaled_dot_product(q, k, v).transpose(1, 2).flatten(2)
+        return layout.add_tokens(x, self.to_out(attended))

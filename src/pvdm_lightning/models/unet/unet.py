@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 from pvdm_lightning.config import register_to_config
 from pvdm_lightning.errors import InvalidArgumentError, check_at_least
-from pvdm_lightning.models.condition import Condition
+from pvdm_lightning.models.condition import NO_LABEL, Condition
 from pvdm_lightning.models.denoiser import Denoiser
 from pvdm_lightning.models.triplane import RowLayout, TriplaneShape
 from pvdm_lightning.models.unet.plane_layers import PlaneConv2d, PlaneNorm
@@ -21,6 +21,19 @@ from pvdm_lightning.models.unet.residual_block import timestep_embedding
 from pvdm_lightning.models.unet.unet_steps import MiddleBlock, PlaneBlock
 
 _NAME = "TriplaneUNet"
+
+
+def mask_channel(mask: Tensor, shape: TriplaneShape) -> Tensor:
+    """Which frames are known, bool [B S], as a channel of the planes, float32 [B 1 L].
+
+    z^h and z^w have an axis of time; z^s, which has none, gets the share of frames that are known.
+    """
+    mask = mask.float()
+    content, over_height, over_width = shape.lengths
+    parts = [mask.mean(dim=1, keepdim=True).expand(-1, content)]
+    for length in (over_height, over_width):
+        parts.append(mask.repeat_interleave(length // shape.frames, dim=1))
+    return torch.cat(parts, dim=1).unsqueeze(1)
 
 
 class TriplaneUNet(Denoiser):
@@ -42,12 +55,16 @@ class TriplaneUNet(Denoiser):
         axis_pooling: After each block, add to each plane the means of the other two along the axis that it lacks, so
             that planes agree after a third of the training (docs/recipes.md). The paper goes without.
         gradient_checkpointing: Recompute activations in the backward pass: less memory, about a third more time.
+        num_classes: Classes that a sample may be conditioned on; 0, as in the paper, is none.
+        known_frames: Take frames of the clip that are given, as latents of the clip filled with them and a mask.
+        context_channels: Channels of vectors that a sample may be conditioned on, such as embeddings of a text, which
+            tokens attend to; 0 is none.
 
     Raises:
         InvalidArgumentError: The sizes do not fit each other.
     """
 
-    edge_layers = ("embed_time", "stem", "positions", "head_conv")
+    edge_layers = ("embed_time", "embed_label", "stem", "positions", "head_conv")
 
     @register_to_config
     def __init__(
@@ -63,6 +80,9 @@ class TriplaneUNet(Denoiser):
         position_embedding: bool = False,
         axis_pooling: bool = False,
         gradient_checkpointing: bool = False,
+        num_classes: int = 0,
+        known_frames: bool = False,
+        context_channels: int = 0,
     ) -> None:
         super().__init__(latent_channels, latent_shape)
         if norm_groups < 1:
@@ -83,18 +103,30 @@ class TriplaneUNet(Denoiser):
             raise InvalidArgumentError(f"{_NAME}.channel_multipliers", given, problem, "Give such as [1,2,4,4].")
         for name, count in (("latent_channels", latent_channels), ("blocks_per_level", blocks_per_level)):
             check_at_least(f"{_NAME}.{name}", count, 1)
+        for name, count in (("num_classes", num_classes), ("context_channels", context_channels)):
+            check_at_least(f"{_NAME}.{name}", count, 0)
+        taken = {"previous": True, "known": known_frames, "label": num_classes > 0, "context": context_channels > 0}
+        self.conditions = tuple(name for name, is_taken in taken.items() if is_taken)
+        self.num_classes = num_classes
+        self.context_channels = context_channels
         self.base_channels = base_channels
         self.gradient_checkpointing = gradient_checkpointing
         time_channels = 4 * base_channels
         self.embed_time = nn.Sequential(
             nn.Linear(base_channels, time_channels), nn.SiLU(), nn.Linear(time_channels, time_channels)
         )
-        self.stem = PlaneConv2d(2 * latent_channels, base_channels)
+        # One row more, for no class.
+        self.embed_label = nn.Embedding(num_classes + 1, time_channels) if num_classes else None
+        inputs = 2 * latent_channels + (latent_channels + 1 if known_frames else 0)
+        self.stem = PlaneConv2d(inputs, base_channels)
         self.positions = PositionEmbedding(base_channels) if position_embedding else None
 
         def plane_block(inputs: int, outputs: int, level: int, resample: Literal["down", "up"] | None) -> PlaneBlock:
             attend = level in attention_levels and resample != "down"
-            return PlaneBlock(inputs, outputs, time_channels, heads, attend, resample, norm_groups, axis_pooling)
+            to_context = context_channels if attend else 0
+            return PlaneBlock(
+                inputs, outputs, time_channels, heads, attend, resample, norm_groups, axis_pooling, to_context
+            )
 
         channels = base_channels
         skips = [channels]
@@ -108,7 +140,7 @@ class TriplaneUNet(Denoiser):
                 self.down.append(plane_block(channels, channels, level, "down"))
                 skips.append(channels)
 
-        self.middle = MiddleBlock(channels, time_channels, heads, norm_groups, axis_pooling)
+        self.middle = MiddleBlock(channels, time_channels, heads, norm_groups, axis_pooling, context_channels)
 
         self.up = nn.ModuleList()
         for level, multiplier in reversed(list(enumerate(channel_multipliers))):
@@ -126,40 +158,70 @@ class TriplaneUNet(Denoiser):
         return [*self.down, self.middle, *self.up]
 
     def forward(self, z_t: Tensor, t: Tensor, condition: Condition | None = None) -> Tensor:
-        """Noisy latent z_t [B C L], time t [B], the clip before as `condition.previous` [B C L] -> noise [B C L].
+        """Noisy latent z_t [B C L], time t [B], condition of B samples or None -> noise [B C L].
 
         Raises:
-            ValueError: The latent has another size than the network was told.
+            ValueError: The latent has another size than the network was told, or the condition has a part that the
+                network was not built for.
         """
         if self.latent_shape is None:
             raise ValueError("TriplaneUNet has no latent_shape: give it one, or train it with an autoencoder")
-        previous = None if condition is None else condition.previous
+        condition = Condition() if condition is None else condition
+        for name in condition.given:
+            if name not in self.conditions:
+                raise ValueError(f"this TriplaneUNet is conditioned on {', '.join(self.conditions)}, not on {name}")
         # SiLU comes before the projection of each block, and is the same in all of them.
-        time = F.silu(self.embed_time(timestep_embedding(t, self.base_channels).to(z_t.dtype)))
+        time = self.embed_time(timestep_embedding(t, self.base_channels).to(z_t.dtype))
+        if self.embed_label is not None:
+            label = torch.full_like(t, NO_LABEL) if condition.label is None else condition.label
+            time = time + self.embed_label(torch.where(label < 0, self.num_classes, label))
+        time = F.silu(time)
         layout = RowLayout(len(z_t), self.latent_shape)
-        # The null frame of the paper is zeros.
-        previous = torch.zeros_like(z_t) if previous is None else previous
-        given = layout.from_sequence(torch.cat([z_t, previous], dim=1))
-        x = layout.rows(self.stem(layout.images(given)))
+        x = layout.rows(self.stem(layout.images(layout.from_sequence(self._inputs(z_t, condition)))))
         if self.positions is not None:
             x = layout.add_tokens(x, self.positions(self.latent_shape))
 
+        context = None
+        if self.context_channels:
+            context = condition.context
+            context = z_t.new_zeros(len(z_t), 1, self.context_channels) if context is None else context
         skips = [(x, layout)]
         for block in self.down:
             out_layout = layout.halved() if block.halves else layout
-            x, layout = self._run(block, x, time, layout, out_layout), out_layout
+            x, layout = self._run(block, x, time, layout, out_layout, context), out_layout
             skips.append((x, layout))
-        x = self._run(self.middle, x, time, layout, layout)
+        x = self._run(self.middle, x, time, layout, layout, context)
         for block in self.up:
             x = torch.cat([x, skips.pop()[0]], dim=1)
             # A step that doubles lands on the size of the skip connection that comes next.
             out_layout = skips[-1][1] if skips else layout
-            x, layout = self._run(block, x, time, layout, out_layout), out_layout
+            x, layout = self._run(block, x, time, layout, out_layout, context), out_layout
         images = self.head_conv(self.head_norm(layout.images(x)))
         # Float32, whatever autocast computed in: the samplers' arithmetic needs its digits.
         return layout.to_sequence(layout.rows(images)).float()
 
-    def _run(self, block: nn.Module, x: Tensor, time: Tensor, layout: RowLayout, out_layout: RowLayout) -> Tensor:
+    def _inputs(self, z_t: Tensor, condition: Condition) -> Tensor:
+        """What the stem takes, [B . L]: z_t and the clip before, and the known frames with their mask."""
+        # The null frame of the paper is zeros.
+        parts = [z_t, torch.zeros_like(z_t) if condition.previous is None else condition.previous]
+        if "known" in self.conditions:
+            assert self.latent_shape is not None
+            if condition.known is None:
+                parts.append(z_t.new_zeros(len(z_t), self.latent_channels + 1, z_t.shape[2]))
+            else:
+                latent, mask = condition.known
+                parts += [latent, mask_channel(mask, self.latent_shape).to(z_t.dtype)]
+        return torch.cat(parts, dim=1)
+
+    def _run(
+        self,
+        block: nn.Module,
+        x: Tensor,
+        time: Tensor,
+        layout: RowLayout,
+        out_layout: RowLayout,
+        context: Tensor | None,
+    ) -> Tensor:
         if self.gradient_checkpointing and self.training and torch.is_grad_enabled():
-            return checkpoint(block, x, time, layout, out_layout, use_reentrant=False)
-        return block(x, time, layout, out_layout)
+            return checkpoint(block, x, time, layout, out_layout, context, use_reentrant=False)
+        return block(x, time, layout, out_layout, context)

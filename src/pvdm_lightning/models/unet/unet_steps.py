@@ -1,4 +1,4 @@
-"""The steps of the U-Net: residual blocks on each plane, then an exchange between planes."""
+"""The steps of the U-Net: residual blocks on each plane, then an exchange between planes and with a context."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from pvdm_lightning.models.triplane import RowLayout
 from pvdm_lightning.models.unet.axis_pooling import AxisPooling
 from pvdm_lightning.models.unet.residual_block import ResidualBlock
-from pvdm_lightning.models.unet.token_attention import PlaneSelfAttention, TriplaneAttention
+from pvdm_lightning.models.unet.token_attention import ContextAttention, PlaneSelfAttention, TriplaneAttention
 
 
 class PlaneBlock(nn.Module):
@@ -25,6 +25,7 @@ class PlaneBlock(nn.Module):
         resample: Literal["down", "up"] | None = None,
         norm_groups: int = 32,
         axis_pooling: bool = False,
+        context_channels: int = 0,
     ) -> None:
         super().__init__()
         self.halves = resample == "down"
@@ -37,9 +38,14 @@ class PlaneBlock(nn.Module):
         self.upsample = ResidualBlock(out_channels, out_channels, time_channels, "up", norm_groups) if up else None
         self.across = TriplaneAttention(out_channels, heads, norm_groups)
         self.pooling = AxisPooling(out_channels, norm_groups) if axis_pooling else None
+        self.to_context = (
+            ContextAttention(out_channels, heads, context_channels, norm_groups) if context_channels else None
+        )
 
-    def forward(self, x: Tensor, time: Tensor, layout: RowLayout, out_layout: RowLayout) -> Tensor:
-        """Rows x [B*L C], SiLU of the timestep embedding [B T] -> rows [B*L' C'] of `out_layout`."""
+    def forward(
+        self, x: Tensor, time: Tensor, layout: RowLayout, out_layout: RowLayout, context: Tensor | None = None
+    ) -> Tensor:
+        """Rows x [B*L C], SiLU of the timestep embedding [B T], context [B N E] -> rows [B*L' C']."""
         x = self.residual(x, time, layout, out_layout if self.halves else layout)
         layout = out_layout if self.halves else layout
         if self.attention is not None:
@@ -47,6 +53,8 @@ class PlaneBlock(nn.Module):
         if self.upsample is not None:
             x = self.upsample(x, time, layout, out_layout)
         x = self.across(x, out_layout)
+        if self.to_context is not None and context is not None:
+            x = self.to_context(x, context, out_layout)
         return x if self.pooling is None else self.pooling(x, out_layout)
 
 
@@ -54,7 +62,13 @@ class MiddleBlock(nn.Module):
     """The bottom of the U-Net: residual, attention, residual on each plane, then attention across planes."""
 
     def __init__(
-        self, channels: int, time_channels: int, heads: int, norm_groups: int = 32, axis_pooling: bool = False
+        self,
+        channels: int,
+        time_channels: int,
+        heads: int,
+        norm_groups: int = 32,
+        axis_pooling: bool = False,
+        context_channels: int = 0,
     ) -> None:
         super().__init__()
         self.first = ResidualBlock(channels, channels, time_channels, norm_groups=norm_groups)
@@ -62,10 +76,15 @@ class MiddleBlock(nn.Module):
         self.second = ResidualBlock(channels, channels, time_channels, norm_groups=norm_groups)
         self.across = TriplaneAttention(channels, heads, norm_groups)
         self.pooling = AxisPooling(channels, norm_groups) if axis_pooling else None
+        self.to_context = ContextAttention(channels, heads, context_channels, norm_groups) if context_channels else None
 
-    def forward(self, x: Tensor, time: Tensor, layout: RowLayout, out_layout: RowLayout) -> Tensor:
-        """Rows x [B*L C], SiLU of the timestep embedding [B T] -> the same; `out_layout` is `layout`."""
+    def forward(
+        self, x: Tensor, time: Tensor, layout: RowLayout, out_layout: RowLayout, context: Tensor | None = None
+    ) -> Tensor:
+        """Rows x [B*L C], SiLU of the timestep embedding [B T], context [B N E] -> the same."""
         x = self.first(x, time, layout, layout)
         x = self.second(self.attention(x, layout), time, layout, layout)
         x = self.across(x, layout)
+        if self.to_context is not None and context is not None:
+            x = self.to_context(x, context, layout)
         return x if self.pooling is None else self.pooling(x, layout)
