@@ -43,12 +43,14 @@ class FastPlaneConv2d(PlaneConv2d):
         return convolve(list(images), self.weight, self._bias)
 
     def as_product(self, images: Sequence[Tensor]) -> list[Tensor]:
-        """The convolution as the product of its kernel [C' 9C] and the neighbourhoods of all positions [9C N]."""
-        patches = [F.unfold(image, kernel_size=3, padding=1).transpose(0, 1).flatten(1) for image in images]
-        product = multiply_add(self.weight.flatten(1), torch.cat(patches, dim=1), self._bias[:, None])
+        """The convolution as the product of the neighbourhoods of all positions [N 9C] and its kernel [9C C']."""
+        padded = [F.pad(image.permute(0, 2, 3, 1), (0, 0, 1, 1, 1, 1)) for image in images]
+        # The kernel stays as it lies, [C' C 3 3]: it is the larger one.
+        patches = [image.unfold(1, 3, 1).unfold(2, 3, 1).flatten(3).flatten(0, 2) for image in padded]
+        product = multiply_add(torch.cat(patches), self.weight.flatten(1).t(), self._bias)
         sizes = [(len(image), *image.shape[2:]) for image in images]
-        parts = product.split([math.prod(size) for size in sizes], dim=1)
-        return [part.unflatten(1, size).transpose(0, 1) for part, size in zip(parts, sizes, strict=True)]
+        parts = product.split([math.prod(size) for size in sizes])
+        return [part.unflatten(0, size).permute(0, 3, 1, 2) for part, size in zip(parts, sizes, strict=True)]
 
     @property
     def _bias(self) -> Tensor:

@@ -82,21 +82,13 @@ def _grid(image: Tensor, tile: int) -> tuple[int, int, int]:
     return len(image), -(-image.shape[2] // tile), -(-image.shape[3] // tile)
 
 
-def _transposed(matrices: Tensor) -> Tensor:
-    """[B X Y] -> [B Y X], contiguous."""
-    copies = matrices.new_empty(matrices.transpose(1, 2).shape)
-    for copy, matrix in zip(copies, matrices, strict=True):
-        copy.copy_(matrix.t())  # of a matrix alone PyTorch copies block after block, in two thirds of the time
-    return copies
-
-
 def _gather(images: list[Tensor], tile: int, margin: int) -> Tensor:
     """Images [B C R Q] -> [(M + 2 margin)^2 N C], the M x M cells of all N tiles and a margin around each."""
     size, cells = tile + 2 * margin, []
     for image in images:
         rows, columns = image.shape[2:]
         _, down, across = _grid(image, tile)
-        padded = _transposed(image.flatten(2)).unflatten(1, (rows, columns))
+        padded = image.permute(0, 2, 3, 1)
         if margin or rows % tile or columns % tile:
             below, right = (count * tile - side + margin for count, side in ((down, rows), (across, columns)))
             padded = F.pad(padded, (0, 0, margin, right, margin, below))
@@ -124,7 +116,7 @@ def _place(tiles: Tensor, like: list[Tensor], tile: int, margin: int) -> list[Te
             for j, piece in enumerate(row.split(tile, dim=4)):
                 padded[:, i : i + down, : piece.shape[2], j : j + across, : piece.shape[4]] += piece
         whole = padded.flatten(3, 4).flatten(1, 2)[:, margin : margin + rows, margin : margin + columns]
-        images.append(_transposed(whole.flatten(1, 2)).unflatten(2, (rows, columns)))
+        images.append(whole.contiguous().permute(0, 3, 1, 2))
     return images
 
 
@@ -163,12 +155,17 @@ def _gradients_of(grads: list[Tensor], images: list[Tensor], weight: Tensor, til
 
 @_convolution.register_fake
 def _(images: list[Tensor], weight: Tensor, bias: Tensor, tile: int) -> list[Tensor]:
-    return [image.new_empty(len(image), len(weight), *image.shape[2:]) for image in images]
+    return [_empty(image, len(weight)) for image in images]
 
 
 @_gradients_of.register_fake
 def _(grads: list[Tensor], images: list[Tensor], weight: Tensor, tile: int) -> tuple[list[Tensor], Tensor]:
-    return [image.new_empty(image.shape) for image in images], weight.new_empty(weight.shape)
+    return [_empty(image, image.shape[1]) for image in images], weight.new_empty(weight.shape)
+
+
+def _empty(image: Tensor, channels: int) -> Tensor:
+    """Of other channels, in channels-last memory."""
+    return image.new_empty(len(image), *image.shape[2:], channels).permute(0, 3, 1, 2)
 
 
 def _keep(ctx: Any, inputs: tuple[list[Tensor], Tensor, Tensor, int], output: list[Tensor]) -> None:
