@@ -16,10 +16,11 @@ from pvdm_lightning.cli.request import Request
 from pvdm_lightning.cli.run.loggers import tensorboard
 from pvdm_lightning.cli.run.start import FoundRun, find_run
 from pvdm_lightning.cli.trainer import PvdmTrainer, build_trainer, purge_after
-from pvdm_lightning.cpu.accelerate import accelerate
+from pvdm_lightning.cpu import accelerate as cpu
 from pvdm_lightning.cpu.memory import keep_freed_memory
 from pvdm_lightning.data import ClipDataModule
 from pvdm_lightning.errors import InvalidArgumentError
+from pvdm_lightning.gpu import accelerate as gpu
 from pvdm_lightning.pipeline.checkpoint import check_resumable, read_checkpoint
 from pvdm_lightning.pipeline.public_classes import class_path
 from pvdm_lightning.training import LatentDiffusionModule
@@ -143,7 +144,9 @@ class PvdmCLI(LightningCLI):
         if self.trainer.strategy.root_device.type == "cpu":
             keep_freed_memory()
             if self.config_init["cpu_kernels"]:
-                accelerate(self.model)
+                cpu.accelerate(self.model)
+        elif self.trainer.strategy.root_device.type == "cuda" and self.config_init["gpu_kernels"]:
+            gpu.accelerate(self.model)
         if self.config_init["compile"]:
             self.model.compile_networks()
 

@@ -158,6 +158,12 @@ OPTIONS = (
         "On a CPU, use faster kernels that agree with PyTorch's own up to rounding; false uses PyTorch's own.",
     ),
     Option(
+        "gpu_kernels",
+        bool,
+        True,
+        "On an NVIDIA GPU, use faster kernels that agree with PyTorch's own up to rounding; false uses PyTorch's own.",
+    ),
+    Option(
         "trust_class",
         str | None,
         None,

@@ -49,6 +49,7 @@ WRONG_TYPES = [
     (AE, "--data.resolution", "64,x", SIZE),
     (AE, "--compile", "maybe", SWITCH),
     (AE, "--cpu_kernels", "2", SWITCH),
+    (AE, "--gpu_kernels", "2", SWITCH),
     (AE, "--seed_everything", "x", WHOLE),
     (AE, "--trainer.max_steps", "many", WHOLE),
     (AE, "--trainer.max_steps", "1.5", WHOLE),

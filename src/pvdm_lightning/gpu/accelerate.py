@@ -1,0 +1,31 @@
+"""Swaps modules of a built network for faster ones on CUDA; the networks themselves know nothing of it."""
+
+from typing import TypeVar
+
+from torch import nn
+
+from pvdm_lightning.gpu.plane_norm import FusedPlaneNorm
+from pvdm_lightning.models.unet.plane_layers import PlaneNorm
+
+Model = TypeVar("Model", bound=nn.Module)
+FASTER: dict[type[nn.Module], type[nn.Module]] = {PlaneNorm: FusedPlaneNorm}
+
+
+def accelerate(model: Model) -> Model:
+    """Make a network faster on a GPU, in place.
+
+    Parameters, buffers and the keys of the state dict stay. Results are equal up to rounding, which under bf16-mixed is
+    that of bfloat16: norms no longer leave float32 behind.
+
+    Args:
+        model: A network, or a module that holds networks.
+
+    Returns:
+        The same object.
+    """
+    for module in model.modules():
+        faster = FASTER.get(type(module))
+        if faster is not None:
+            # A class of the same data: every reference to the module, and its hooks, stay valid.
+            module.__class__ = faster
+    return model
