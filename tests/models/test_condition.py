@@ -13,17 +13,23 @@ PARTS = {
     "known": lambda: KnownFrames(torch.rand(BATCH, 4, 6) + 1, torch.ones(BATCH, 2, dtype=torch.bool)),
     "label": lambda: torch.tensor([0, 1, 7]),
     "context": lambda: torch.rand(BATCH, 5, 2) + 1,
+    "action": lambda: torch.tensor([[3, 1], [0, 2], [1, 1]]),
 }
 SUBSETS = [names for count in range(len(PARTS) + 1) for names in itertools.combinations(PARTS, count)]
 
 
 def condition(names):
-    return Condition(**{name: PARTS[name]() for name in names})
+    extra = {name: PARTS[name]() for name in names if name == "action"}
+    return Condition(**{name: PARTS[name]() for name in names if name not in extra}, extra=extra)
+
+
+def part_of(given, name):
+    return given.extra[name] if name == "action" else getattr(given, name)
 
 
 def is_none(part, name):
     tensors = part if name == "known" else [part]
-    return all((one == (NO_LABEL if name == "label" else 0)).all() for one in tensors)
+    return all((one == (NO_LABEL if name in ("label", "action") else 0)).all() for one in tensors)
 
 
 def rows(part, name, chosen):
@@ -40,7 +46,7 @@ def test_parts(names):
     assert given.given == names
     assert given.without(*names) == Condition()
     none = given.no_condition()
-    assert none.given == names and all(is_none(getattr(none, name), name) for name in names)
+    assert none.given == names and all(is_none(part_of(none, name), name) for name in names)
     half = given.to(torch.bfloat16)
     assert half.given == names
     assert all(part.dtype == torch.bfloat16 for part in (half.previous, half.context) if part is not None)
@@ -54,7 +60,7 @@ def test_parts_of_samples_are_dropped_apart(names):
     for dropped in names:
         made = given.keep({dropped: kept})
         for name in names:
-            part, before = getattr(made, name), getattr(given, name)
+            part, before = part_of(made, name), part_of(given, name)
             assert equal(rows(part, name, kept), rows(before, name, kept), name)
             assert is_none(rows(part, name, ~kept), name) == (name == dropped)
 
@@ -66,6 +72,6 @@ def test_batches_are_joined(first, second):
     both = Condition.cat([one, other])
     assert set(both.given) == set(first) | set(second)
     for name in both.given:
-        for half, own in ((slice(0, BATCH), getattr(one, name)), (slice(BATCH, None), getattr(other, name))):
-            part = rows(getattr(both, name), name, half)
-            assert is_none(part, name) if own is None else equal(part, own, name)
+        for half, own, there in ((slice(0, BATCH), one, first), (slice(BATCH, None), other, second)):
+            part = rows(part_of(both, name), name, half)
+            assert equal(part, part_of(own, name), name) if name in there else is_none(part, name)

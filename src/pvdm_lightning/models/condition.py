@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 NO_LABEL = -1
-PARTS = ("previous", "known", "label", "context")
 
 
 class KnownFrames(NamedTuple):
@@ -27,34 +26,35 @@ class KnownFrames(NamedTuple):
 class Condition(NamedTuple):
     """What the samples of a batch are conditioned on; each part is optional.
 
-    A part that is None is absent from the whole batch. A single sample lacks a part where its row is that of no
-    condition: zeros in `previous` and `context`, no known frame in `known`, `NO_LABEL` in `label`. Networks treat both
-    alike.
+    A part that is None is absent from the whole batch. A single sample lacks a part where its rows say so: zeros in
+    floating point, `NO_LABEL` in integers, False in masks. Networks treat both alike.
 
     Attributes:
         previous: Latents [B C L] of the clips before.
         known: Frames of the clip itself.
         label: Classes, int64 [B].
         context: Vectors to attend to, such as embeddings of a text, [B N E].
+        extra: What networks of one's own take, by name; tensors [B ...].
     """
 
     previous: Tensor | None = None
     known: KnownFrames | None = None
     label: Tensor | None = None
     context: Tensor | None = None
+    extra: Mapping[str, Tensor] = {}
 
     @property
     def given(self) -> tuple[str, ...]:
-        """Names of the parts that are not None."""
-        return tuple(name for name in PARTS if getattr(self, name) is not None)
+        """Names of the parts that are there, those in `extra` as well."""
+        return tuple(dict.fromkeys(name for name, _ in self._tensors()))
 
     def without(self, *names: str) -> Condition:
         """The same without some parts."""
-        return Condition(**{name: getattr(self, name) for name in self.given if name not in names})
+        return _joined([(name, part) for name, part in self._tensors() if name not in names])
 
     def map(self, fn: Callable[[Tensor], Tensor]) -> Condition:
         """Apply `fn` to each tensor."""
-        return self._map(lambda name, part: fn(part))
+        return _joined([(name, fn(part)) for name, part in self._tensors()])
 
     def to(self, dtype: torch.dtype) -> Condition:
         """Convert what is floating point, such as latents, to `dtype`."""
@@ -62,7 +62,7 @@ class Condition(NamedTuple):
 
     def no_condition(self) -> Condition:
         """The same parts, with each row that of no condition."""
-        return self._map(lambda name, part: torch.full_like(part, NO_LABEL if name == "label" else 0))
+        return self.map(lambda part: torch.full_like(part, _none(part)))
 
     def keep(self, kept: Mapping[str, Tensor]) -> Condition:
         """Drop parts of single samples.
@@ -74,10 +74,10 @@ class Condition(NamedTuple):
         def fn(name: str, part: Tensor) -> Tensor:
             if name not in kept:
                 return part
-            none = part.new_full((), NO_LABEL if name == "label" else 0)
-            return torch.where(kept[name].view(-1, *[1] * (part.dim() - 1)), part, none)
+            rows = kept[name].view(-1, *[1] * (part.dim() - 1))
+            return torch.where(rows, part, part.new_full((), _none(part)))
 
-        return self._map(fn)
+        return _joined([(name, fn(name, part)) for name, part in self._tensors()])
 
     @staticmethod
     def cat(conditions: Sequence[Condition]) -> Condition:
@@ -86,20 +86,35 @@ class Condition(NamedTuple):
         Args:
             conditions: Of batches of one size.
         """
-        absent = Condition(*(_first(parts) for parts in zip(*conditions, strict=True))).no_condition()
-        parts: dict[str, Any] = {}
-        for name in absent.given:
-            column = [_first([getattr(condition, name), getattr(absent, name)]) for condition in conditions]
-            tensors = [torch.cat(both) for both in zip(*column, strict=True)] if name == "known" else torch.cat(column)
-            parts[name] = KnownFrames(*tensors) if name == "known" else tensors
-        return Condition(**parts)
+        names = list(dict.fromkeys(name for condition in conditions for name in condition.given))
+        parts: list[tuple[str, Tensor]] = []
+        for name in names:
+            columns = [condition._named(name) for condition in conditions]
+            absent = [torch.full_like(part, _none(part)) for part in next(column for column in columns if column)]
+            both = zip(*(column or absent for column in columns), strict=True)
+            parts += [(name, torch.cat(tensors)) for tensors in both]
+        return _joined(parts)
 
-    def _map(self, fn: Callable[[str, Tensor], Tensor]) -> Condition:
-        parts: dict[str, Any] = {name: getattr(self, name) for name in self.given}
-        for name, part in parts.items():
-            parts[name] = KnownFrames(*(fn(name, one) for one in part)) if name == "known" else fn(name, part)
-        return Condition(**parts)
+    def _tensors(self) -> Iterator[tuple[str, Tensor]]:
+        """(name of the part, tensor) of all tensors; known frames are two."""
+        for name in ("previous", "known", "label", "context"):
+            part = getattr(self, name)
+            if part is not None:
+                yield from ((name, one) for one in (part if name == "known" else [part]))
+        yield from self.extra.items()
+
+    def _named(self, name: str) -> list[Tensor]:
+        return [part for own, part in self._tensors() if own == name]
 
 
-def _first(parts: Sequence[Any]) -> Any:
-    return next((part for part in parts if part is not None), None)
+def _none(part: Tensor) -> int:
+    """What a sample without this part has in it."""
+    return 0 if part.is_floating_point() or part.dtype == torch.bool else NO_LABEL
+
+
+def _joined(tensors: Sequence[tuple[str, Tensor]]) -> Condition:
+    """The inverse of `Condition._tensors`."""
+    named = {name: part for name, part in tensors if name != "known"}
+    known = [part for name, part in tensors if name == "known"]
+    own = {name: named.pop(name, None) for name in ("previous", "label", "context")}
+    return Condition(known=KnownFrames(*known) if known else None, extra=named, **own)

@@ -41,7 +41,9 @@ def parts(names):
 def test_an_absent_part_and_one_without_a_condition_are_alike(names):
     network, given = unet(names), parts(names)
     z, t = torch.randn(BATCH, 4, SHAPE.num_tokens), torch.tensor([3, 500])
-    assert network.conditions == tuple(name for name in given._fields if name in ("previous", *names))
+    assert network.conditions == tuple(
+        name for name in ("previous", "known", "label", "context") if name in ("previous", *names)
+    )
     with torch.no_grad():
         full, none = network(z, t, given), network(z, t)
         torch.testing.assert_close(network(z, t, given.no_condition()), none)
