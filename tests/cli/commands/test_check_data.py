@@ -29,6 +29,13 @@ def test_a_broken_video_is_said_once_and_the_report_holds_all(check, tmp_path, c
     assert json.loads(report.read_text())["counts"] == {"broken": 1, "good": 1}
 
 
+def test_classes_are_counted(check, tmp_path, capsys):
+    (tmp_path / "set/metadata.csv").write_text("file_name,label\ngood,fine\nbroken,fine\n")
+    check()
+    said = capsys.readouterr().out
+    assert said.splitlines()[-1] == "1 class: fine 2"
+
+
 @pytest.mark.parametrize(
     ("report", "problem"),
     [
@@ -44,9 +51,10 @@ def test_a_report_that_cannot_be_written_is_said_before_the_check(check, tmp_pat
     assert not (tmp_path / "set/.pvdm_index.npz").exists() and (tmp_path / "set/good/0.png").is_file()
 
 
-def test_a_generated_set_has_nothing_to_check(check, caplog):
+def test_a_generated_set_has_nothing_to_check(check, caplog, capsys):
     check("--data", "Synthetic")
     said = [record.getMessage() for record in caplog.records if record.name.startswith("pvdm")]
+    assert capsys.readouterr().out.startswith("4 classes: disc ")
     assert said == ["Synthetic: a generated set, there are no files to check"]
 
 

@@ -86,8 +86,31 @@ def test_ucf101_reads_splits_and_labels(ucf):
     module = UCF101(str(ucf), **HERE)
     train, val = batches_of(module)
     labels = {int(i): int(label) for batch in train for i, label in zip(batch["index"], batch["label"])}
-    assert labels == {0: 0, 1: 1, 2: 1}
+    assert labels == {0: 0, 1: 1, 2: 1} and module.class_names == ["Archery", "YoYo"]
     assert [batch["label"].tolist() for batch in val] == [[0]]
+
+
+def test_ucf101_keeps_its_numbers_where_classes_are_left_out(ucf):
+    splits = ucf.parent / "ucfTrainTestlist"
+    (splits / "classInd.txt").write_text("3 YoYo\n1 Archery\n")
+    (splits / "trainlist01.txt").write_text("Archery/v_1.avi 1\nYoYo/v_1.avi 3\n")
+    module = UCF101(str(ucf), **HERE)
+    assert module.class_names == ["Archery", "unused 2", "YoYo"]
+    assert list(module.labels().values()) == [0, 2, 0]
+
+
+def test_only_sets_with_classes_name_them(tmp_path, frame_folder_writer):
+    for split in ("train", "test"):
+        frame_folder_writer(tmp_path / "sky" / split / "clip", 4)
+        for name in ("cats/one", "dogs/two", "dogs/three"):
+            frame_folder_writer(tmp_path / "frames" / split / name, 4)
+    assert SkyTimelapse(str(tmp_path / "sky"), **HERE).class_names == []
+    assert Synthetic(**HERE).class_names == ["disc", "square", "triangle", "ring"]
+    module = FrameFolder(str(tmp_path / "frames"), **HERE)
+    module.setup()
+    assert module.class_names == ["cats", "dogs"]
+    for split in ("train", "val"):  # by their folders, and not a tenth of all
+        assert [module.clips(split)[place]["label"].item() for place in range(3)] == [0, 1, 1]
 
 
 @pytest.mark.parametrize("place", ["inside", "beside", "given"])

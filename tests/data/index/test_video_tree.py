@@ -5,9 +5,10 @@ from pvdm_lightning.data.index.video_tree import (
     find_arrays,
     find_frame_folders,
     find_videos,
-    folder_labels,
     hold_out,
     read_list,
+    split_by_folders,
+    split_folders,
     top_folders,
 )
 from pvdm_lightning.errors import InvalidArgumentError
@@ -76,11 +77,34 @@ def test_a_single_video_is_on_both_sides():
     assert hold_out(["a.avi"], 0.1) == (["a.avi"], ["a.avi"])
 
 
-def test_labels_are_the_top_level_folders_if_there_are_several():
-    names = ["b/1.avi", "a/x/2.avi", "3.avi"]
-    assert top_folders(names) == ["a", "b"]
-    assert folder_labels(names, top_folders(names)) == [1, 0, -1]
-    assert folder_labels(["only/1.avi"], top_folders(["only/1.avi"])) == [-1]
+def test_several_top_level_folders_tell_videos_apart():
+    assert top_folders(["b/1.avi", "a/x/2.avi", "3.avi"]) == ["a", "b"]
+    assert top_folders(["only/1.avi"]) == []
+
+
+@pytest.mark.parametrize(
+    ("folders", "chosen"),
+    [
+        (("train", "val"), "val"),
+        (("Train", "TEST"), "TEST"),
+        (("training", "test", "validation"), "validation"),
+        (("train", "valid"), "valid"),
+    ],
+)
+def test_folders_of_splits_part_the_videos(folders, chosen):
+    names = [f"{folder}/a/{number}.avi" for folder in folders for number in range(2)]
+    split = split_by_folders(names)
+    assert split == (names[:2], [name for name in names if name.startswith(f"{chosen}/")])
+    assert set(split_folders(names)) == set(folders)
+
+
+@pytest.mark.parametrize("names", [["train/1.avi", "3.avi", "val/1.avi"], ["train/1.avi", "cats/1.avi"], ["val/1.avi"]])
+def test_other_folders_are_none_of_splits(names):
+    assert split_folders(names) == {} and split_by_folders(names) is None
+
+
+def test_a_training_folder_alone_is_parted_by_paths():
+    assert split_folders(["train/a/1.avi"]) == {"train": "train"} and split_by_folders(["train/a/1.avi"]) is None
 
 
 def test_lists_are_read_whatever_the_line_ends(tmp_path):

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from pvdm_lightning.data.videos import synthetic
-from pvdm_lightning.data.videos.synthetic import MOTIONS, SyntheticVideos
+from pvdm_lightning.data.videos.synthetic import MOTIONS, SHAPES, SyntheticVideos
 
 
 @pytest.mark.parametrize("index", range(8))
@@ -34,9 +34,17 @@ def test_something_moves_smoothly(index):
     assert rough.median() < 3
 
 
-def test_classes_are_the_kinds_of_motion_and_balanced():
-    labels = SyntheticVideos(0, 400, 8, seed=0).labels
-    assert np.array_equal(np.bincount(labels), [100] * len(MOTIONS))
+@pytest.mark.parametrize("backgrounds", ["coloured", "plain"])
+def test_classes_are_the_kinds_of_the_first_shapes_and_motions_take_turns(backgrounds, monkeypatch):
+    painted: list[tuple[str, str]] = []
+    monkeypatch.setattr(synthetic, "_paint", lambda _, shape, motion, *how: painted.append((shape.kind, motion)))
+    videos = SyntheticVideos(2**40, 30, 8, seed=0, max_shapes=3, backgrounds=backgrounds)
+    assert videos.labels.dtype == np.int64 and not painted
+    for index in range(30):
+        painted.clear()
+        videos.read(index, [0], (8, 12))
+        assert painted[0] == (videos.class_names[videos.labels[index]], MOTIONS[index % 4])
+    assert set(videos.labels.tolist()) == set(range(len(SHAPES)))
 
 
 def test_a_video_looks_the_same_at_every_resolution():

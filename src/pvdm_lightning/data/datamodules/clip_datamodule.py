@@ -114,6 +114,11 @@ class ClipDataModule(EvaluationClips):
         """(frames, height, width) of a clip; known after `setup`."""
         return (self._datasets["train"].windows.frames, *self._datasets["train"].resolution)
 
+    @property
+    def class_names(self) -> list[str]:
+        """Names of the classes: a sample with label i is of the class class_names[i]. Empty if there are no classes."""
+        return list(getattr(self._open()[0], "class_names", ()))
+
     def clips(self, split: str) -> ClipDataset:
         """The data set of a split, "train" or "val"; there after `setup`."""
         return self._datasets[split]
@@ -158,6 +163,10 @@ class ClipDataModule(EvaluationClips):
         check_memory(
             "DataModule.batch_size", self.batch_size, min(self.batch_size, samples) * sample, f"a batch ({size} pixels)"
         )
+
+    def labels(self) -> dict[str, int]:
+        """Label of each video by its name, training videos first; -1 for one without a class."""
+        return {s.name(place): int(label) for s in self._open() for place, label in enumerate(s.labels)}
 
     def check(self, progress: bool = True) -> list[CheckedVideo]:
         """Check every video of the set, training videos first; `setup` is not needed.

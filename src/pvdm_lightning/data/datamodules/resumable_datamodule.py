@@ -60,6 +60,14 @@ class ResumableDataModule(LightningDataModule):
         self._loaders: list[ClipLoader] = []
         self._resumed: dict[str, int] = {}
 
+    @property
+    def class_names(self) -> list[str]:
+        """Names of the classes: a sample with label i is of the class class_names[i]. Empty if there are no classes.
+
+        Known after `setup`. The same for training and validation, and for latents of the videos.
+        """
+        return []
+
     def train_dataloader(self) -> ClipLoader:
         sampler = self._sampler("train", self.batch_size, training=True)
         return self._loader(

@@ -29,7 +29,7 @@ class SkyTimelapse(ClipDataModule):
 
     def open_sources(self) -> tuple[VideoSource, VideoSource]:
         root = existing_folder(self.root)
-        return split_sources(root, find_splits(root), (None, None), frame_folder.probe)
+        return split_sources(root, find_splits(root), None, frame_folder.probe)
 
 
 def find_splits(root: Path) -> tuple[list[str], list[str]]:

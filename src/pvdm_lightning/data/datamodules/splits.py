@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pvdm_lightning.data.index.build_index import load_or_build
 from pvdm_lightning.data.index.shared_videos import shared_videos
+from pvdm_lightning.data.index.video_classes import Classes
 from pvdm_lightning.data.index.video_info import VideoInfo
 from pvdm_lightning.data.videos.source import IndexedVideos, VideoSource
 from pvdm_lightning.errors import InvalidArgumentError
@@ -46,11 +47,20 @@ def without_training_videos(root: Path, train: list[str], val: list[str]) -> tup
 def split_sources(
     root: Path,
     names: tuple[Sequence[str], Sequence[str]],
-    labels: tuple[Sequence[int] | None, Sequence[int] | None],
+    classes: Classes | None,
     probe: Callable[[Path], VideoInfo],
 ) -> tuple[VideoSource, VideoSource]:
-    """Sources of the training and of the validation videos, both from one index."""
+    """Sources of the training and of the validation videos, both from one index.
+
+    Args:
+        root: Folder that the names are relative to.
+        names: Training and validation videos.
+        classes: Their classes; None if they have none.
+        probe: Finds out what has to be known of a video.
+    """
     index = load_or_build(root, [*names[0], *names[1]], probe)
     middle = len(names[0])
     train, val = index.part(slice(None, middle)), index.part(slice(middle, None))
-    return IndexedVideos(train, labels[0]), IndexedVideos(val, labels[1])
+    if classes is None:
+        return IndexedVideos(train), IndexedVideos(val)
+    return IndexedVideos(train, classes.train, classes.names), IndexedVideos(val, classes.val, classes.names)

@@ -13,7 +13,7 @@ BYTES_A_VIDEO = 40
 
 
 class Synthetic(ClipDataModule):
-    """Videos of moving shapes, generated on the fly, without any files. The class is the kind of motion.
+    """Videos of moving shapes, generated on the fly, without any files. The class is the kind of the first shape.
 
     Args:
         num_videos: Training videos.

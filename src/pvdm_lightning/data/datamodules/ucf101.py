@@ -6,6 +6,7 @@ from typing import Any
 from pvdm_lightning.data.datamodules.clip_datamodule import ClipDataModule
 from pvdm_lightning.data.datamodules.splits import REMEDY, existing_folder, split_sources
 from pvdm_lightning.data.index import probing
+from pvdm_lightning.data.index.video_classes import Classes
 from pvdm_lightning.data.videos import ucf101
 from pvdm_lightning.data.videos.source import VideoSource
 from pvdm_lightning.errors import InvalidArgumentError, check_numbers
@@ -39,4 +40,5 @@ class UCF101(ClipDataModule):
         if both:
             problem = f"{len(both)} videos are in both lists of fold {self.fold}, {both[0]} for one"
             raise InvalidArgumentError("DataModule.splits", splits, problem, "Unpack the official lists anew.")
-        return split_sources(root, (train, val), (train_labels, val_labels), probing.probe)
+        classes = Classes(ucf101.class_names(splits), train_labels, val_labels)
+        return split_sources(root, (train, val), classes, probing.probe)

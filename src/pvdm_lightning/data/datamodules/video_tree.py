@@ -9,6 +9,7 @@ from pvdm_lightning.data.datamodules.clip_datamodule import ClipDataModule
 from pvdm_lightning.data.datamodules.splits import REMEDY, split_sources, without_training_videos
 from pvdm_lightning.data.index import video_tree
 from pvdm_lightning.data.index.shared_videos import shared_videos
+from pvdm_lightning.data.index.video_classes import read_classes
 from pvdm_lightning.data.index.video_info import VideoInfo
 from pvdm_lightning.data.videos.source import VideoSource
 from pvdm_lightning.errors import InvalidArgumentError, check_numbers
@@ -17,12 +18,15 @@ logger = logging.getLogger(__name__)
 
 
 class VideoTree(ClipDataModule):
-    """Videos in a folder tree, split by list files or by a validation fraction.
+    """Videos in a folder tree, split by list files, by its folders train and val or test, or by a validation fraction.
+
+    Classes are those of a metadata.csv or metadata.jsonl beside the videos, else the folders below `root`, or below
+    those of its splits, if there are several.
 
     Args:
         root: The folder; any tree below it.
-        val_fraction: Share of the videos to validate on, chosen by their paths. Has no effect with list files. Copies
-            of training videos are left out.
+        val_fraction: Share of the videos to validate on, chosen by their paths. Has no effect with list files, nor
+            where all videos are in folders train and val, validation or test. Copies of training videos are left out.
         train_list: Text file with the paths of the training videos, relative to root, one per line.
         val_list: As train_list, for validation; give both or neither.
         **kwargs: As in ClipDataModule.
@@ -75,7 +79,6 @@ class VideoTree(ClipDataModule):
             found = find(root)
             if not found:
                 raise InvalidArgumentError("DataModule.root", self.root, f"there are no {what} in it", REMEDY)
-            train, val = without_training_videos(root, *video_tree.hold_out(found, self.val_fraction))
-        classes = video_tree.top_folders([*train, *val])
-        labels = video_tree.folder_labels(train, classes), video_tree.folder_labels(val, classes)
-        return split_sources(root, (train, val), labels, probe)
+            train, val = video_tree.split_by_folders(found) or video_tree.hold_out(found, self.val_fraction)
+            train, val = without_training_videos(root, train, val)
+        return split_sources(root, (train, val), read_classes(root, train, val), probe)

@@ -1,4 +1,4 @@
-"""Any folder tree of videos: which there are, which of them validate, what their labels are."""
+"""Any folder tree of videos: which there are, which of them validate."""
 
 import hashlib
 import os
@@ -16,8 +16,8 @@ VIDEO_SUFFIXES = (
     *(".avi", ".mp4", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".gif", ".wmv"),
     *(".flv", ".ts", ".mts", ".m2ts", ".3gp", ".ogv", ".asf", ".divx", ".vob"),
 )
-
-
+SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation", "test", "testing")}
+"""Names of top-level folders, in lower case, that hold the videos of a split."""
 NO_DATA = frozenset(
     (
         *("$recycle.bin", "recycler", "recycled", "system volume information", "$extend", "$winreagent", "found.000"),
@@ -110,16 +110,39 @@ def hold_out(names: Sequence[str], fraction: float) -> tuple[list[str], list[str
     )
 
 
-def folder_labels(names: Sequence[str], classes: Sequence[str]) -> list[int]:
-    """Label of each video: the number of its top-level folder among `classes`, -1 if it has none."""
-    numbers = {name: number for number, name in enumerate(classes)}
-    return [numbers.get(name.split("/")[0], -1) if "/" in name else -1 for name in names]
-
-
 def top_folders(names: Sequence[str]) -> list[str]:
     """The top-level folders of these paths if there are several, else none: a lone folder tells nothing apart."""
     folders = sorted({name.split("/")[0] for name in names if "/" in name})
     return folders if len(folders) > 1 else []
+
+
+def split_folders(names: Iterable[str]) -> dict[str, str]:
+    """The top-level folders if they are those of splits, each with its split, "train" or "val"; else none.
+
+    All paths must be in such folders, and one of them in that of the training videos.
+    """
+    folders = {name.split("/")[0] if "/" in name else "" for name in names}
+    splits = {folder: split for split, known in SPLITS.items() for folder in folders if folder.lower() in known}
+    return splits if splits.keys() == folders and "train" in splits.values() else {}
+
+
+def split_by_folders(names: Sequence[str]) -> tuple[list[str], list[str]] | None:
+    """Training and validation videos by the folders of their splits; None if there are no such folders.
+
+    Of several folders to validate on, the first of `SPLITS` is taken.
+
+    Args:
+        names: Relative paths.
+    """
+    splits = split_folders(names)
+    by_split = {split: [f for f in splits if splits[f] == split] for split in SPLITS}
+    if not all(by_split.values()):
+        return None
+    chosen = min(by_split["val"], key=lambda folder: SPLITS["val"].index(folder.lower()))
+    return (
+        [name for name in names if splits[name.split("/")[0]] == "train"],
+        [name for name in names if name.split("/")[0] == chosen],
+    )
 
 
 def read_list(argument: str, path: str) -> list[str]:

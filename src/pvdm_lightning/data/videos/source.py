@@ -15,6 +15,9 @@ from pvdm_lightning.data.videos.reading import read_clip
 class VideoSource(Protocol):
     """Some videos that can be read frame by frame; a new kind of data set is a new one of these.
 
+    A source whose videos have classes may name them: `class_names`, a sequence in which label i has the name
+    class_names[i], is taken from the source of the training videos.
+
     Attributes:
         lengths: int [N], frames in each video; 0 for broken ones.
         labels: int [N], class of each video, -1 if unknown.
@@ -22,8 +25,10 @@ class VideoSource(Protocol):
     """
 
     lengths: np.ndarray
-    labels: np.ndarray
     problems: dict[int, str]
+
+    @property
+    def labels(self) -> np.ndarray: ...
 
     def name(self, index: int) -> str:
         """What messages call a video."""
@@ -48,10 +53,11 @@ class IndexedVideos:
     Args:
         index: Their index.
         labels: Class of each; None if unknown.
+        class_names: Names of the classes; none if there are no classes.
     """
 
-    def __init__(self, index: VideoIndex, labels: Sequence[int] | None = None) -> None:
-        self.index = index
+    def __init__(self, index: VideoIndex, labels: Sequence[int] | None = None, class_names: Sequence[str] = ()) -> None:
+        self.index, self.class_names = index, class_names
         usable = index.lines["route"] != Route.BROKEN
         self.lengths = np.where(usable, index.lines["frames"], 0)
         self.labels = np.full(len(index), -1) if labels is None else np.asarray(labels, dtype=np.int64)

@@ -1,12 +1,13 @@
 """Videos computed on the fly: shapes that move over smooth backgrounds. Nothing on disk, nothing to download.
 
-A video is a function of (seed, index) alone and is drawn at whatever resolution is asked for. Its class is its kind
-of motion. Lengths are in units of the picture's height: y runs from 0 to 1, x from 0 to width / height.
+A video is a function of (seed, index) alone and is drawn at whatever resolution is asked for. Its class is the kind of
+its first shape. Lengths are in units of the picture's height: y runs from 0 to 1, x from 0 to width / height.
 """
 
 import colorsys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -41,7 +42,12 @@ class SyntheticVideos:
         seed: Other seeds give other videos.
         max_shapes: Each video has 1 to so many shapes.
         backgrounds: coloured, or plain: one dark colour, so that nearly all there is to learn is the shapes.
+
+    Attributes:
+        class_names: The kinds of shapes.
     """
+
+    class_names = SHAPES
 
     def __init__(
         self,
@@ -54,8 +60,14 @@ class SyntheticVideos:
     ) -> None:
         self.first, self.seed, self.max_shapes, self.backgrounds = first, seed, max_shapes, backgrounds
         self.lengths = np.full(num_videos, video_frames, dtype=np.int64)
-        self.labels = (first + np.arange(num_videos)) % len(MOTIONS)
         self.problems: dict[int, str] = {}
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """int64 [N], the kind of each video's first shape: a tenth of a millisecond per video, on first use."""
+        pixel = np.zeros((1, 1), dtype=np.float32)  # what is drawn of a video does not depend on its resolution
+        kinds = (self._draw(index, pixel, pixel)[1][0].kind for index in range(len(self.lengths)))
+        return np.fromiter(map(SHAPES.index, kinds), dtype=np.int64)
 
     def name(self, index: int) -> str:
         """What messages call the video."""
@@ -77,17 +89,22 @@ class SyntheticVideos:
             uint8 [3, S, height, width].
         """
         height, width = resolution
-        rng = np.random.default_rng((self.seed, self.first + index))
         y = ((np.arange(height, dtype=np.float32) + 0.5) / height)[:, None]
         x = ((np.arange(width, dtype=np.float32) + 0.5) / height)[None, :]
         time = np.asarray(frames, dtype=np.float32)
+        background, shapes = self._draw(index, y, x)
+        canvas = np.repeat(background[:, None], len(time), axis=1)
+        for shape in shapes:
+            _paint(canvas, shape, MOTIONS[(self.first + index) % len(MOTIONS)], time, y, x)
+        return torch.from_numpy(np.rint(canvas * 255.0).astype(np.uint8))
+
+    def _draw(self, index: int, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, list[_Shape]]:
+        """The background of a video, float32 [3, H, W] in [0, 1], and its shapes, the first one at the back."""
+        rng = np.random.default_rng((self.seed, self.first + index))
         draw_background = _draw_coloured if self.backgrounds == "coloured" else _draw_plain
         background, hue = draw_background(rng, y, x)
-        canvas = np.repeat(background[:, None], len(time), axis=1)
-        for position in range(rng.integers(1, self.max_shapes + 1)):
-            shape = _draw_shape(rng, hue + (position + 1) * 0.27)
-            _paint(canvas, shape, MOTIONS[self.labels[index]], time, y, x)
-        return torch.from_numpy(np.rint(canvas * 255.0).astype(np.uint8))
+        number = rng.integers(1, self.max_shapes + 1)
+        return background, [_draw_shape(rng, hue + (position + 1) * 0.27) for position in range(number)]
 
 
 def _draw_plain(rng: np.random.Generator, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, float]:

@@ -53,6 +53,16 @@ def read_classes(splits: Path) -> dict[str, int]:
     return classes
 
 
+def class_names(splits: Path) -> list[str]:
+    """Names of the classes by their labels; a number that classInd.txt leaves out gets a name of its own.
+
+    Raises:
+        InvalidArgumentError: As `read_classes`.
+    """
+    names = {label: name for name, label in read_classes(splits).items()}
+    return [names.get(label, f"unused {label + 1}") for label in range(max(names) + 1)]
+
+
 def read_split(splits: Path, split: str, fold: int) -> tuple[list[str], list[int]]:
     """The videos of a split.
 
