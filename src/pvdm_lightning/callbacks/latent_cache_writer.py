@@ -38,6 +38,6 @@ class LatentCacheWriter(Callback):
         if batch["is_last"]:
             path = shard_path(self.root, batch["split"], batch["shard"])
             rows = {name: torch.cat([part[name] for part in self._parts]) for name in self._parts[0]}
-            rows |= {name: rows[name].to(self.dtype) for name in ("clip", "previous")}
+            rows |= {name: rows[name].to(self.dtype) for name in ("clip", "previous", "known") if name in rows}
             write_shard(path, rows, self._failures)
             self._parts, self._failures = [], {}

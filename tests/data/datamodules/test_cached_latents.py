@@ -26,8 +26,11 @@ def latent(index, window, flipped, previous):
     return torch.full((2, 5), (index * 8 + window * 4 + flipped * 2 + previous) / 256)
 
 
-def write_cache(root, dtype=torch.float32):
-    """A cache as `pvdm encode` writes it, in which every third video is too short for a pair."""
+def write_cache(root, dtype=torch.float32, masks=(), **more):
+    """A cache as `pvdm encode` writes it, in which every third video is too short for a pair.
+
+    Latents under the masks are those of the clip plus 1, 2 and so on.
+    """
     splits = {}
     for split, videos in VIDEOS.items():
         windows = list(itertools.product(range(videos), range(WINDOWS if split == "train" else 1)))
@@ -44,10 +47,12 @@ def write_cache(root, dtype=torch.float32):
                 "start": torch.tensor([w for _, w, _ in rows]),
                 "flipped": torch.tensor([f for _, _, f in rows]),
             }
+            if masks:
+                tensors["known"] = torch.stack([tensors["clip"] + mask + 1 for mask in range(len(masks))], dim=1)
             write_shard(shard_path(root, split, number), tensors, {"gone.avi": "is empty"} if number == 1 else {})
     about = {"format": 1, "autoencoder": {"fingerprint": "f"}, "clip_shape": [4, 8, 8], "splits": splits}
-    about = {"clip_shape": [4, 16, 16], "autoencoder": {"fingerprint": "x"}, "data": {}, **about}
-    write_description(root, about)
+    known = {"known_frames": [f"mask {mask}" for mask in masks], "known_masks": list(masks)} if masks else {}
+    write_description(root, {"data": {}, **about, **known, **more})
     return root
 
 
@@ -82,6 +87,54 @@ def test_batches(tmp_path, num_workers, dtype):
             assert torch.equal(previous, clip + 1 / 256 if has else torch.zeros_like(clip))
     for batch in val:
         assert torch.equal(batch["clip"][:, 0, 0], batch["index"] * 8 / 256)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_known_frames(tmp_path, dtype):
+    module = opened(write_cache(tmp_path, dtype, masks=("1100", "1001")))
+    assert module.known_frames == ["mask 1100", "mask 1001"]
+    assert module.known_masks.tolist() == [[True, True, False, False], [True, False, False, True]]
+    for batch in [*module.train_dataloader(), *module.val_dataloader()]:
+        assert batch["known"].shape == (len(batch["index"]), 2, 2, 5) and batch["known"].dtype == torch.float32
+        for mask in range(2):
+            expected = (batch["clip"] + mask + 1).to(dtype).float()
+            assert torch.allclose(batch["known"][:, mask], expected, atol=2e-3 * (dtype == torch.float16))
+
+
+def test_a_cache_without_masks_has_none(cache):
+    module = opened(cache)
+    assert module.known_frames == [] and module.known_masks.shape == (0, 4)
+
+
+def test_names_of_classes(tmp_path):
+    assert opened(write_cache(tmp_path / "old")).class_names == []  # one of an earlier version has labels alone
+    names = ["a", "b", "c", "d"]
+    assert opened(write_cache(tmp_path / "new", class_names=names)).class_names == names
+    with pytest.raises(InvalidArgumentError, match=r"damaged \(it has labels of more than 3 classes\)\. Delete it and"):
+        opened(write_cache(tmp_path / "few", class_names=names[:3]))
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"class_names": "ab"},
+        {"class_names": [1]},
+        {"known_masks": ["1100"]},
+        {"known_frames": ["a"], "known_masks": ["110"]},
+        {"known_frames": ["a"], "known_masks": ["1102"]},
+    ],
+)
+def test_descriptions_that_no_encoder_writes(tmp_path, more):
+    with pytest.raises(InvalidArgumentError, match=r"its cache\.json is not one of `pvdm encode`"):
+        opened(write_cache(tmp_path, **more))
+
+
+def test_shards_without_the_masks_of_their_cache(tmp_path):
+    with pytest.raises(InvalidArgumentError, match=r"train-00000\.safetensors is damaged \('known'\)"):
+        opened(write_cache(tmp_path, known_frames=["a"], known_masks=["1100"]))
+    write_cache(tmp_path, masks=["1100"], known_frames=["a", "b"], known_masks=["1100", "0011"])
+    with pytest.raises(InvalidArgumentError, match=r"damaged \(its columns are not those of a shard\)"):
+        opened(tmp_path)
 
 
 def test_any_stored_window_is_drawn(cache):

@@ -44,11 +44,12 @@ def write_latents(
         options: What the cache is to hold.
 
     Raises:
-        InvalidArgumentError: The trainer is told to stop early, clips are of another size than the autoencoder takes,
-            the folder holds another cache, the disk has no room, or too many videos are broken.
+        InvalidArgumentError: The trainer is told to stop early, a clip has no such known frames, clips are of another
+            size than the autoencoder takes, the folder holds another cache, the disk or the memory has no room, or too
+            many videos are broken.
     """
     _check_limits(trainer)
-    encoder.encode_with(options.flips, trainer)
+    encoder.encode_with(options.flips, options.known_frames, trainer)
     windows = WindowsToEncode(data, options, {**encoder.describe(), "data": data_config})
     root = Path(options.dir)
     trainer.callbacks.append(LatentCacheWriter(root, options.dtype))  # type: ignore[attr-defined]
@@ -62,7 +63,8 @@ def write_latents(
         paths = [shard_path(root, split, n) for split, about in splits.items() for n in range(about["shards"])]
         counts = ", ".join(f"{about['windows']} {split} windows" for split, about in splits.items())
         gigabytes = sum(path.stat().st_size for path in paths) / 1e9
-        logger.info("%s: latents of %s in %d shards, %.3f GB", root, counts, len(paths), gigabytes)
+        known = f", with the known frames {', '.join(encoder.known_frames)}" if encoder.known_frames else ""
+        logger.info("%s: latents of %s in %d shards%s, %.3f GB", root, counts, len(paths), known, gigabytes)
 
 
 def _check_limits(trainer: Trainer) -> None:

@@ -4,6 +4,9 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from pvdm_lightning.data.clips.broken import BrokenVideos
 from pvdm_lightning.data.datamodules.resumable_datamodule import ResumableDataModule
 from pvdm_lightning.data.latents.encoded_videos import check_unchanged
@@ -19,6 +22,8 @@ class CachedLatents(ResumableDataModule):
 
     Batches are those of the videos they were made from, in the same order, with latents float32 [B, C, L] for "clip"
     and "previous". In training any of a video's stored windows is drawn, mirrored ones among them if there are any.
+    If the cache has masks of known frames, batches also have "known", float32 [B, M, C, L]: the latents of "clip" with
+    the frames alone that each of `known_masks` has.
 
     Args:
         root: Folder of the cache.
@@ -56,6 +61,22 @@ class CachedLatents(ResumableDataModule):
     def autoencoder_fingerprint(self) -> str:
         """Of the autoencoder whose latents they are; known after `setup`."""
         return self._description["autoencoder"]["fingerprint"]
+
+    @property
+    def class_names(self) -> list[str]:
+        """Names of the classes, those of the videos; known after `setup`. Empty in a cache of an earlier version."""
+        return list(self._description.get("class_names", []))
+
+    @property
+    def known_frames(self) -> list[str]:
+        """What the masks of known frames were asked for as, such as ``first:4``; known after `setup`."""
+        return list(self._description.get("known_frames", []))
+
+    @property
+    def known_masks(self) -> Tensor:
+        """The masks of known frames, bool [M S], True where a frame is known; known after `setup`."""
+        masks = [[frame == "1" for frame in mask] for mask in self._description.get("known_masks", [])]
+        return torch.tensor(masks, dtype=torch.bool).reshape(len(masks), self.clip_shape[0])
 
     @property
     def encoded_data(self) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from pvdm_lightning.data.latents.encoded_videos import EncodedVideos, videos_pat
 from pvdm_lightning.data.latents.shard_loader import ShardLoader
 from pvdm_lightning.data.latents.stored_windows import StoredWindows
 from pvdm_lightning.errors import InvalidArgumentError
+from pvdm_lightning.memory import check_memory
 from pvdm_lightning.output_lock import OutputLock
 
 logger = logging.getLogger(__name__)
@@ -46,7 +47,7 @@ class WindowsToEncode(LightningDataModule):
 
         Raises:
             InvalidArgumentError: The clips are of another size than the autoencoder takes, the folder holds another
-                cache or other files, or the disk has no room.
+                cache or other files, or disk or memory have no room.
         """
         assert self.trainer is not None
         self.data.trainer = self.trainer
@@ -60,7 +61,7 @@ class WindowsToEncode(LightningDataModule):
         # Every process looks before the first one writes, so that all of them refuse alike.
         begun = self._check_folder()
         self.missing = latent_cache.missing_shards(self.root, self.description)
-        self._check_disk_space()
+        self._check_room()
         self.trainer.strategy.barrier("latent cache looked at")
         if self.trainer.is_global_zero:
             every = sum(about["shards"] for about in self.description["splits"].values())
@@ -68,10 +69,13 @@ class WindowsToEncode(LightningDataModule):
             for split, videos in encoded.items():
                 if videos.names:
                     latent_cache.write_videos(self.root, split, videos)
-            if begun:
-                logger.info("%s: %d of %d shards are there already", self.root, every - len(self.missing), every)
-            else:
+            if begun is None:
                 latent_cache.write_description(self.root, self.description)
+            else:
+                logger.info("%s: %d of %d shards are there already", self.root, every - len(self.missing), every)
+                if "class_names" in self.description and "class_names" not in begun:  # of an earlier version
+                    begun["class_names"] = self.description["class_names"]
+                    latent_cache.write_description(self.root, begun)
         self.trainer.strategy.barrier("latent cache begun")
 
     def release(self) -> None:
@@ -129,6 +133,7 @@ class WindowsToEncode(LightningDataModule):
             "windows_per_video": options.windows_per_video,
             "flips": options.flips,
             "shard_size": options.shard_size,
+            **({"class_names": names} if (names := self.data.class_names) else {}),
             "splits": splits,
         }
 
@@ -142,29 +147,37 @@ class WindowsToEncode(LightningDataModule):
                 "Leave the data's frames and resolution out: they follow the autoencoder.",
             )
 
-    def _check_folder(self) -> bool:
-        """Whether this cache was begun before; raises `InvalidArgumentError` if something else is in its place."""
+    def _check_folder(self) -> dict[str, Any] | None:
+        """The description of this cache if it was begun before.
+
+        Raises:
+            InvalidArgumentError: Something else is in its place.
+        """
         if self.root.exists() and not self.root.is_dir():
             raise InvalidArgumentError("CacheOptions.dir", self.root, "is a file", "Name a folder.")
         if (self.root / latent_cache.DESCRIPTION).is_file():
             there = latent_cache.read_description(self.root, "CacheOptions.dir")
             latent_cache.check_same_cache(self.root, there, self.description)
-            return True
+            return there
         if self.root.is_dir() and any(self.root.glob("*.safetensors")):
             raise InvalidArgumentError(
                 "CacheOptions.dir", self.root, f"has shards and no {latent_cache.DESCRIPTION}", "Name another folder."
             )
-        return False
+        return None
 
-    def _check_disk_space(self) -> None:
+    def _check_room(self) -> None:
+        """Raise `InvalidArgumentError` if the shards do not fit onto the disk, or one of them into memory."""
         latent, options = self.about["latent"], self.options
-        left = sum(
+        masks = len(self.about.get("known_masks", []))
+        numbers = latent["channels"] * latent["tokens"] * (self.windows["train"].dataset.windows.clips + masks)
+        rows = [
             min(options.shard_size, len(self.windows[split]) - number * options.shard_size)
             * (2 if options.flips and split == "train" else 1)
             for split, number in self.missing
-        )
-        clips = left * self.windows["train"].dataset.windows.clips
-        needed = clips * latent["channels"] * latent["tokens"] * latent_cache.DTYPES[options.dtype].itemsize
+        ]
+        in_memory = 2 * torch.float32.itemsize * numbers * max(rows, default=0)  # batches, and once more while joined
+        check_memory("CacheOptions.shard_size", options.shard_size, in_memory, "a shard")
+        needed = sum(rows) * numbers * latent_cache.DTYPES[options.dtype].itemsize
         existing = next(folder for folder in (self.root.absolute(), *self.root.absolute().parents) if folder.is_dir())
         free = shutil.disk_usage(existing).free
         if needed > free:
@@ -172,5 +185,5 @@ class WindowsToEncode(LightningDataModule):
                 "CacheOptions.dir",
                 self.root,
                 f"{needed / 1e9:.1f} GB are to be written, and {free / 1e9:.1f} GB are free there",
-                "Free some, store fewer windows, or give CacheOptions.dtype float16.",
+                f"Free some, store fewer windows{' or masks' if masks else ''}, or give CacheOptions.dtype float16.",
             )

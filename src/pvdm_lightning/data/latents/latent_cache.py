@@ -3,14 +3,19 @@
 A shard is a safetensors file, so that it is read without being loaded. It has, for N samples of which M have a clip
 before them: ``clip`` [N C L], ``previous`` [M C L] in the order of those samples, ``has_previous`` bool [N], ``label``
 int64 [N] (-1 unknown), ``index`` int64 [N] (the video's position in its split), ``start`` int64 [N] (source frame at
-which the sample's first window begins) and ``flipped`` bool [N]. Its metadata name the videos that could not be read.
+which the sample's first window begins) and ``flipped`` bool [N]. A cache with M masks of known frames has ``known``
+[N M C L] as well: for each mask, the latents of the clip whose unknown frames were filled. Its metadata name the videos
+that could not be read.
+
+The description has ``class_names`` if there are classes, and ``known_frames`` and ``known_masks`` (texts such as
+``first:2`` and ``1100``) if there are masks.
 """
 
 import errno
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -53,6 +58,9 @@ class CacheOptions:
         flips: Whether to store each training window mirrored as well.
         dtype: float32 trains as from pixels; float16 halves the space, and rounds latents by up to 2.5e-4.
         shard_size: Windows in a file; an interrupted run loses at most the file it was at.
+        known_frames: Masks for a model that is given frames, such as [first:4, ends:1]. For each, a window's clip is
+            stored once more, with its other frames filled from the nearest known one. Masks are first:K, last:K,
+            ends:K (the first and the last K frames), every:K, frame:K (frame K alone, from 0) and all.
     """
 
     dir: str = "data/latents"
@@ -60,6 +68,7 @@ class CacheOptions:
     flips: bool = False
     dtype: Literal["float32", "float16"] = "float32"
     shard_size: int = 512
+    known_frames: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         check_numbers("CacheOptions", vars(self))
@@ -171,7 +180,14 @@ def _is_whole(description: dict[str, Any]) -> bool:
         and isinstance(autoencoder.get("fingerprint"), str)
         and isinstance(description.get("data"), dict)
         and isinstance(description["data"].get("init_args") or {}, dict)
+        and all(_are_texts(description.get(key, [])) for key in ("class_names", "known_frames", "known_masks"))
+        and len(description.get("known_frames", [])) == len(description.get("known_masks", []))
+        and all(len(mask) == shape[0] and set(mask) <= set("01") for mask in description.get("known_masks", []))
     )
+
+
+def _are_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(text, str) for text in value)
 
 
 def _is_count(value: object) -> bool:
@@ -185,8 +201,13 @@ def missing_shards(root: Path, description: Mapping[str, Any]) -> list[tuple[str
     return [(split, number) for split, number in every if shard_path(root, split, number).name not in there]
 
 
-def read_table(path: Path, argument: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+def read_table(path: Path, argument: str, num_masks: int = 0) -> tuple[dict[str, Tensor], dict[str, str]]:
     """The table of a shard, without latents, and the videos that could not be read.
+
+    Args:
+        path: Path of the shard.
+        argument: The option that named the cache.
+        num_masks: Masks of known frames in the cache.
 
     Raises:
         InvalidArgumentError: The file is damaged.
@@ -194,7 +215,7 @@ def read_table(path: Path, argument: str) -> tuple[dict[str, Tensor], dict[str, 
     try:
         with Shard(path) as shard:
             failures = parse_json(shard.metadata["failures"])
-            _check_table(shard, failures)
+            _check_table(shard, failures, num_masks)
             return {name: shard.tensor(name) for name in COLUMNS}, failures
     except (ValueError, TypeError, KeyError, OSError, RecursionError, MemoryError) as error:
         if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
@@ -208,15 +229,17 @@ def damaged(path: Path, argument: str, error: Exception) -> InvalidArgumentError
     return InvalidArgumentError(argument, path.parent, problem, "Delete it and run `pvdm encode` again.")
 
 
-def _check_table(shard: Shard, failures: object) -> None:
+def _check_table(shard: Shard, failures: object, num_masks: int) -> None:
     """Raise `ValueError` unless a shard has all columns, of their types and lengths."""
-    stored = {name: shard.tensors[name] for name in (*COLUMNS, "clip", "previous")}
+    latents = ("clip", "previous", *(["known"] if num_masks else []))
+    stored = {name: shard.tensors[name] for name in (*COLUMNS, *latents)}
     clip = stored["clip"].shape
     if (
         len(clip) != 3
         or any(stored[name].shape != clip[:1] or stored[name].kind != kind for name, kind in COLUMNS.items())
         or stored["previous"].shape != (int(shard.tensor("has_previous").sum()), *clip[1:])
-        or any(stored[name].kind not in ("F32", "F16") for name in ("clip", "previous"))
+        or (num_masks and stored["known"].shape != (clip[0], num_masks, *clip[1:]))
+        or any(stored[name].kind not in ("F32", "F16") for name in latents)
     ):
         raise ValueError("its columns are not those of a shard")
     if not isinstance(failures, dict) or not all(isinstance(text, str) for text in failures.values()):
@@ -224,7 +247,11 @@ def _check_table(shard: Shard, failures: object) -> None:
 
 
 def check_same_cache(root: Path, there: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Raise `InvalidArgumentError` if the cache in a folder is not the one that is to be written there."""
+    """Raise `InvalidArgumentError` if the cache in a folder is not the one that is to be written there.
+
+    One of an earlier version has labels and no names of classes: those it is not asked for.
+    """
+    now = {key: value for key, value in now.items() if key != "class_names" or key in there}
     before, after = (dict(_flat("", _without_reading(description))) for description in (there, now))
     differing = [key for key in {**before, **after} if before.get(key) != after.get(key)]
     if "autoencoder.fingerprint" in differing:
@@ -235,6 +262,8 @@ def check_same_cache(root: Path, there: Mapping[str, Any], now: Mapping[str, Any
         if any(key.endswith(".files") for key in differing):
             problem = "holds latents of videos whose files, or whose choice, have changed since"
             raise InvalidArgumentError("CacheOptions.dir", root, problem, _ANOTHER)
+        if key == "class_names":
+            problem = "was begun when the data set had other classes"
         if key.startswith("splits."):
             problem = "was begun when the data set had other videos"
         raise InvalidArgumentError("CacheOptions.dir", root, problem, f"Repeat the command as it was. {_ANOTHER}")

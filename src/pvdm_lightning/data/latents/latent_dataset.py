@@ -22,7 +22,8 @@ _OPEN = 256  # shards kept open: a process may have some thousand files open at 
 class LatentDataset(Dataset[Sample]):
     """Latents of the windows in a cache, one sample a video: any of its windows in training, else its first.
 
-    A sample holds what one of `ClipDataset` does for pairs, with latents float32 [C L] for ``clip`` and ``previous``.
+    A sample holds what one of `ClipDataset` does for pairs, with latents float32 [C L] for ``clip`` and ``previous``;
+    of a cache with M masks of known frames also ``known`` float32 [M C L], the clip's latents under each of them.
 
     Args:
         root: Folder of a finished cache.
@@ -49,7 +50,8 @@ class LatentDataset(Dataset[Sample]):
         self.random_window, self.seed = random_window, seed
         self.paths = [shard_path(root, split, number) for number in range(description["splits"][split]["shards"])]
         self.failures: dict[str, str] = {}
-        columns = self._read_tables(split)
+        self.num_masks = len(description.get("known_masks", []))
+        columns = self._read_tables(split, len(description.get("class_names", [])))
         has_previous = columns["has_previous"]
         # Place of a sample's previous clip among those of its shard, -1 if it has none.
         previous = np.concatenate([np.where(has, np.cumsum(has) - 1, -1) for has in has_previous])
@@ -63,11 +65,13 @@ class LatentDataset(Dataset[Sample]):
         self.videos, self.first, self.counts = videos[chosen], first[chosen], counts[chosen]
         self._shards: OrderedDict[int, Shard] = OrderedDict()
 
-    def _read_tables(self, split: str) -> dict[str, list[np.ndarray]]:
+    def _read_tables(self, split: str, num_classes: int) -> dict[str, list[np.ndarray]]:
         columns: dict[str, list[np.ndarray]] = {"has_previous": [], "label": [], "index": []}
         # The bar shows only if reading takes longer than it takes to read the bar.
         for path in tqdm(self.paths, f"opening cached latents ({split})", unit="file", delay=2):
-            table, failures = read_table(path, "DataModule.root")
+            table, failures = read_table(path, "DataModule.root", self.num_masks)
+            if num_classes and not ((table["label"] >= -1) & (table["label"] < num_classes)).all():
+                raise damaged(path, "DataModule.root", ValueError(f"it has labels of more than {num_classes} classes"))
             self.failures.update(failures)
             for name, values in columns.items():
                 values.append(table[name].numpy())
@@ -93,12 +97,14 @@ class LatentDataset(Dataset[Sample]):
             which = int(rng.integers(self.counts[position]))
         shard, row, previous, label, index = (int(number) for number in self.rows[:, self.first[position] + which])
         clip = self._latent(shard, "clip", row)
+        known = {"known": self._latent(shard, "known", row)} if self.num_masks else {}
         return {
             "clip": clip,
             "previous": torch.zeros_like(clip) if previous < 0 else self._latent(shard, "previous", previous),
             "has_previous": torch.tensor(previous >= 0),
             "label": torch.tensor(label),
             "index": torch.tensor(index),
+            **known,
         }
 
     def _latent(self, shard: int, name: str, row: int) -> Tensor:
