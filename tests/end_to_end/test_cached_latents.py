@@ -16,6 +16,7 @@ from pvdm_lightning.data.videos.synthetic import SyntheticVideos
 from pvdm_lightning.pipeline import FrozenAutoencoder
 
 OPTIONS = ["--output.windows_per_video", 3, "--output.flips", "true", "--output.shard_size", 5]
+OPTIONS += ["--output.known_frames", "[first:1, ends:1]"]
 # What a checkpoint does not give: a shard is cut into batches of this size, and cache.json names both.
 OPTIONS += ["--data.batch_size", 2, "--data.num_workers", 0]
 QUIET = ["--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false"]
@@ -48,6 +49,8 @@ def test_what_is_written(cache, trained):
         "train": (48, 10),
         "val": (4, 1),
     }
+    assert (about["known_frames"], about["known_masks"]) == (["first:1", "ends:1"], ["1000", "1001"])
+    assert about["class_names"] == ["disc", "square", "triangle", "ring"]
     frozen = FrozenAutoencoder.from_checkpoint(trained["ae"], "--flag")
     assert about["autoencoder"]["fingerprint"] == frozen.fingerprint()
     source, seen = SyntheticVideos(0, 16, 16, 0), []
@@ -57,9 +60,11 @@ def test_what_is_written(cache, trained):
             index, start, flipped = (int(shard[name][row]) for name in ("index", "start", "flipped"))
             seen.append((index, start, flipped))
             pixels = source.read(index, range(start, start + 8), (16, 24))
-            latents = frozen.encode(torch.stack((pixels.flip(-1) if flipped else pixels).split(4, dim=1)))
+            previous, clip = (pixels.flip(-1) if flipped else pixels).split(4, dim=1)
+            latents = frozen.encode(torch.stack([previous, clip, clip[:, [0, 0, 0, 0]], clip[:, [0, 0, 3, 3]]]))
             assert torch.allclose(shard["previous"][row], latents[0], atol=1e-5)
             assert torch.allclose(shard["clip"][row], latents[1], atol=1e-5)
+            assert torch.allclose(shard["known"][row], latents[2:], atol=1e-5)
             assert int(shard["label"][row]) == source.labels[index]
     assert sorted(seen) == [(i, start, flipped) for i in range(16) for start in (1, 4, 7) for flipped in (0, 1)]
 
@@ -124,6 +129,20 @@ def test_two_processes_write_the_same_bytes(pvdm, workdir, trained, cache):
     assert said.count("latents: latents of 48 train windows, 4 val windows in 11 shards") == 1
 
 
+def test_a_cache_of_an_earlier_version_gets_the_names_of_its_classes(pvdm, workdir, trained, cache, error_of):
+    shutil.copytree(cache, "latents")
+    about = json.loads((cache / "cache.json").read_text())
+    del about["class_names"]
+    (workdir / "latents/cache.json").write_text(json.dumps(about))
+    encode(pvdm, trained["ae"], "latents", *OPTIONS)
+    module = CachedLatents("latents")
+    module.setup()
+    assert module.class_names == ["disc", "square", "triangle", "ring"]
+    (workdir / "latents/cache.json").write_text(json.dumps({**about, "class_names": ["cat", "dog"]}))
+    line = error_of("encode", "--ckpt_path", trained["ae"], "--output.dir", "latents", *QUIET, *OPTIONS)
+    assert "--output.dir latents: was begun when the data set had other classes. Repeat the command as it was." in line
+
+
 def fit(pvdm, trained, *more):
     pvdm.run("fit", "--config", "tiny_ldm.yaml", "--model.autoencoder_checkpoint", trained["ae"], *more)
 
@@ -157,9 +176,10 @@ def test_training_is_the_same_as_from_pixels(pvdm, workdir, trained, load, capsy
 
 
 def test_clips_with_none_before_them(pvdm, workdir, trained, load):
-    encode(pvdm, trained["ae"], "latents", "--data.video_frames", 5)
+    encode(pvdm, trained["ae"], "latents", "--data.video_frames", 5, "--output.known_frames", "[last:1]")
     shard = load_file("latents/train-00000.safetensors")
     assert shard["clip"].shape == (16, 4, 26) and shard["previous"].shape == (0, 4, 26)
+    assert shard["known"].shape == (16, 1, 4, 26)
     fit(pvdm, trained, *FROM_CACHE, "latents", "--trainer.max_steps", 2, *NO_PICTURES)
     assert load(pvdm.last)["global_step"] == 2
 
@@ -233,7 +253,14 @@ def test_mistakes(pvdm, workdir, trained, cache, error_of, monkeypatch):
         line = said("--output.dir", "other", *how)
         assert f"{how[0]} {str(how[1]).capitalize()}: would leave the cache unfinished. Leave it out." in line
     assert not (workdir / "other").exists()
+    masks = ["--output.known_frames", "[first:2, firts:1]"]
+    assert "--output.known_frames firts:1: is not a kind of known frames. Give first:K, last:K" in said(*masks)
+    assert "--output.known_frames last:5: is beyond the 4 frames of a clip." in said(masks[0], "[last:5]")
     options = ["--output.dir", cache, *OPTIONS]
+    line = said(*options, masks[0], "[ends:1, first:1]")
+    assert (
+        "was begun with other settings (known_frames was ['first:1', 'ends:1'], and is ['ends:1', 'first:1'])" in line
+    )
     line = said(*options, "--output.flips", "false")
     assert "was begun with other settings (flips was True, and is False). Repeat the command as it was." in line
     line = said(*options, "--data.video_frames", 20)

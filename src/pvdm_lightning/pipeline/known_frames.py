@@ -120,7 +120,7 @@ def draw_masks(
         frames: Frames of a clip, S, at least 1.
         generators: One per sample, so that a sample's mask does not depend on its batch, or one for all; CPU
             generators. Each mask takes two numbers. None uses torch's global one.
-        probabilities: Of the kinds, in any unit; kinds that are left out do not occur. Default: all the same.
+        probabilities: Weight of each kind; kinds that are left out do not occur. Default: all the same.
 
     Raises:
         InvalidArgumentError: A kind is unknown, or the probabilities are none.

@@ -3,8 +3,8 @@
 A shard is a safetensors file, so that it is read without being loaded. It has, for N samples of which M have a clip
 before them: ``clip`` [N C L], ``previous`` [M C L] in the order of those samples, ``has_previous`` bool [N], ``label``
 int64 [N] (-1 unknown), ``index`` int64 [N] (the video's position in its split), ``start`` int64 [N] (source frame at
-which the sample's first window begins) and ``flipped`` bool [N]. A cache with M masks of known frames has ``known``
-[N M C L] as well: for each mask, the latents of the clip whose unknown frames were filled. Its metadata name the videos
+which the sample's first window begins) and ``flipped`` bool [N]. A cache with K masks of known frames has ``known``
+[N K C L] as well: for each mask, the latents of the clip whose unknown frames were filled. Its metadata name the videos
 that could not be read.
 
 The description has ``class_names`` if there are classes, and ``known_frames`` and ``known_masks`` (texts such as
