@@ -99,16 +99,18 @@ def test_ucf101_keeps_its_numbers_where_classes_are_left_out(ucf):
     assert list(module.labels().values()) == [0, 2, 0]
 
 
-def test_only_sets_with_classes_name_them(tmp_path, frame_folder_writer):
-    for split in ("train", "test"):
+def test_only_sets_with_classes_name_them(tmp_path, frame_folder_writer, caplog):
+    for split in ("train", "test", "val"):
         frame_folder_writer(tmp_path / "sky" / split / "clip", 4)
         for name in ("cats/one", "dogs/two", "dogs/three"):
             frame_folder_writer(tmp_path / "frames" / split / name, 4)
     assert SkyTimelapse(str(tmp_path / "sky"), **HERE).class_names == []
     assert Synthetic(**HERE).class_names == ["disc", "square", "triangle", "ring"]
     module = FrameFolder(str(tmp_path / "frames"), **HERE)
-    module.setup()
+    with caplog.at_level(logging.INFO):
+        module.setup()
     assert module.class_names == ["cats", "dogs"]
+    assert f"3 videos of {tmp_path / 'frames'} are in folders of other splits and are not used" in caplog.text
     for split in ("train", "val"):  # by their folders, and not a tenth of all
         assert [module.clips(split)[place]["label"].item() for place in range(3)] == [0, 1, 1]
 

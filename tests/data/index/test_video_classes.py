@@ -3,6 +3,8 @@ import logging
 import os
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from pvdm_lightning.data.index import video_classes
 from pvdm_lightning.data.index.video_classes import Classes, read_classes, summarise_classes
@@ -47,7 +49,7 @@ def test_a_class_that_training_lacks_is_none_and_said_once(tmp_path, caplog):
 def test_names_are_the_same_on_all_platforms(tmp_path):
     composed, apart = "caf\u00e9", "cafe\u0301"  # as Linux and macOS may have it
     classes = read_classes(tmp_path, [f"{apart}/1.avi", "z/2.avi", f"{os.fsdecode(b'x' + bytes([255]))}/3.avi"], [])
-    assert classes == Classes([composed, "x\\xff", "z"], [0, 2, 1], [])
+    assert classes == Classes([composed, "x\\udcff", "z"], [0, 2, 1], [])
 
 
 def write_table(folder, rows, name="metadata.csv"):
@@ -72,6 +74,11 @@ def test_tables_of_spreadsheets(folder):
     text = '\ufeffFile_Name, "Label"\r\n"b/1.mp4","a ""long"", name"\r\n./4.mp4,caf\u00e9\r\n\r\n'
     (folder / "metadata.csv").write_bytes(text.encode())
     assert read_classes(folder, TRAIN, VAL[1:]).names == ['a "long", name']
+
+
+def test_names_that_are_no_text(folder):
+    write_table(folder, [["file_name", "label"], ["b/1.mp4", "\ud800"]], "metadata.jsonl")
+    assert read_classes(folder, TRAIN, VAL).names == ["\\ud800"]
 
 
 def test_whole_numbers_are_sorted_by_value(folder):
@@ -115,6 +122,9 @@ def test_captions_are_no_classes(folder, caplog):
         ("jsonl", '\n{"file_name": "b/1.mp4", "label": [1]}\n', "line 2 has no text or whole number for label. Give"),
         ("jsonl", '{"file_name": "b/1.mp4", "label": true}\n', "line 1 has no text or whole number for label."),
         ("jsonl", '{"file_name": 3, "label": "x"}\n', "line 1 has no file_name."),
+        ("jsonl", '{"file_name": "\\ud800", "label": "x"}\n', "names 1 videos that are not there, such as \\ud800."),
+        ("jsonl", '{"file_name": "\\u0000", "label": "x"}\n', "names 1 videos that are not there, such as \\x00."),
+        ("csv", f"file_name,label\n{'a' * 300},x\n", "names 1 videos that are not there, such as aaa"),
         ("jsonl", '["b/1.mp4"]\n', "line 1 is no JSON object. Give one object per line."),
         ("jsonl", "[" * 100_000, "line 1 is no JSON object."),
     ],
@@ -125,6 +135,25 @@ def test_mistakes_in_tables(folder, name, content, message):
         read_classes(folder, TRAIN, VAL)
     said = str(caught.value)
     assert said.startswith(f"DataModule.root {folder}: metadata.{name} {message}") and "\n" not in said
+
+
+@given(
+    name=st.sampled_from(video_classes.TABLES),
+    start=st.sampled_from(["", "file_name,label\n", '{"file_name": "b/1.mp4", "label": ']),
+    rest=st.text(st.sampled_from('b/1.mp4,"\\\x00\n\r{}[]:é\ud800'), max_size=30),
+)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_table_is_read_or_named(folder, name, start, rest):
+    for table in video_classes.TABLES:
+        (folder / table).unlink(missing_ok=True)
+    (folder / name).write_bytes((start + rest).encode("utf-8", "surrogatepass"))
+    try:
+        classes = read_classes(folder, TRAIN, VAL)
+    except InvalidArgumentError as error:
+        assert "\n" not in str(error) and error.argument == "DataModule.root"
+    else:
+        assert sorted(set(classes.names)) == sorted(classes.names) and all(classes.names)
+        assert {-1, *range(len(classes.names))} >= {*classes.train, *classes.val}
 
 
 def test_two_tables_are_one_too_many(folder):

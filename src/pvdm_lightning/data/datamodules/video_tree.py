@@ -80,5 +80,7 @@ class VideoTree(ClipDataModule):
             if not found:
                 raise InvalidArgumentError("DataModule.root", self.root, f"there are no {what} in it", REMEDY)
             train, val = video_tree.split_by_folders(found) or video_tree.hold_out(found, self.val_fraction)
+            if unused := len({*found} - {*train, *val}):
+                logger.info("%d videos of %s are in folders of other splits and are not used", unused, root)
             train, val = without_training_videos(root, train, val)
         return split_sources(root, (train, val), read_classes(root, train, val), probe)

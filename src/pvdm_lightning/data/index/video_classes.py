@@ -93,7 +93,14 @@ def _folder_classes(videos: Sequence[str]) -> dict[str, str]:
 
 def _clean(name: str) -> str:
     """A class's name as text that is the same on all platforms: names of files are bytes."""
-    return unicodedata.normalize("NFC", os.fsencode(name).decode("utf-8", "backslashreplace"))
+    return unicodedata.normalize("NFC", name.encode("utf-8", "backslashreplace").decode())
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # what no file can be called
+        return False
 
 
 def _read_tables(root: Path, videos: Sequence[str]) -> dict[str, str] | None:
@@ -119,7 +126,7 @@ def _read_tables(root: Path, videos: Sequence[str]) -> dict[str, str] | None:
             if not class_name:
                 raise table.error(f"line {line} has no {table.column}", "Give one, or leave the line out.")
             class_of[video] = class_name
-            if video not in known and (video.startswith("../") or not (root / folder / file).exists()):
+            if video not in known and (video.startswith("../") or not _exists(root / folder / file)):
                 missing.append(file)
         if missing:
             problem = f"names {len(missing)} videos that are not there, such as {missing[0]}"
