@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pvdm_lightning.errors import InvalidArgumentError
-from pvdm_lightning.pipeline.known_frames import KINDS, KnownFrames, draw_masks, fill_unknown, parse_masks
+from pvdm_lightning.pipeline.known_frames import KINDS, FrameMask, draw_masks, fill_unknown, parse_masks
 from pvdm_lightning.random import make_generator
 
 masks = st.integers(1, 9).flatmap(
@@ -53,9 +53,9 @@ def test_unknown_frames_are_the_nearest_known_one(dtype, mask):
     ],
 )
 def test_known_frames_from_text(text, expected):
-    known = KnownFrames.parse(text, "Options.known")
+    known = FrameMask.parse(text, "Options.known")
     assert "".join(str(int(frame)) for frame in known.mask(6)) == expected
-    assert KnownFrames.parse(str(known), "Options.known") == known
+    assert FrameMask.parse(str(known), "Options.known") == known
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def kinds_of(mask):
     texts = ["none", "all", *(f"{kind}:{k}" for kind in ("first", "last") for k in range(1, frames))]
     texts += [f"ends:{k}" for k in range(1, (frames - 1) // 2 + 1)]
     texts += [f"every:{k}" for k in range(2, frames)] + [f"frame:{k}" for k in range(frames)]
-    return {text for text in texts if torch.equal(KnownFrames.parse(text, "x").mask(frames), mask)}
+    return {text for text in texts if torch.equal(FrameMask.parse(text, "x").mask(frames), mask)}
 
 
 def test_every_kind_and_number_occurs_and_nothing_else():

@@ -32,8 +32,8 @@ _REMEDY = "Give first:K, last:K, ends:K, every:K, frame:K, none or all."
 
 
 @dataclass(frozen=True)
-class KnownFrames:
-    """Which frames of a clip are known.
+class FrameMask:
+    """Which frames of a clip are known, as a kind and its number.
 
     Args:
         kind: One of `KINDS`.
@@ -44,8 +44,8 @@ class KnownFrames:
     number: int = 0
 
     @classmethod
-    def parse(cls, text: str, argument: str) -> KnownFrames:
-        """Known frames from a text such as ``first:4``.
+    def parse(cls, text: str, argument: str) -> FrameMask:
+        """The mask of a text such as ``first:4``.
 
         Args:
             text: The text.
@@ -70,7 +70,7 @@ class KnownFrames:
     def __str__(self) -> str:
         return self.kind if self.kind in _WITHOUT_NUMBER else f"{self.kind}:{self.number}"
 
-    def mask(self, frames: int, argument: str = "KnownFrames.number") -> Tensor:
+    def mask(self, frames: int, argument: str = "FrameMask.number") -> Tensor:
         """The mask, bool [S].
 
         Args:
@@ -98,7 +98,7 @@ def parse_masks(texts: Sequence[str], frames: int, argument: str) -> Tensor:
     Raises:
         InvalidArgumentError: One is not known frames of such a clip, or two are the same mask.
     """
-    masks = [KnownFrames.parse(text, argument).mask(frames, argument) for text in texts]
+    masks = [FrameMask.parse(text, argument).mask(frames, argument) for text in texts]
     for place, mask in enumerate(masks):
         same = next((text for text, other in zip(texts, masks[:place]) if torch.equal(mask, other)), None)
         if same is not None:
