@@ -26,6 +26,7 @@ ALLOWED = {
     "checksum": set(),
     "download": {"atomic_write", "checksum", "escaping", "foreign_files", "output_lock"},
     "cpu": {"models"},
+    "gpu": {"models"},
     "models": {"errors", "config"},
     "diffusion": {"errors", "random", "config", "models"},
     "losses": {"config", "errors", "foreign_files", "models", "pretrained", "pretrained_files"},
@@ -48,7 +49,7 @@ ALLOWED = {
     "cli": {
         *{"config", "escaping", "foreign_files"},
         *{"errors", "foreign_config", "atomic_write", "output_lock", "printing", "cpu", "data", "convert", "models"},
-        *{"pipeline"},
+        *{"gpu", "pipeline"},
         *{"training", "evaluation", "callbacks", "pretrained", "pretrained_files", "checksum", "download"},
         *{"stopping"},
     },
