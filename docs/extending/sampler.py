@@ -1,5 +1,7 @@
 """A sampler of your own: Euler's method on the probability-flow ODE, in the variables of Karras et al. 2022."""
 
+from collections.abc import Mapping
+
 from torch import Tensor
 
 from pvdm_lightning import NoiseSchedule, VideoPipeline
@@ -19,14 +21,16 @@ class EulerSampler(Sampler):
     def __init__(self, schedule: NoiseSchedule, num_inference_steps: int) -> None:
         super().__init__(schedule, schedule.log_snr_timesteps(num_inference_steps))
 
+    def coefficients(self) -> dict[str, Tensor]:
+        alpha, sigma = self.alpha_bar.sqrt(), (1 - self.alpha_bar).sqrt() / self.alpha_bar.sqrt()
+        return {"alpha": alpha[:-1], "alpha_next": alpha[1:], "sigma": sigma[:-1], "step": sigma.diff()}
+
     def advance(
-        self, number: int, z: Tensor, epsilon: Tensor, noise: Tensor, z_0: Tensor, last_z_0: Tensor | None
+        self, c: Mapping[str, Tensor], z: Tensor, epsilon: Tensor, noise: Tensor, z_0: Tensor, last_z_0: Tensor
     ) -> Tensor:
-        here, there = (self.schedule.alpha_bar[t] for t in self.timesteps[number : number + 2])
-        sigma, sigma_next = ((1 - alpha_bar).sqrt() / alpha_bar.sqrt() for alpha_bar in (here, there))
+        x = z / c["alpha"]
         # epsilon that follows from the clipped z_0, so that an overshoot of one step does not grow in the next.
-        clipped = (z - here.sqrt() * z_0) / (1 - here).sqrt()
-        return there.sqrt() * (z / here.sqrt() + (sigma_next - sigma) * clipped)
+        return c["alpha_next"] * (x + c["step"] * (x - z_0) / c["sigma"])
 
 
 # From here on the name works everywhere: in Python, and as `--sampling.sampler euler` of a program that imports this.

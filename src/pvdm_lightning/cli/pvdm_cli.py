@@ -21,6 +21,8 @@ from pvdm_lightning.cpu.memory import keep_freed_memory
 from pvdm_lightning.data import ClipDataModule
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.gpu import accelerate as gpu
+from pvdm_lightning.gpu.cuda_graph import CudaGraphs
+from pvdm_lightning.pipeline import Sampling
 from pvdm_lightning.pipeline.checkpoint import check_resumable, read_checkpoint
 from pvdm_lightning.pipeline.public_classes import class_path
 from pvdm_lightning.training import LatentDiffusionModule
@@ -147,8 +149,19 @@ class PvdmCLI(LightningCLI):
                 cpu.accelerate(self.model)
         elif self.trainer.strategy.root_device.type == "cuda" and self.config_init["gpu_kernels"]:
             gpu.accelerate(self.model)
+        sampling = self.config_init.get("sampling")
+        if sampling is not None and isinstance(self.model, LatentDiffusionModule):
+            self._prepare_sampling(sampling)
         if self.config_init["compile"]:
             self.model.compile_networks()
+
+    def _prepare_sampling(self, sampling: Sampling) -> None:
+        """Sample through CUDA graphs where there is a GPU for them."""
+        if self.trainer.strategy.root_device.type == "cuda":
+            self.model.pipeline.graphs = CudaGraphs()
+        elif sampling.cuda_graph == "on":
+            problem = f"needs a CUDA device, and this runs on {self.trainer.strategy.root_device.type}"
+            raise InvalidArgumentError("Sampling.cuda_graph", "on", problem, "Leave it out, or give auto.")
 
     def _prepare_training(self, path: str | None) -> None:
         """Give a module its first stage, and the Trainer the checkpoint that it goes on from."""

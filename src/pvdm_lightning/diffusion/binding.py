@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
-from pvdm_lightning.diffusion.denoise import Denoise
 from pvdm_lightning.diffusion.guidance import classifier_free_guidance
 from pvdm_lightning.diffusion.noise_schedule import NoiseSchedule
 from pvdm_lightning.diffusion.prediction_type import PredictionType, to_epsilon_prediction
@@ -22,13 +22,28 @@ class ConditionalNetwork(Protocol):
         ...
 
 
+class BoundDenoiser(NamedTuple):
+    """A denoiser, and apart from it the tensors that it is bound to: a CUDA graph takes those of each clip.
+
+    Attributes:
+        predict: Predicts epsilon of (z_t, t, condition).
+        condition: What the samples are conditioned on.
+    """
+
+    predict: Callable[[Tensor, Tensor, Condition | None], Tensor]
+    condition: Condition | None
+
+    def __call__(self, z_t: Tensor, t: Tensor) -> Tensor:
+        return self.predict(z_t, t, self.condition)
+
+
 def bind(
     network: ConditionalNetwork,
     schedule: NoiseSchedule,
     prediction_type: PredictionType = "epsilon",
     condition: Condition | None = None,
     guidance_scale: float = 1.0,
-) -> Denoise:
+) -> BoundDenoiser:
     """Bind a network to all that does not change while a sampler runs; the result predicts epsilon.
 
     Args:
@@ -41,5 +56,9 @@ def bind(
     guided = condition is not None and guidance_scale != 1
     if condition is not None and guided:
         condition = Condition.cat([condition, condition.no_condition()])
-    denoise = to_epsilon_prediction(partial(network, condition=condition), schedule, prediction_type)
-    return classifier_free_guidance(denoise, guidance_scale) if guided else denoise
+
+    def predict(z_t: Tensor, t: Tensor, condition: Condition | None) -> Tensor:
+        denoise = to_epsilon_prediction(partial(network, condition=condition), schedule, prediction_type)
+        return (classifier_free_guidance(denoise, guidance_scale) if guided else denoise)(z_t, t)
+
+    return BoundDenoiser(predict, condition)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from torch import Tensor
 
 from pvdm_lightning.diffusion.denoise import Denoise
-from pvdm_lightning.diffusion.samplers.sampler import OnStep, Sampler
+from pvdm_lightning.diffusion.samplers.sampler import OnStep, RunStep, Sampler, call
 from pvdm_lightning.random import Generators
 
 
@@ -18,6 +18,7 @@ def sample_clips(
     generator: Generators = None,
     previous: Tensor | None = None,
     on_step: OnStep | None = None,
+    run: RunStep = call,
 ) -> Iterator[Tensor]:
     """Latents [B C L] of x^1 ~ p(x), then of x^{l+1} ~ p(x^{l+1} | x^l), one clip at a time.
 
@@ -30,8 +31,9 @@ def sample_clips(
         generator: One for the batch, or one per video.
         previous: Latents [B C L] of clips to continue; None starts with x^1.
         on_step: Called after each step of each clip, see `Sampler`.
+        run: Runs each step, see `Sampler`.
     """
     for number in range(num_clips):
         sampler = first if number == 0 else later
-        previous = sampler(denoise_after(previous), shape, generator, on_step)
+        previous = sampler(denoise_after(previous), shape, generator, on_step, run)
         yield previous

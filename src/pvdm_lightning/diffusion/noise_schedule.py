@@ -62,12 +62,6 @@ class NoiseSchedule(nn.Module):
         alpha_bar = self.alpha_bar[t][:, None, None]
         return alpha_bar.sqrt() * velocity + (1 - alpha_bar).sqrt() * z_t
 
-    def predict_z_0(self, z_t: Tensor, noise: Tensor, t: int) -> Tensor:
-        """The z_0 that z_t [B C L] came from if its noise was `noise`, clamped to the range of latents."""
-        alpha_bar = self.alpha_bar[t]
-        z_0 = alpha_bar.rsqrt() * z_t - (1 / alpha_bar - 1).sqrt() * noise
-        return z_0.clamp(-self.clip_range, self.clip_range)
-
     def timesteps(self, num_inference_steps: int) -> list[int]:
         """The visited times, from T - 1 down: linspace(-1, T - 1, steps + 1) truncated, without the final -1.
 

@@ -148,6 +148,7 @@ class GenerationEvaluation(LockedOutput):
                 generated = module.pipeline.generate(numbers, self.sampling, on_step=lambda *_: bar.update())
                 for number, video in zip(numbers, generated):
                     videos.write(number, video)
+        module.pipeline.release()
         processes.barrier()
 
     def _measure(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 from pvdm_lightning.diffusion import SAMPLERS, NoiseSchedule, Sampler
 from pvdm_lightning.errors import InvalidArgumentError, check_at_least, check_numbers
@@ -33,6 +34,8 @@ class Sampling:
             diffusers: 0 samples without the clip before, 1 is no guidance. The paper's weight w is s - 1.
         seed: Seed of the draws. Up to rounding, video i is the same for any batch size and number of processes.
         batch_size: Videos sampled at once, per process.
+        cuda_graph: Start all kernels of a step at once, as a CUDA graph; the videos are the same. auto does where there
+            is a CUDA device, on is an error elsewhere.
     """
 
     num_videos: int = 16
@@ -44,6 +47,7 @@ class Sampling:
     guidance_scale: float = 1.0
     seed: int = 0
     batch_size: int = 4
+    cuda_graph: Literal["auto", "on", "off"] = "auto"
 
     def __post_init__(self) -> None:
         check_numbers("Sampling", vars(self))
@@ -56,6 +60,8 @@ class Sampling:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InvalidArgumentError(f"Sampling.{name}", value, "is not positive", "Give 1 or more.")
+        if self.cuda_graph not in ("auto", "on", "off"):
+            raise InvalidArgumentError("Sampling.cuda_graph", self.cuda_graph, "is no choice", "Give auto, on or off.")
         check_at_least("Sampling.seed", self.seed, 0)
         if not 0 <= self.eta <= 1:
             raise InvalidArgumentError(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -19,13 +21,15 @@ from pvdm_lightning.diffusion import (
     bind,
     sample_clips,
 )
-from pvdm_lightning.diffusion.samplers import OnStep
+from pvdm_lightning.diffusion.samplers import OnStep, RunStep
+from pvdm_lightning.diffusion.samplers.sampler import Step, call
 from pvdm_lightning.errors import InvalidArgumentError, check_videos
 from pvdm_lightning.memory import check_memory
 from pvdm_lightning.models.condition import Condition
 from pvdm_lightning.models.denoiser import Denoiser
 from pvdm_lightning.models.triplane import Triplane
 from pvdm_lightning.pipeline import loading
+from pvdm_lightning.pipeline.cast_weights import CastWeights
 from pvdm_lightning.pipeline.first_stage import FrozenAutoencoder
 from pvdm_lightning.pipeline.latent_normalization import LatentNormalization
 from pvdm_lightning.pipeline.sampling import Sampling
@@ -35,6 +39,18 @@ _DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 Device = str | int | torch.device
 StepCallback = Callable[["VideoPipeline", int, int, dict[str, Tensor]], dict[str, Tensor] | None]
 """``callback(pipeline, step, timestep, {"latents": Tensor})``, as `callback_on_step_end` of diffusers."""
+
+
+class Graphs(Protocol):
+    """Captures steps of samplers, and replays them; see `CudaGraphs`."""
+
+    def __call__(self, key: Hashable, step: Step, /, *inputs: Any) -> Any:
+        """The results of ``step(*inputs)``; steps with equal keys are the same function."""
+        ...
+
+    def clear(self) -> None:
+        """Free all graphs."""
+        ...
 
 
 class VideoPipeline:
@@ -50,6 +66,10 @@ class VideoPipeline:
         prediction_type: What the denoiser predicts.
         about: What it was trained on, and how far; for the model card.
         sampling: Default sampler, steps, eta and guidance scale of `sample`. `save_pretrained` saves them.
+
+    Attributes:
+        graphs: Replays the steps of samplers as CUDA graphs, captured at the first batch of each shape and kept until
+            `release`: ``pipeline.graphs = CudaGraphs()``, of `pvdm_lightning.gpu.cuda_graph`. None calls the network.
     """
 
     def __init__(
@@ -69,6 +89,9 @@ class VideoPipeline:
         self.prediction_type: PredictionType = prediction_type
         self.about = about or {}
         self.sampling = sampling or Sampling()
+        self.graphs: Graphs | None = None
+        self._cast: CastWeights | None = None
+        self._is_cast = False
         self.set_progress_bar_config()
 
     @classmethod
@@ -141,7 +164,14 @@ class VideoPipeline:
         for tables in (self.schedule, self.normalization):
             if tables is not None:
                 tables.to(device=device)
+        self.release()
         return self
+
+    def release(self) -> None:
+        """Free what sampling keeps for further batches: CUDA graphs, and weights in the precision of autocast."""
+        self._cast = None
+        if self.graphs is not None:
+            self.graphs.clear()
 
     @property
     def clip_shape(self) -> tuple[int, int, int]:
@@ -295,9 +325,10 @@ class VideoPipeline:
                 number += 1
                 bar.update()
 
-            return torch.cat(
-                [self.generate(batch.tolist(), options, clip, on_step) for batch, clip in zip(batches, clips)]
-            )
+            videos = [self.generate(batch.tolist(), options, clip, on_step) for batch, clip in zip(batches, clips)]
+        if self.graphs is None:
+            self.release()
+        return torch.cat(videos)
 
     __call__ = sample
 
@@ -327,9 +358,43 @@ class VideoPipeline:
             return self.bind(None if latent is None else Condition(latent), sampling.guidance_scale)
 
         num_clips = sampling.num_clips(self.clip_shape[0])
-        latents = sample_clips(denoise_after, first, later, shape, num_clips, generators, before, on_step)
-        video = torch.cat([self.to_pixels(latent).cpu() for latent in latents], dim=2)
+        with self.cast_weights():
+            run = self._runner(sampling)
+            latents = sample_clips(denoise_after, first, later, shape, num_clips, generators, before, on_step, run)
+            video = torch.cat([self.to_pixels(latent).cpu() for latent in latents], dim=2)
         return video[:, :, : sampling.num_frames]
+
+    def _runner(self, sampling: Sampling) -> RunStep:
+        """What runs the steps of samplers."""
+        if sampling.cuda_graph == "off" or (self.graphs is None and sampling.cuda_graph == "auto"):
+            return call
+        if self.graphs is None:
+            remedy = "Set VideoPipeline.graphs to CudaGraphs() of pvdm_lightning.gpu.cuda_graph, or give auto."
+            raise InvalidArgumentError("Sampling.cuda_graph", "on", "nothing captures graphs", remedy)
+        # All that a step is made of but its tensors. Which videos are drawn, and how many, changes no step.
+        options = repr(replace(sampling, num_videos=1, num_frames=None, seed=0, batch_size=1))
+        parts = (self.denoiser, self.schedule, self.prediction_type, self._cast if self._is_cast else None)
+        return partial(self.graphs, (options, *parts))
+
+    @contextmanager
+    def cast_weights(self) -> Iterator[None]:
+        """Under autocast, keep the denoiser's weights in its precision, converted at the start of the context.
+
+        What they take is kept for the next time, see `release`. Sharded weights stay as they are.
+        """
+        device = self.device.type
+        if self.denoiser is None or not torch.is_autocast_enabled(device) or _is_sharded(self.denoiser):
+            yield
+            return
+        dtype = torch.get_autocast_dtype(device)
+        if self._cast is None or self._cast.network is not self.denoiser or self._cast.dtype != dtype:
+            self._cast = CastWeights(self.denoiser, dtype)
+        self._is_cast = True
+        try:
+            with self._cast.in_place():
+                yield
+        finally:
+            self._is_cast = False
 
     def bind(self, condition: Condition | None = None, guidance_scale: float = 1.0) -> Denoise:
         """Bind the denoiser to condition, guidance and prediction type, for a sampler, which expects epsilon.
@@ -349,6 +414,8 @@ class VideoPipeline:
             )
         denoiser = self.denoiser
         dtype = next((parameter.dtype for parameter in denoiser.parameters()), torch.float32)
+        if self._is_cast:
+            dtype = torch.float32  # as without: autocast converts where it computes in lower precision
 
         def network(z_t: Tensor, t: Tensor, condition: Condition | None = None) -> Tensor:
             return denoiser(z_t.to(dtype), t, None if condition is None else condition.to(dtype)).float()
@@ -367,3 +434,12 @@ class VideoPipeline:
         if self.normalization is not None:
             latent = self.normalization.inverse(latent, self.first_stage.autoencoder.latent_shape)
         return self.first_stage.decode(latent)
+
+
+def _is_sharded(network: nn.Module) -> bool:
+    """Whether each process has a part of the weights."""
+    if not torch.distributed.is_available():
+        return False
+    from torch.distributed.fsdp import FSDPModule
+
+    return any(isinstance(part, FSDPModule) for part in network.modules())

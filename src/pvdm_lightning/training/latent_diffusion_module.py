@@ -258,17 +258,19 @@ class LatentDiffusionModule(LightningModule):
         z_0 = self.pipeline.to_latent(batch["clip"])
         t = torch.cat([torch.randint(self.schedule.num_train_timesteps, (1,), generator=one) for one in generators])
         t, noise = t.to(z_0.device), randn(z_0.shape, generators, z_0.device)
-        self._means.add("loss", self._losses(self.ema.network, z_0, None, t, noise))
-        chosen = batch["has_previous"].nonzero()[:, 0].to(z_0.device)
-        if len(chosen):
-            condition = Condition(self.pipeline.to_latent(batch["previous"][chosen]))
-            losses = self._losses(self.ema.network, z_0[chosen], condition, t[chosen], noise[chosen])
-            self._means.add("loss_next_clip", losses)
+        with self.pipeline.cast_weights():
+            self._means.add("loss", self._losses(self.ema.network, z_0, None, t, noise))
+            chosen = batch["has_previous"].nonzero()[:, 0].to(z_0.device)
+            if len(chosen):
+                condition = Condition(self.pipeline.to_latent(batch["previous"][chosen]))
+                losses = self._losses(self.ema.network, z_0[chosen], condition, t[chosen], noise[chosen])
+                self._means.add("loss_next_clip", losses)
 
     def on_validation_epoch_end(self, prefix: str = "val") -> None:
         means = self._means.reduce(self.trainer.strategy)
         self.num_evaluated = {name: count for name, (_, count) in means.items()}
         release(self.ema.network)  # callbacks, which sample for the dashboard, came before
+        self.pipeline.release()
         for name, (mean, _) in means.items():
             self.log(f"{prefix}/{name}", mean, prog_bar=name == "loss", sync_dist=True)
 
@@ -291,6 +293,9 @@ class LatentDiffusionModule(LightningModule):
         """Numbers of videos int64 [B] -> the videos uint8 [B 3 T H W]."""
         video = self.pipeline.generate(batch.tolist(), self.sampling, on_step=self.on_sampling_step)
         return {"video": video, "index": batch}
+
+    def on_predict_epoch_end(self) -> None:
+        self.pipeline.release()
 
     def clips_for_logging(self, batch: dict[str, Tensor], num_videos: int) -> dict[str, dict[str, Tensor]]:
         """Panel of training clips for the dashboard, uint8 [N 3 S H W]; of cached latents what they decode to."""

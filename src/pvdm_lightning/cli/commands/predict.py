@@ -66,6 +66,6 @@ def _record(checkpoint: Checkpoint, sampling: Sampling | None) -> dict[str, Any]
     record: dict[str, Any] = {"pvdm": __version__, "checkpoint": about}
     if sampling is None:
         return {**record, "shows": "left: original, right: reconstruction"}
-    # How many are drawn, and how many at once, changes no video.
-    left_out = ("num_videos", "batch_size")
+    # How many are drawn, how many at once, and how kernels are started changes no video.
+    left_out = ("num_videos", "batch_size", "cuda_graph")
     return {**record, "sampling": {key: value for key, value in vars(sampling).items() if key not in left_out}}

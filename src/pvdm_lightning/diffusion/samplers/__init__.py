@@ -6,7 +6,7 @@ from pvdm_lightning.diffusion.noise_schedule import NoiseSchedule
 from pvdm_lightning.diffusion.samplers.ddim import DDIMSampler
 from pvdm_lightning.diffusion.samplers.ddpm import DDPMSampler
 from pvdm_lightning.diffusion.samplers.dpm_solver import DPMSolverSampler
-from pvdm_lightning.diffusion.samplers.sampler import OnStep, Sampler
+from pvdm_lightning.diffusion.samplers.sampler import OnStep, RunStep, Sampler
 
 SAMPLERS: dict[str, Callable[[NoiseSchedule, int, float], Sampler]] = {
     "ddim": DDIMSampler,
@@ -16,4 +16,4 @@ SAMPLERS: dict[str, Callable[[NoiseSchedule, int, float], Sampler]] = {
 }
 """Names -> what builds a sampler from (schedule, num_inference_steps, eta). A sampler of your own adds its name."""
 
-__all__ = ["SAMPLERS", "DDIMSampler", "DDPMSampler", "DPMSolverSampler", "OnStep", "Sampler"]
+__all__ = ["SAMPLERS", "DDIMSampler", "DDPMSampler", "DPMSolverSampler", "OnStep", "RunStep", "Sampler"]

@@ -1,5 +1,7 @@
 """DDIM (Song et al. 2021, equation 12) with clipped z_0, from deterministic (eta 0) to ancestral-like (eta 1)."""
 
+from collections.abc import Mapping
+
 from torch import Tensor
 
 from pvdm_lightning.diffusion.noise_schedule import NoiseSchedule
@@ -23,10 +25,12 @@ class DDIMSampler(Sampler):
         super().__init__(schedule, schedule.timesteps(num_inference_steps))
         self.eta = eta
 
-    def advance(
-        self, number: int, z: Tensor, epsilon: Tensor, noise: Tensor, z_0: Tensor, last_z_0: Tensor | None
-    ) -> Tensor:
-        t, t_next = self.timesteps[number : number + 2]
-        alpha_bar, alpha_bar_next = self.schedule.alpha_bar[t], self.schedule.alpha_bar[t_next]
+    def coefficients(self) -> dict[str, Tensor]:
+        alpha_bar, alpha_bar_next = self.alpha_bar[:-1], self.alpha_bar[1:]
         sigma = self.eta * ((1 - alpha_bar / alpha_bar_next) * (1 - alpha_bar_next) / (1 - alpha_bar)).sqrt()
-        return alpha_bar_next.sqrt() * z_0 + (1 - alpha_bar_next - sigma**2).sqrt() * epsilon + sigma * noise
+        return {"z_0": alpha_bar_next.sqrt(), "epsilon": (1 - alpha_bar_next - sigma**2).sqrt(), "noise": sigma}
+
+    def advance(
+        self, c: Mapping[str, Tensor], z: Tensor, epsilon: Tensor, noise: Tensor, z_0: Tensor, last_z_0: Tensor
+    ) -> Tensor:
+        return c["z_0"] * z_0 + c["epsilon"] * epsilon + c["noise"] * noise

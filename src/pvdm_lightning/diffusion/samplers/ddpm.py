@@ -1,5 +1,7 @@
 """Ancestral sampling (Ho et al. 2020, algorithm 2) over all T steps, the reference the faster samplers approach."""
 
+from collections.abc import Mapping
+
 from torch import Tensor
 
 from pvdm_lightning.diffusion.noise_schedule import NoiseSchedule
@@ -16,13 +18,18 @@ class DDPMSampler(Sampler):
     def __init__(self, schedule: NoiseSchedule) -> None:
         super().__init__(schedule, list(reversed(range(schedule.num_train_timesteps))))
 
-    def advance(
-        self, number: int, z: Tensor, epsilon: Tensor, noise: Tensor, z_0: Tensor, last_z_0: Tensor | None
-    ) -> Tensor:
-        t, t_next = self.timesteps[number : number + 2]
-        alpha_bar, alpha_bar_next = self.schedule.alpha_bar[t], self.schedule.alpha_bar[t_next]
-        beta = self.schedule.beta[t]
+    def coefficients(self) -> dict[str, Tensor]:
+        alpha_bar, alpha_bar_next = self.alpha_bar[:-1], self.alpha_bar[1:]
+        beta = self.schedule.beta.cpu()[self.timesteps[:-1]]
         # Posterior mean and variance of Ho et al. 2020, equations 6 and 7.
-        mean = (alpha_bar_next.sqrt() * beta * z_0 + (1 - beta).sqrt() * (1 - alpha_bar_next) * z) / (1 - alpha_bar)
-        variance = beta * (1 - alpha_bar_next) / (1 - alpha_bar)
-        return mean + variance.sqrt() * noise
+        return {
+            "z_0": alpha_bar_next.sqrt() * beta,
+            "z": (1 - beta).sqrt() * (1 - alpha_bar_next),
+            "divisor": 1 - alpha_bar,
+            "std": (beta * (1 - alpha_bar_next) / (1 - alpha_bar)).sqrt(),
+        }
+
+    def advance(
+        self, c: Mapping[str, Tensor], z: Tensor, epsilon: Tensor, noise: Tensor, z_0: Tensor, last_z_0: Tensor
+    ) -> Tensor:
+        return (c["z_0"] * z_0 + c["z"] * z) / c["divisor"] + c["std"] * noise

@@ -1,8 +1,9 @@
 """DPM-Solver++(2M) (Lu et al. 2022b, algorithm 2): second-order multistep solvers of the diffusion ODE and SDE."""
 
-import math
+from collections.abc import Mapping
 
 from torch import Tensor
+from torch.nn import functional as F
 
 from pvdm_lightning.diffusion.noise_schedule import NoiseSchedule
 from pvdm_lightning.diffusion.samplers.sampler import Sampler
@@ -27,22 +28,30 @@ class DPMSolverSampler(Sampler):
     def __init__(self, schedule: NoiseSchedule, num_inference_steps: int = 20, stochastic: bool = False) -> None:
         super().__init__(schedule, schedule.log_snr_timesteps(num_inference_steps))
         self.adds_noise = stochastic
-        # On the CPU: steps read them as numbers, for which a GPU would have to be waited for.
-        self._alpha_bar = schedule.alpha_bar.cpu().double()
-        self._half_log_snr = schedule.half_log_snr()
+
+    def coefficients(self) -> dict[str, Tensor]:
+        alpha_bar = self.alpha_bar.double()
+        alpha_next, sigma_next, sigma = alpha_bar[1:].sqrt(), (1 - alpha_bar[1:]).sqrt(), (1 - alpha_bar[:-1]).sqrt()
+        h = self.schedule.half_log_snr()[self.timesteps].diff()
+        # No extrapolation in the first step.
+        extrapolation = F.pad(h[1:] / (2 * h[:-1]), (min(1, len(h)), 0))
+        if not self.adds_noise:
+            return {
+                "z": sigma_next / sigma,
+                "direction": -alpha_next * (-h).expm1(),
+                "extrapolation": extrapolation,
+            }
+        variance = -(-2 * h).expm1()
+        return {
+            "z": sigma_next / sigma * (-h).exp(),
+            "direction": alpha_next * variance,
+            "extrapolation": extrapolation,
+            "noise": sigma_next * variance.sqrt(),
+        }
 
     def advance(
-        self, number: int, z: Tensor, epsilon: Tensor, noise: Tensor, z_0: Tensor, last_z_0: Tensor | None
+        self, c: Mapping[str, Tensor], z: Tensor, epsilon: Tensor, noise: Tensor, z_0: Tensor, last_z_0: Tensor
     ) -> Tensor:
-        t, t_next = self.timesteps[number : number + 2]
-        h = float(self._half_log_snr[t_next] - self._half_log_snr[t])
-        direction = z_0
-        if last_z_0 is not None:
-            last_h = float(self._half_log_snr[t] - self._half_log_snr[self.timesteps[number - 1]])
-            direction = z_0 + h / (2 * last_h) * (z_0 - last_z_0)
-        alpha, sigma = (float(part.sqrt()) for part in (self._alpha_bar[t_next], 1 - self._alpha_bar[t_next]))
-        kept = sigma / float((1 - self._alpha_bar[t]).sqrt())
-        if not self.adds_noise:
-            return kept * z - alpha * math.expm1(-h) * direction
-        variance = -math.expm1(-2 * h)
-        return kept * math.exp(-h) * z + alpha * variance * direction + sigma * math.sqrt(variance) * noise
+        direction = z_0 + c["extrapolation"] * (z_0 - last_z_0)
+        z_next = c["z"] * z + c["direction"] * direction
+        return z_next + c["noise"] * noise if self.adds_noise else z_next
