@@ -185,9 +185,9 @@ class AutoencoderModule(LightningModule):
         reconstruction = self._reconstruct_noisy(clip, generator)
         loss, terms = self.loss.generator(clip, reconstruction, frame, adversarial)
         logs = {"loss": loss, **terms, "psnr": mean_psnr(reconstruction, clip)}
-        self.log("train/loss", logs.pop("loss").detach(), prog_bar=True)
+        self.log("train/loss", logs.pop("loss").detach())
         self.log_dict({f"train/{name}": value.detach() for name, value in logs.items()})
-        self.log("psnr", logs["psnr"].detach(), prog_bar=True, logger=False)
+        self.log("psnr", logs["psnr"].detach(), logger=False)
         return loss
 
     def _discriminator_loss(self, clip: Tensor, frame: Tensor, generator: Generators) -> Tensor:

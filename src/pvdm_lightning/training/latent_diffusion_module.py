@@ -233,7 +233,7 @@ class LatentDiffusionModule(LightningModule):
         if self.trainer._logger_connector.should_update_logs:
             self.log_dict({f"train/{name}": value for name, value in self._breakdown.take().items()})
         optimizer = self.optimizers().optimizer  # type: ignore[union-attr]
-        self.log("train/loss", losses.detach().mean(), prog_bar=True, batch_size=len(z_0))
+        self.log("train/loss", losses.detach().mean(), batch_size=len(z_0))
         self.log("train/learning_rate", torch.tensor(optimizer.param_groups[0]["lr"]))
         self.log("train/ema_decay", torch.tensor(self.ema.last_decay))
         return losses.mean()
