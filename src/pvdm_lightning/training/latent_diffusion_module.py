@@ -10,8 +10,11 @@ from typing import Any
 
 import torch
 from lightning import LightningModule
+from lightning.pytorch.plugins.precision import MixedPrecision, Precision
+from lightning.pytorch.utilities import GradClipAlgorithmType
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
+from torch.optim import Optimizer
 from typing_extensions import Self
 
 from pvdm_lightning.config import register_to_config
@@ -200,12 +203,29 @@ class LatentDiffusionModule(LightningModule):
         self.rate = replace(self.rate, learning_rate=value)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        # Lightning clips no gradients that a fused optimizer would unscale itself.
-        fused = not self.trainer.gradient_clip_val
-        optimizer = make_optimizer(self.optimizer, self.denoiser, self.rate.learning_rate, fused=fused)
+        optimizer = make_optimizer(self.optimizer, self.denoiser, self.rate.learning_rate, fused=self._fused())
         end = self.trainer.max_steps
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self.rate.factor(step, end))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _fused(self) -> bool:
+        # In float16 a fused optimizer takes the scale from gradients itself, after they would be clipped.
+        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+        return scaler is None or not self.trainer.gradient_clip_val
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        precision = self.trainer.precision_plugin
+        if isinstance(precision, MixedPrecision) and precision.scaler is None:
+            # The plugin refuses a fused optimizer because of the scale, which bfloat16 does not have.
+            algorithm = GradClipAlgorithmType(gradient_clip_algorithm or "norm")
+            Precision.clip_gradients(precision, optimizer, gradient_clip_val or 0.0, algorithm)
+        else:
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def on_train_start(self) -> None:
         # On resume, options override the restored optimizer state.
@@ -364,7 +384,7 @@ class LatentDiffusionModule(LightningModule):
         self.check_checkpoint(checkpoint, self.trainer.ckpt_path)
         for state in checkpoint.get("optimizer_states", []):
             for group in (group for group in state["param_groups"] if "fused" in group):
-                group["fused"] = not self.trainer.gradient_clip_val  # as `configure_optimizers`
+                group["fused"] = self._fused()  # as `configure_optimizers`
 
     def check_checkpoint(self, checkpoint: Mapping[str, Any], path: object) -> None:
         """Raise `InvalidArgumentError` unless a checkpoint was trained with networks and options like these."""
