@@ -6,7 +6,8 @@ from pvdm_lightning.models.unet import TriplaneUNet
 from pvdm_lightning.pipeline import FrozenAutoencoder
 from pvdm_lightning.random import make_generator
 from pvdm_lightning.training import LatentDiffusionModule
-from pvdm_lightning.training.batches import draw_pairs
+from pvdm_lightning.training.batches import choose_pairs
+from pvdm_lightning.training.step_draws import StepDraws
 
 
 def autoencoder():
@@ -32,7 +33,9 @@ def batch(count=4, paired=True):
 
 
 def draw(module, batch):
-    return draw_pairs(batch, module.conditional_probability, module.pipeline.to_latent, make_generator(0))
+    given, probabilities = {"previous": batch["has_previous"]}, {"previous": module.conditional_probability}
+    draws = StepDraws.draw(make_generator(0), given, probabilities, 1000, (4, 20))
+    return choose_pairs(batch, draws, module.pipeline.to_latent)
 
 
 def test_conditions_are_the_latents_of_the_clips_before(diffusion):

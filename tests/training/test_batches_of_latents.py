@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from pvdm_lightning.random import make_generator
-from pvdm_lightning.training.batches import draw_pairs
+from pvdm_lightning.training.batches import choose_pairs
+from pvdm_lightning.training.step_draws import StepDraws
 from small_latents import batches_in_pixels_and_latents, latent_diffusion
 
 
@@ -19,10 +20,9 @@ def batches(module):
 def test_targets_and_conditions(module, batches):
     both = set()
     for key in range(6):
-        from_pixels, from_latents = (
-            draw_pairs(batch, module.conditional_probability, module.pipeline.to_latent, make_generator(key))
-            for batch in batches
-        )
+        given, probabilities = {"previous": batches[0]["has_previous"]}, {"previous": module.conditional_probability}
+        draws = StepDraws.draw(make_generator(key), given, probabilities, 1000, (4, 20))
+        from_pixels, from_latents = (choose_pairs(batch, draws, module.pipeline.to_latent) for batch in batches)
         pairs = [(from_pixels[0], from_latents[0]), (from_pixels[1].previous, from_latents[1].previous)]
         for one, other in pairs:
             assert one.dtype == other.dtype

@@ -8,7 +8,7 @@ from torch import nn
 
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
 from pvdm_lightning.models.unet import TriplaneUNet
-from pvdm_lightning.training.muon import Muon, orthogonalize
+from pvdm_lightning.training.muon import Muon, orthogonalize, product_dtype
 from pvdm_lightning.training.optimization import make_optimizer
 
 
@@ -26,6 +26,29 @@ def test_orthogonalize_keeps_the_singular_vectors_and_evens_out_the_values(shape
     assert values.min() > 0.6 and values.max() < 1.25
     rest = u.mT @ orthogonalize(matrices) @ vh.mT - torch.diag_embed(values)
     assert rest.abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("scale", [1e-4, 1.0, 1e12])
+def test_singular_values_in_either_precision_at_any_scale(dtype, scale):
+    """Also where the singular values span two orders of magnitude, as those of gradients do."""
+    draws = torch.Generator().manual_seed(0)
+    u, _ = torch.linalg.qr(torch.randn(2, 96, 96, generator=draws))
+    v, _ = torch.linalg.qr(torch.randn(2, 160, 96, generator=draws))
+    matrices = scale * (u * torch.logspace(0, -2, 96)) @ v.mT
+    values = torch.linalg.svdvals(orthogonalize(matrices, dtype=dtype))
+    assert values.min() > 0.6 and values.max() < 1.3
+    close = orthogonalize(matrices, dtype=torch.float32)
+    assert (orthogonalize(matrices, dtype=dtype) - close).norm() < 0.05 * close.norm()
+
+
+def test_products_are_in_bfloat16_on_a_gpu_that_has_it(monkeypatch):
+    for fast, dtype in ((True, torch.bfloat16), (False, torch.float32)):
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation, fast=fast: fast)
+        assert product_dtype(torch.device("cuda")) == dtype
+    assert product_dtype(torch.device("cpu")) == torch.float32
+    matrices = torch.randn(1, 8, 8)
+    assert torch.equal(orthogonalize(matrices), orthogonalize(matrices, dtype=torch.float32))
 
 
 def test_matrices_move_as_with_the_optimizer_of_pytorch():

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 from torch.nn.utils import get_total_norm
 
 from pvdm_lightning.callbacks.checkpoints import Checkpoints, last_checkpoint
@@ -22,10 +23,25 @@ class NonFiniteError(InvalidArgumentError):
     """The gradient of a step is NaN or infinite."""
 
 
+class _Gradient(NamedTuple):
+    """The gradient of a step; on the CPU, where a GPU may still have to write it."""
+
+    step: int
+    index: Tensor | None
+    norm: Tensor
+    written: torch.cuda.Event | None
+
+    def is_finite(self) -> bool:
+        if self.written is not None:
+            self.written.synchronize()
+        return bool(self.norm.isfinite())
+
+
 class FiniteTraining(Callback):
     """Looks at the gradient before each optimizer step; weights that are NaN are neither made nor saved.
 
-    With several processes the gradient is that of all of them, so that they decide alike.
+    With several processes the gradient is that of all of them, so that they decide alike. On a GPU a fused optimizer
+    skips the step by itself, and the host hears of it a step later: it would have to wait for the GPU in each step.
 
     Args:
         action: What a gradient that is NaN or infinite does: stop ends the run, skip leaves the step out.
@@ -38,6 +54,10 @@ class FiniteTraining(Callback):
         self.action, self.max_skipped = action, max_skipped
         self._skipped = 0
         self._index: Tensor | None = None
+        self._unread: _Gradient | None = None
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._unread = None
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         self._index = batch.get("index") if isinstance(batch, dict) else None
@@ -54,32 +74,60 @@ class FiniteTraining(Callback):
         index = next((i for i, one in enumerate(trainer.optimizers) if one is optimizer), 0)
         name = "grad_norm" if index == 0 else "grad_norm_discriminators"  # before it is clipped
         pl_module.log(f"train/{name}", norm.detach(), rank_zero_only=True)
-        if norm.isfinite():
+        if skips_by_itself(optimizer):
+            optimizer.found_inf = norm.isfinite().logical_not().float()  # type: ignore[attr-defined]
+            before, self._unread = self._unread, self._send(trainer, norm)
+            if before is not None:
+                self._look_at(trainer, before)
+        elif not self._look_at(trainer, _Gradient(trainer.global_step, self._index, norm, None)):
+            for weight in parameters:
+                weight.grad = None  # optimizers leave out weights without a gradient
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self._unread is not None:
+            self._look_at(trainer, self._unread)
+
+    def _send(self, trainer: Trainer, norm: Tensor) -> _Gradient:
+        written = torch.cuda.Event() if norm.device.type == "cuda" else None
+        on_host = norm.detach().to("cpu", non_blocking=True)
+        if written is not None:
+            written.record()
+        return _Gradient(trainer.global_step, self._index, on_host, written)
+
+    def _look_at(self, trainer: Trainer, gradient: _Gradient) -> bool:
+        """Whether a gradient is finite; raises `NonFiniteError` where it ends the run."""
+        if gradient.is_finite():
             self._skipped = 0
-            return
+            return True
         self._skipped += 1
         if self.action == "stop" or self._skipped > self.max_skipped:
-            raise self._error(trainer, float(norm))
-        for weight in parameters:
-            weight.grad = None  # optimizers leave out weights without a gradient
+            raise self._error(trainer, gradient)
         if trainer.is_global_zero:
-            logger.warning("step %d is skipped: its gradient is %s", trainer.global_step, float(norm))
+            logger.warning("step %d is skipped: its gradient is %s", gradient.step, float(gradient.norm))
+        return False
 
-    def _error(self, trainer: Trainer, norm: float) -> NonFiniteError:
+    def _error(self, trainer: Trainer, gradient: _Gradient) -> NonFiniteError:
         names = getattr(getattr(trainer, "datamodule", None), "names", None)
         batch = ""
-        if self._index is not None and names is not None:
-            batch = f"; its batch: {', '.join(names(self._index.tolist())[:8])}"
+        if gradient.index is not None and names is not None:
+            batch = f"; its batch: {', '.join(names(gradient.index.tolist())[:8])}"
         skipped = f" after {self._skipped - 1} skipped steps" if self._skipped > 1 else ""
         last = last_checkpoint(trainer)
         kept = f"Go on from {last} with" if last else "Start again with"
         return NonFiniteError(
             "FiniteTraining.action",
             self.action,
-            f"the gradient of step {trainer.global_step} is {norm}{skipped}{batch}",
+            f"the gradient of step {gradient.step} is {float(gradient.norm)}{skipped}{batch}",
             f"{kept} a lower learning rate or --trainer.precision 32-true, or skip such steps with "
             "FiniteTraining.action skip.",
         )
+
+
+def skips_by_itself(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether an optimizer leaves out a step by a flag, and the flag is on a GPU: then the host need not read it."""
+    weight = optimizer.param_groups[0]["params"][0]
+    fused = all(group.get("fused") for group in optimizer.param_groups)
+    return fused and weight.device.type == "cuda" and not isinstance(weight, DTensor)
 
 
 class DivergenceGuard(Callback):

@@ -15,6 +15,9 @@ from pvdm_lightning.training import LatentDiffusionModule
 
 REFRESH = 0.5
 """Seconds from one refresh to the next on a terminal: a GPU may be waited for in each."""
+OF_TRAINING = ("train/loss", "psnr")
+"""Shown while training, and read at a refresh alone: of what is logged for a bar, `prog_bar=True`, Lightning reads each
+batch's, for which a GPU is waited for."""
 LINE_EVERY = 30.0
 """Seconds from one line to the next in a log file."""
 
@@ -44,12 +47,6 @@ class _Lines:
 
 
 _FIT = "{desc}: {percentage:3.0f}%|{bar:24}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
-
-
-def _validates(trainer: Trainer) -> bool:
-    """Whether a validation may follow on the batch that ends."""
-    every = trainer.val_check_batch
-    return trainer.is_last_batch or (every is not None and (trainer.fit_loop.total_batch_idx + 1) % every == 0)
 
 
 class RunProgress(ProgressBar):
@@ -111,8 +108,6 @@ class RunProgress(ProgressBar):
         # Drawn by this clock alone: by the bar's own, the figures would be those of the time before.
         if time.monotonic() - self._refreshed >= interval() or ends:
             self._draw(trainer, pl_module)
-        elif _validates(trainer):
-            self.get_metrics(trainer, pl_module)  # which the trainer keeps: the bar shows them during the validation
 
     def _draw(self, trainer: Trainer, pl_module: LightningModule, what: str = "training") -> None:
         if self._bar is not None:
@@ -122,7 +117,9 @@ class RunProgress(ProgressBar):
             self._bar.set_postfix_str(self._figures(trainer, pl_module))
 
     def _figures(self, trainer: Trainer, pl_module: LightningModule) -> str:
-        metrics = self.get_metrics(trainer, pl_module)
+        known = trainer.callback_metrics
+        metrics = {name: float(known[name]) for name in OF_TRAINING if name in known}
+        metrics.update(self.get_metrics(trainer, pl_module))  # type: ignore[arg-type]
         shown = {name.removeprefix("train/"): value for name, value in metrics.items() if name != "v_num"}
         texts = [f"{name} {value:.4g}" for name, value in shown.items() if isinstance(value, float)]
         rate = trainer.callback_metrics.get("train/clips_per_second")

@@ -21,7 +21,7 @@ from pvdm_lightning.models.autoencoder import VideoAutoencoder
 from pvdm_lightning.pipeline.checkpoint import check_same, check_same_value, check_shapes, read_checkpoint
 from pvdm_lightning.pipeline.pixels import to_signed_float, to_uint8
 from pvdm_lightning.random import Generators, randint, sample_generators
-from pvdm_lightning.training.batches import keep_host_values
+from pvdm_lightning.training.batches import move_but_host_values
 from pvdm_lightning.training.dashboard import Means, plane_images
 from pvdm_lightning.training.distributed import use_global_batch_norm
 from pvdm_lightning.training.latent_noise import LatentNoise
@@ -134,7 +134,8 @@ class AutoencoderModule(LightningModule):
             strategy._ddp_kwargs.setdefault("find_unused_parameters", True)
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        return keep_host_values(super().transfer_batch_to_device(batch, device, dataloader_idx), batch)
+        move = super().transfer_batch_to_device
+        return move_but_host_values(batch, lambda moving: move(moving, device, dataloader_idx))
 
     # Training
 
@@ -184,9 +185,9 @@ class AutoencoderModule(LightningModule):
         reconstruction = self._reconstruct_noisy(clip, generator)
         loss, terms = self.loss.generator(clip, reconstruction, frame, adversarial)
         logs = {"loss": loss, **terms, "psnr": mean_psnr(reconstruction, clip)}
-        self.log("train/loss", logs.pop("loss").detach(), prog_bar=True)
+        self.log("train/loss", logs.pop("loss").detach())
         self.log_dict({f"train/{name}": value.detach() for name, value in logs.items()})
-        self.log("psnr", logs["psnr"].detach(), prog_bar=True, logger=False)
+        self.log("psnr", logs["psnr"].detach(), logger=False)
         return loss
 
     def _discriminator_loss(self, clip: Tensor, frame: Tensor, generator: Generators) -> Tensor:

@@ -8,46 +8,48 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pvdm_lightning.diffusion import draw_conditional
 from pvdm_lightning.models.condition import Condition
-from pvdm_lightning.random import Generators, rand
+from pvdm_lightning.training.step_draws import StepDraws
 
 HOST_VALUES = ("has_previous", "index")
 """Read by the host in each step: fetching them from a GPU would wait for the step before."""
 
 
-def keep_host_values(moved: Any, batch: Any) -> Any:
-    """A batch that was moved to a device, with `HOST_VALUES` as they were before."""
+def move_but_host_values(batch: Any, move: Callable[[Any], Any]) -> Any:
+    """Move a batch to a device by `move`, except for its `HOST_VALUES`."""
     if not isinstance(batch, Mapping):  # numbers of videos to sample
-        return moved
+        return move(batch)
+    moved = move({name: value for name, value in batch.items() if name not in HOST_VALUES})
     return {**moved, **{name: batch[name] for name in HOST_VALUES if name in batch}}
 
 
-def draw_pairs(
-    batch: dict[str, Tensor],
-    conditional_probability: float,
-    to_latent: Callable[[Tensor], Tensor],
-    generator: Generators,
+def choose_pairs(
+    batch: Mapping[str, Tensor], draws: StepDraws, to_latent: Callable[[Tensor], Tensor]
 ) -> tuple[Tensor, Condition]:
-    """Draw what each sample trains, p(x) or p(x^{l+1} | x^l), jointly (PVDM, section 3.3).
+    """What each sample trains, p(x) or p(x^{l+1} | x^l), jointly (PVDM, section 3.3).
+
+    Of latents, no size depends on what was drawn. Of pixels, the clips before that are conditions are encoded alone.
 
     Args:
-        batch: clip and previous, of pixels or latents, and has_previous, bool [B] on the CPU.
-        conditional_probability: lambda, the share of pairs that train p(x^{l+1} | x^l).
+        batch: clip and previous, of pixels or latents.
+        draws: What was drawn for the batch, on its device.
         to_latent: Clips -> latents [B C L].
-        generator: On the CPU, one or one for each sample.
 
     Returns:
         Latents to denoise [B C L], and their conditions; `previous` is zero where a sample trains p(x).
     """
-    clip, has_previous = batch["clip"], batch["has_previous"]
-    conditional = draw_conditional(has_previous, conditional_probability, generator)
-    # Any clip is a first clip: without a condition, either clip of a pair is taken.
-    swap = (rand(tuple(has_previous.shape), generator) < 0.5) & has_previous & ~conditional
-    target = torch.where(swap.to(clip.device).view(-1, *[1] * (clip.dim() - 1)), batch["previous"], clip)
-    z_0 = to_latent(target)
-    previous = torch.zeros_like(z_0)
-    if conditional.any():
-        chosen = conditional.nonzero()[:, 0].to(clip.device)
-        previous[chosen] = to_latent(batch["previous"][chosen])
-    return z_0, Condition(previous)
+    clip, previous = batch["clip"], batch["previous"]
+    z_0 = to_latent(torch.where(draws.swap.view(-1, *[1] * (clip.dim() - 1)), previous, clip))
+    if previous.dim() == 3:
+        latents = to_latent(previous)
+    else:
+        latents = _encode_rows(previous, draws.rows["previous"], to_latent, torch.zeros_like(z_0))
+    return z_0, Condition(latents.to(z_0.dtype)).keep({"previous": draws.kept["previous"]})
+
+
+def _encode_rows(clips: Tensor, rows: list[int], to_latent: Callable[[Tensor], Tensor], others: Tensor) -> Tensor:
+    """The latents of some clips, and of the rest the rows of `others`; the host need not wait for a size."""
+    if not rows:
+        return others
+    encoded = dict(zip(rows, to_latent(torch.stack([clips[row] for row in rows])), strict=True))
+    return torch.stack([encoded.get(row, other) for row, other in enumerate(others)])

@@ -29,7 +29,7 @@ class Means:
 
     def add(self, name: str, values: Tensor) -> None:
         """Add the values [B] of some clips."""
-        self._sums[self.names.index(name)] += torch.stack([values.sum(), values.new_tensor(len(values))])
+        self._sums[self.names.index(name)] += torch.stack([values.sum(), values.new_full((), len(values))])
 
     def reduce(self, strategy: Strategy) -> dict[str, tuple[float, int]]:
         """Mean and number of clips over all processes, of each metric that has clips."""

@@ -10,8 +10,11 @@ from typing import Any
 
 import torch
 from lightning import LightningModule
+from lightning.pytorch.plugins.precision import MixedPrecision, Precision
+from lightning.pytorch.utilities import GradClipAlgorithmType
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
+from torch.optim import Optimizer
 from typing_extensions import Self
 
 from pvdm_lightning.config import register_to_config
@@ -27,7 +30,7 @@ from pvdm_lightning.pipeline.first_stage import FrozenAutoencoder, check_denoise
 from pvdm_lightning.pipeline.sampling import Sampling
 from pvdm_lightning.pipeline.video_pipeline import VideoPipeline
 from pvdm_lightning.random import make_generator, randint, randn, sample_generators
-from pvdm_lightning.training.batches import draw_pairs, keep_host_values
+from pvdm_lightning.training.batches import choose_pairs, move_but_host_values
 from pvdm_lightning.training.dashboard import LossBreakdown, Means, plane_images
 from pvdm_lightning.training.distributed import gather, release, shard
 from pvdm_lightning.training.ema import EMA
@@ -39,6 +42,7 @@ from pvdm_lightning.training.start_checks import (
     check_latents_match,
     check_precision,
 )
+from pvdm_lightning.training.step_draws import StepDraws, copy_together
 
 
 class LatentDiffusionModule(LightningModule):
@@ -184,7 +188,8 @@ class LatentDiffusionModule(LightningModule):
             self.rate.check_end(self.trainer.max_steps)
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        return keep_host_values(super().transfer_batch_to_device(batch, device, dataloader_idx), batch)
+        move = super().transfer_batch_to_device
+        return move_but_host_values(batch, lambda moving: move(moving, device, dataloader_idx))
 
     # Training
 
@@ -198,12 +203,29 @@ class LatentDiffusionModule(LightningModule):
         self.rate = replace(self.rate, learning_rate=value)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        # Lightning clips no gradients that a fused optimizer would unscale itself.
-        fused = not self.trainer.gradient_clip_val
-        optimizer = make_optimizer(self.optimizer, self.denoiser, self.rate.learning_rate, fused=fused)
+        optimizer = make_optimizer(self.optimizer, self.denoiser, self.rate.learning_rate, fused=self._fused())
         end = self.trainer.max_steps
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self.rate.factor(step, end))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _fused(self) -> bool:
+        # In float16 a fused optimizer takes the scale from gradients itself, after they would be clipped.
+        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+        return scaler is None or not self.trainer.gradient_clip_val
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        precision = self.trainer.precision_plugin
+        if isinstance(precision, MixedPrecision) and precision.scaler is None:
+            # The plugin refuses a fused optimizer because of the scale, which bfloat16 does not have.
+            algorithm = GradClipAlgorithmType(gradient_clip_algorithm or "norm")
+            Precision.clip_gradients(precision, optimizer, gradient_clip_val or 0.0, algorithm)
+        else:
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def on_train_start(self) -> None:
         # On resume, options override the restored optimizer state.
@@ -224,19 +246,28 @@ class LatentDiffusionModule(LightningModule):
             self.normalization.measure(latents, self.first_stage.autoencoder.latent_shape, all_reduce)
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
-        generator = sample_generators(batch_idx, self.global_step, batch["index"])
-        z_0, condition = draw_pairs(batch, self.conditional_probability, self.pipeline.to_latent, generator)
-        t = randint(self.schedule.num_train_timesteps, len(z_0), generator).to(z_0.device)
-        noise = randn(z_0.shape, generator, z_0.device)
-        losses = self._losses(self.denoiser, z_0, condition, t, noise)
-        self._breakdown.add(losses, t, condition)
+        draws = self._draw(batch, batch_idx).to(batch["clip"].device)
+        z_0, condition = choose_pairs(batch, draws, self.pipeline.to_latent)
+        losses = self._losses(self.denoiser, z_0, condition, draws.t, draws.noise)
+        self._breakdown.add(losses, draws.t, condition)
         if self.trainer._logger_connector.should_update_logs:
             self.log_dict({f"train/{name}": value for name, value in self._breakdown.take().items()})
         optimizer = self.optimizers().optimizer  # type: ignore[union-attr]
-        self.log("train/loss", losses.detach().mean(), prog_bar=True, batch_size=len(z_0))
+        self.log("train/loss", losses.detach().mean(), batch_size=len(z_0))
         self.log("train/learning_rate", torch.tensor(optimizer.param_groups[0]["lr"]))
         self.log("train/ema_decay", torch.tensor(self.ema.last_decay))
         return losses.mean()
+
+    def _draw(self, batch: dict[str, Tensor], batch_idx: int) -> StepDraws:
+        generators = sample_generators(batch_idx, self.global_step, batch["index"])
+        given, probabilities = {"previous": batch["has_previous"]}, {"previous": self.conditional_probability}
+        return StepDraws.draw(generators, given, probabilities, self.schedule.num_train_timesteps, self._latent_size)
+
+    @property
+    def _latent_size(self) -> tuple[int, int]:
+        """(C, L) of a latent."""
+        autoencoder = self.first_stage.autoencoder
+        return autoencoder.latent_channels, autoencoder.latent_shape.num_tokens
 
     def _losses(self, network: Denoiser, z_0: Tensor, condition: Condition | None, t: Tensor, noise: Tensor) -> Tensor:
         denoise = partial(network, condition=condition)
@@ -253,18 +284,22 @@ class LatentDiffusionModule(LightningModule):
         gather(self.ema.network)
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        # Random numbers follow from the index of the video alone.
-        generators = [make_generator(0, index) for index in batch["index"].tolist()]
+        t, noise, chosen = copy_together(self._draw_held_out(batch), batch["clip"].device).values()
         z_0 = self.pipeline.to_latent(batch["clip"])
-        t = torch.cat([torch.randint(self.schedule.num_train_timesteps, (1,), generator=one) for one in generators])
-        t, noise = t.to(z_0.device), randn(z_0.shape, generators, z_0.device)
         with self.pipeline.cast_weights():
             self._means.add("loss", self._losses(self.ema.network, z_0, None, t, noise))
-            chosen = batch["has_previous"].nonzero()[:, 0].to(z_0.device)
             if len(chosen):
                 condition = Condition(self.pipeline.to_latent(batch["previous"][chosen]))
                 losses = self._losses(self.ema.network, z_0[chosen], condition, t[chosen], noise[chosen])
                 self._means.add("loss_next_clip", losses)
+
+    def _draw_held_out(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """t, noise, and the numbers of the samples that have a clip before them; on the CPU."""
+        # Random numbers follow from the index of the video alone.
+        generators = [make_generator(0, index) for index in batch["index"].tolist()]
+        t = randint(self.schedule.num_train_timesteps, len(generators), generators)
+        noise = randn((len(generators), *self._latent_size), generators, t.device)
+        return {"t": t, "noise": noise, "chosen": batch["has_previous"].nonzero()[:, 0]}
 
     def on_validation_epoch_end(self, prefix: str = "val") -> None:
         means = self._means.reduce(self.trainer.strategy)
@@ -354,7 +389,7 @@ class LatentDiffusionModule(LightningModule):
         self.check_checkpoint(checkpoint, self.trainer.ckpt_path)
         for state in checkpoint.get("optimizer_states", []):
             for group in (group for group in state["param_groups"] if "fused" in group):
-                group["fused"] = not self.trainer.gradient_clip_val  # as `configure_optimizers`
+                group["fused"] = self._fused()  # as `configure_optimizers`
 
     def check_checkpoint(self, checkpoint: Mapping[str, Any], path: object) -> None:
         """Raise `InvalidArgumentError` unless a checkpoint was trained with networks and options like these."""
