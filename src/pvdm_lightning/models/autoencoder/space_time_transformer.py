@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.checkpoint import checkpoint
 
 from pvdm_lightning.models.attention import ScaledDotProductAttention
 from pvdm_lightning.models.autoencoder.layer_norm import LayerNorm
 from pvdm_lightning.models.autoencoder.rotary import RotaryHeads, Rotation, axial_angles, temporal_angles
+from pvdm_lightning.models.gradient_checkpointing import GradientCheckpointing, checkpointed
 
 
 def start_at_zero(layer: nn.Linear) -> nn.Linear:
@@ -114,10 +114,17 @@ class SpaceTimeTransformer(nn.Module):
         depth: Number of blocks.
         heads: Attention heads.
         head_dim: Channels of a head, a multiple of 4 (row and column angles, in pairs).
-        gradient_checkpointing: Recompute each block's activations in the backward pass instead of keeping them.
+        gradient_checkpointing: What is computed again in the backward pass instead of kept.
     """
 
-    def __init__(self, dim: int, depth: int, heads: int, head_dim: int, gradient_checkpointing: bool = False) -> None:
+    def __init__(
+        self,
+        dim: int,
+        depth: int,
+        heads: int,
+        head_dim: int,
+        gradient_checkpointing: GradientCheckpointing = False,
+    ) -> None:
         super().__init__()
         if head_dim % 4:
             raise ValueError(f"head_dim {head_dim} is not a multiple of 4, which axial rotary positions need")
@@ -132,10 +139,8 @@ class SpaceTimeTransformer(nn.Module):
         with torch.autocast(volume.device.type, enabled=False):
             time = Rotation.of(temporal_angles(frames, self.head_dim, volume.device)[:, None, None])
             space = Rotation.of(axial_angles(height, width, self.head_dim, volume.device)[:, None])
+        kind = self.gradient_checkpointing if self.training and torch.is_grad_enabled() else False
         x = volume.flatten(2, 3)
         for block in self.blocks:
-            if self.gradient_checkpointing and self.training and torch.is_grad_enabled():
-                x = checkpoint(block, x, time, space, use_reentrant=False)
-            else:
-                x = block(x, time, space)
+            x = checkpointed(block, x, time, space, kind=kind)
         return x.view_as(volume)
