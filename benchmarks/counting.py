@@ -100,7 +100,7 @@ def training_peak(build: Callable[[], Step], precision: str = "32-true") -> floa
 
 
 def _norms_in_float32(module: nn.Module) -> None:
-    """As autocast computes them on CUDA, and not on a CPU."""
+    """As autocast computes PyTorch's own on CUDA, and not on a CPU."""
     for part in module.modules():
-        if isinstance(part, nn.GroupNorm | nn.LayerNorm):
+        if type(part) in (nn.GroupNorm, nn.LayerNorm):
             part.register_forward_pre_hook(lambda _, inputs: tuple(x.float() for x in inputs))

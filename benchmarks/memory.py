@@ -25,6 +25,7 @@ from benchmarks.networks import MODELS, SHAPE, adversarial_loss, discriminators
 from benchmarks.timing import say
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
 from pvdm_lightning.models.condition import Condition
+from pvdm_lightning.models.gradient_checkpointing import GradientCheckpointing
 from pvdm_lightning.models.triplane import TriplaneShape
 from pvdm_lightning.models.unet import TriplaneUNet
 from pvdm_lightning.training.ema import EMA
@@ -32,7 +33,7 @@ from pvdm_lightning.training.ema import EMA
 CARDS = (12, 24, 80, 141)
 
 
-def stage_one(batch: int, checkpointing: bool, adversarial: bool = False) -> Step:
+def stage_one(batch: int, checkpointing: GradientCheckpointing, adversarial: bool = False) -> Step:
     """The autoencoder's turn."""
     network = VideoAutoencoder(gradient_checkpointing=checkpointing)
     clip = torch.rand(batch, 3, *network.clip_shape)
@@ -58,6 +59,7 @@ CASES: dict[str, Callable[[int], Step]] = {
 }
 CASES |= {
     "stage one": partial(stage_one, checkpointing=False),
+    "stage one, selective checkpointing": partial(stage_one, checkpointing="selective"),
     "stage one, checkpointing": partial(stage_one, checkpointing=True),
     "stage one, checkpointing, adversarial": partial(stage_one, checkpointing=True, adversarial=True),
 }

@@ -2,9 +2,14 @@ import math
 
 import torch
 
-from pvdm_lightning.models.autoencoder.rotary import axial_angles, rotate, temporal_angles
+from pvdm_lightning.models.autoencoder.rotary import Rotation, axial_angles, rotate, temporal_angles
 
 CPU = torch.device("cpu")
+
+
+def turn(x, angles):
+    tables = Rotation.of(angles)
+    return rotate(x, tables.cos, tables.sin)
 
 
 def test_temporal_angles():
@@ -32,7 +37,7 @@ def test_axial_angles():
 def test_rotation_turns_adjacent_pairs():
     x = torch.tensor([[3.0, 4.0, 1.0, 0.0]])
     angle = torch.tensor([[math.pi / 2, math.pi / 2, math.pi, math.pi]])
-    assert torch.allclose(rotate(x, angle.sin(), angle.cos()), torch.tensor([[-4.0, 3.0, -1.0, 0.0]]), atol=1e-6)
+    assert torch.allclose(turn(x, angle), torch.tensor([[-4.0, 3.0, -1.0, 0.0]]), atol=1e-6)
 
 
 def test_rotation_by_one_angle_keeps_lengths_and_shifts_cancel():
@@ -42,7 +47,7 @@ def test_rotation_by_one_angle_keeps_lengths_and_shifts_cancel():
 
     def product(i, j):
         a, b = angles[i : i + 1], angles[j : j + 1]
-        return (rotate(q, a.sin(), a.cos()) * rotate(k, b.sin(), b.cos())).sum()
+        return (turn(q, a) * turn(k, b)).sum()
 
     # Attention depends on the difference of positions: (row 0, column 0 to 1) is as (row 2, column 2 to 3).
     assert torch.allclose(product(0, 1), product(10, 11), atol=1e-5)

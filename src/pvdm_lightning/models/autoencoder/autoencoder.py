@@ -12,6 +12,7 @@ from pvdm_lightning.models.autoencoder.decoder import TriplaneDecoder
 from pvdm_lightning.models.autoencoder.encoder import VideoEncoder
 from pvdm_lightning.models.autoencoder.projector import TriplaneProjector
 from pvdm_lightning.models.autoencoder.space_time_transformer import SpaceTimeTransformer
+from pvdm_lightning.models.gradient_checkpointing import GradientCheckpointing
 from pvdm_lightning.models.triplane import Triplane, TriplaneShape
 
 _NAME = "VideoAutoencoder"
@@ -34,7 +35,9 @@ class VideoAutoencoder(nn.Module):
         projector_mlp_dim: Hidden width of their feed-forward.
         zero_mean_motion: Subtract from z^h and z^w their mean over tokens, so that what all frames share lies in z^s
             alone. Simpler latents to learn in stage two, for about 1 dB of PSNR; the paper and its weights go without.
-        gradient_checkpointing: Recompute activations in the backward pass: less memory, about a third more time.
+        gradient_checkpointing: Compute activations again in the backward pass instead of keeping them: true computes
+            whole blocks again, for least memory; selective keeps the results of matrix products and attention and
+            repeats what is cheap.
 
     Raises:
         InvalidArgumentError: The sizes do not fit each other.
@@ -63,7 +66,7 @@ class VideoAutoencoder(nn.Module):
         projector_heads: int = 4,
         projector_mlp_dim: int = 512,
         zero_mean_motion: bool = False,
-        gradient_checkpointing: bool = False,
+        gradient_checkpointing: GradientCheckpointing = False,
     ) -> None:
         super().__init__()
         height, width = (resolution, resolution) if isinstance(resolution, int) else resolution
@@ -89,6 +92,10 @@ class VideoAutoencoder(nn.Module):
                 raise InvalidArgumentError(
                     f"{_NAME}.{name}", value, "is not positive", "Give a whole number of at least 1."
                 )
+        checkpointing = self.config["gradient_checkpointing"]
+        if not (isinstance(checkpointing, bool) or checkpointing == "selective"):
+            problem, remedy = "is none of true, false and selective", "Give one of them."
+            raise InvalidArgumentError(f"{_NAME}.gradient_checkpointing", checkpointing, problem, remedy)
         (height, width), patch = self.config["resolution"], self.config["patch"]
         for side in (height, width):
             if side < 1:

@@ -3,6 +3,7 @@
 import torch
 from einops import rearrange
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from pvdm_lightning.models.autoencoder.space_time_transformer import SpaceTimeTransformer
 from pvdm_lightning.models.triplane import Triplane
@@ -20,17 +21,25 @@ class TriplaneDecoder(nn.Module):
         self.to_pixels = nn.ConvTranspose2d(dim, 3, kernel_size=patch, stride=patch)
 
     def volume(self, latent: Triplane) -> Tensor:
-        """v_{shw} = W_s z^s_{hw} + W_h z^h_{sw} + W_w z^w_{sh}, [B D S H' W']."""
-        return (
-            self.from_s(latent.z_s)[:, :, None, :, :]
-            + self.from_h(latent.z_h)[:, :, :, None, :]
-            + self.from_w(latent.z_w)[:, :, :, :, None]
+        """v_{shw} = W_s z^s_{hw} + W_h z^h_{sw} + W_w z^w_{sh}, [S B H' W' D]."""
+        # Linear layers on channels-last planes, so that the sum, which is large, is written as it is read later.
+        from_s, from_h, from_w = (
+            F.linear(plane.permute(order), layer.weight.flatten(1), layer.bias)
+            for plane, order, layer in (
+                (latent.z_s, (0, 2, 3, 1), self.from_s),
+                (latent.z_h, (2, 0, 3, 1), self.from_h),
+                (latent.z_w, (2, 0, 3, 1), self.from_w),
+            )
         )
+        return from_s + from_h[:, :, None] + from_w[:, :, :, None]
 
     def forward(self, latent: Triplane) -> Tensor:
         """Latent planes -> clip [B 3 S H W] in [-1, 1]."""
         features = self.transformer(self.volume(latent))
-        frames = self.to_pixels(rearrange(features, "b d s h w -> (b s) d h w"))
+        # The transposed convolution of disjoint patches, as a linear layer: no library has to bring its layout.
+        weight, bias, patch = self.to_pixels.weight, self.to_pixels.bias, self.to_pixels.stride[0]
+        assert bias is not None
+        patches = F.linear(features, weight.flatten(1).T, bias.repeat_interleave(patch * patch))
+        frames = rearrange(patches, "s b h w (c p1 p2) -> b c s (h p1) (w p2)", p1=patch, p2=patch)
         # The sigmoid in float32: bfloat16 has too few digits for 256 grey levels.
-        pixels = 2 * torch.sigmoid(frames.float()) - 1
-        return rearrange(pixels, "(b s) c h w -> b c s h w", b=features.shape[0])
+        return 2 * torch.sigmoid(frames.float()) - 1

@@ -17,7 +17,7 @@ class VideoEncoder(nn.Module):
         self.transformer = transformer
 
     def forward(self, clip: Tensor) -> Tensor:
-        """Clip [B 3 S H W] in [-1, 1] -> features [B D S H' W']."""
+        """Clip [B 3 S H W] in [-1, 1] -> features [S B H' W' D]."""
         p = self.patch
-        patches = rearrange(clip, "b c s (h p1) (w p2) -> b s h w (p1 p2 c)", p1=p, p2=p)
-        return self.transformer(rearrange(self.embed(patches), "b s h w d -> b d s h w"))
+        patches = rearrange(clip, "b c s (h p1) (w p2) -> s b h w (p1 p2 c)", p1=p, p2=p)
+        return self.transformer(self.embed(patches))

@@ -5,6 +5,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pvdm_lightning.models.autoencoder.layer_norm import LayerNorm
 from pvdm_lightning.models.autoencoder.space_time_transformer import SelfAttention, start_at_zero
 from pvdm_lightning.models.triplane import Triplane, TriplaneShape
 
@@ -16,12 +17,12 @@ class ProjectionBlock(nn.Module):
 
     def __init__(self, dim: int, heads: int, head_dim: int, mlp_dim: int) -> None:
         super().__init__()
-        self.attention_norm = nn.LayerNorm(dim)
+        self.attention_norm = LayerNorm(dim)
         self.attention = SelfAttention(dim, heads, head_dim)
         # Not from zero: the result is read at one position, which would see nothing of the rest of the axis.
         self.attention.to_out.reset_parameters()
         nn.init.zeros_(self.attention.to_out.bias)
-        self.feed_forward_norm = nn.LayerNorm(dim)
+        self.feed_forward_norm = LayerNorm(dim)
         self.to_hidden = nn.Linear(dim, mlp_dim)
         self.to_out = start_at_zero(nn.Linear(mlp_dim, dim))
 
@@ -104,9 +105,9 @@ class TriplaneProjector(nn.Module):
         self.over_width = projector(shape.width)
 
     def forward(self, features: Tensor) -> Triplane:
-        """Features [B D S H' W'] -> the latent planes, in [-1, 1]."""
+        """Features [S B H' W' D] -> the latent planes, in [-1, 1]."""
         return Triplane(
-            z_s=self.over_time(rearrange(features, "b d s h w -> b h w s d")),
-            z_h=self.over_height(rearrange(features, "b d s h w -> b s w h d")),
-            z_w=self.over_width(rearrange(features, "b d s h w -> b s h w d")),
+            z_s=self.over_time(rearrange(features, "s b h w d -> b h w s d")),
+            z_h=self.over_height(rearrange(features, "s b h w d -> b s w h d")),
+            z_w=self.over_width(rearrange(features, "s b h w d -> b s h w d")),
         )

@@ -3,10 +3,13 @@
 Both tables hold angles [N, D_head]; a rotation turns each adjacent pair of channels (2j, 2j + 1).
 """
 
+from __future__ import annotations
+
 import math
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def temporal_angles(frames: int, head_dim: int, device: torch.device) -> Tensor:
@@ -36,10 +39,87 @@ def axial_angles(height: int, width: int, head_dim: int, device: torch.device, m
     return grid.flatten(0, 1).repeat_interleave(2, dim=1)
 
 
-def rotate(x: Tensor, sin: Tensor, cos: Tensor) -> Tensor:
-    """Turn adjacent pairs of channels of x [B N H D_head] by the angles whose sin and cos [N 1 D_head] are given."""
+class Rotation(NamedTuple):
+    """Tables [... D_head] of a rotation, in float32: x turns to x * cos + swapped(x) * sin.
+
+    Attributes:
+        cos: Cosines of the angles.
+        sin: Their sines, with the sign of the channel: the sign goes to the small table rather than through a pass
+            over the large tensor.
+        sin_backward: As `sin`, of the gradient.
+    """
+
+    cos: Tensor
+    sin: Tensor
+    sin_backward: Tensor
+
+    @classmethod
+    def of(cls, angles: Tensor) -> Rotation:
+        """Tables of angles [... D_head]."""
+        sin = angles.sin()
+        signed = torch.stack([-sin[..., 0::2], sin[..., 1::2]], dim=-1).flatten(-2)
+        return cls(angles.cos(), signed, swap_pairs(signed))
+
+
+def swap_pairs(x: Tensor) -> Tensor:
+    """Exchange the two channels of each adjacent pair: x [... D_head]."""
     even, odd = x.unflatten(-1, (-1, 2)).unbind(-1)
-    # The sign goes to the small table rather than through a pass over the large tensor.
-    signed_sin = torch.stack([-sin[..., 0::2], sin[..., 1::2]], dim=-1).flatten(-2)
-    swapped = torch.stack([odd, even], dim=-1).flatten(-2)
-    return swapped.mul_(signed_sin).addcmul_(x, cos)
+    return torch.stack([odd, even], dim=-1).flatten(-2)
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor, out: Tensor | None = None) -> Tensor:
+    """Turn adjacent pairs of channels of x [... D_head]; products and sums in float32, the result in the dtype of x.
+
+    Args:
+        x: What is turned.
+        cos: See `Rotation`.
+        sin: See `Rotation`.
+        out: Where the result goes.
+    """
+    # Operators cast as they read and write: autocast would cast in passes of its own.
+    with torch.autocast(x.device.type, enabled=False):
+        turned = swap_pairs(x) * sin
+        if out is None:
+            out = turned if turned.dtype == x.dtype else torch.empty_like(x)
+        return torch.addcmul(turned, x, cos, out=out)
+
+
+class RotaryHeads(nn.Module):
+    """Splits joined queries, keys and values into heads, and turns queries and keys by their positions.
+
+    Args:
+        heads: Attention heads.
+        head_dim: D_head, channels of a head.
+    """
+
+    def __init__(self, heads: int, head_dim: int) -> None:
+        super().__init__()
+        self.heads, self.head_dim = heads, head_dim
+
+    def forward(self, qkv: Tensor, rotation: Rotation) -> tuple[Tensor, Tensor, Tensor]:
+        """[... 3 * H * D_head] -> q, k, v, each [... H D_head]; the tables are broadcast."""
+        q, k, v = _RotateQueriesAndKeys.apply(qkv.unflatten(-1, (3 * self.heads, self.head_dim)), *rotation)
+        return q, k, v
+
+
+class _RotateQueriesAndKeys(torch.autograd.Function):
+    """The gradient is a rotation, too, written at once where the gradients of q, k and v lie side by side."""
+
+    @staticmethod
+    def forward(ctx: Any, qkv: Tensor, cos: Tensor, sin: Tensor, sin_backward: Tensor) -> tuple[Tensor, ...]:
+        ctx.save_for_backward(cos, sin_backward)
+        heads = qkv.shape[-2] // 3
+        # Both at once and as they lie: passes over heads that are strided apart are slower.
+        q, k = rotate(qkv[..., : 2 * heads, :], cos, sin).chunk(2, dim=-2)
+        return q, k, qkv[..., 2 * heads :, :]
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+        q, k, v = gradients
+        cos, sin = ctx.saved_tensors
+        joined = q.new_empty((*q.shape[:-2], 3 * q.shape[-2], q.shape[-1]))
+        to_q, to_k, to_v = joined.chunk(3, dim=-2)
+        rotate(q, cos, sin, out=to_q)
+        rotate(k, cos, sin, out=to_k)
+        to_v.copy_(v)
+        return joined, None, None, None

@@ -1,15 +1,13 @@
 """Pre-norm divided space-time Transformer (TimeSformer) on a volume of patch features."""
 
 import torch
-from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.checkpoint import checkpoint
 
 from pvdm_lightning.models.attention import ScaledDotProductAttention
-from pvdm_lightning.models.autoencoder.rotary import axial_angles, rotate, temporal_angles
-
-Rotation = tuple[Tensor, Tensor]
+from pvdm_lightning.models.autoencoder.layer_norm import LayerNorm
+from pvdm_lightning.models.autoencoder.rotary import RotaryHeads, Rotation, axial_angles, temporal_angles
+from pvdm_lightning.models.gradient_checkpointing import GradientCheckpointing, checkpointed
 
 
 def start_at_zero(layer: nn.Linear) -> nn.Linear:
@@ -24,7 +22,7 @@ def start_at_zero(layer: nn.Linear) -> nn.Linear:
 
 
 class SelfAttention(nn.Module):
-    """Multi-head self-attention over the second last axis; q, k, v without bias, optional rotary positions.
+    """Multi-head self-attention along one axis; q, k, v without bias, optional rotary positions.
 
     The attention matrix is never stored.
     """
@@ -34,17 +32,17 @@ class SelfAttention(nn.Module):
         self.heads = heads
         self.to_qkv = nn.Linear(dim, 3 * heads * head_dim, bias=False)
         self.to_out = start_at_zero(nn.Linear(heads * head_dim, dim))
+        self.rotary = RotaryHeads(heads, head_dim)
         self.attend = ScaledDotProductAttention()
 
-    def forward(self, x: Tensor, rotation: Rotation | None = None) -> Tensor:
-        """X [B N D] -> [B N D]; `rotation` is (sin, cos), each [N 1 D_head]."""
-        qk, v = self.to_qkv(x).unflatten(-1, (3 * self.heads, -1)).split([2 * self.heads, self.heads], dim=2)
-        if rotation is not None:
-            # Angles stay in float32; the products follow the dtype of autocast.
-            # Both at once and as they lie: passes over heads that are strided apart are slower.
-            qk = rotate(qk.float(), *rotation).to(v.dtype)
-        q, k = qk.chunk(2, dim=2)
-        return self._attend(q, k, v)
+    def forward(self, x: Tensor, rotation: Rotation | None = None, axis: int = 1) -> Tensor:
+        """X [B N D], or [N B D] with `axis` 0 -> likewise; N is attended along. Tables for the heads [... H D_head]."""
+        qkv = self.to_qkv(x)
+        if rotation is None:
+            q, k, v = qkv.unflatten(-1, (3, self.heads, -1)).unbind(2)
+        else:
+            q, k, v = self.rotary(qkv, rotation)
+        return self._attend(q, k, v, axis)
 
     def at_first(self, x: Tensor) -> Tensor:
         """The result at position 0 alone, without positions: x [B N D] -> [B 1 D]."""
@@ -53,10 +51,22 @@ class SelfAttention(nn.Module):
         k, v = F.linear(x, to_kv).unflatten(-1, (2, self.heads, -1)).unbind(2)
         return self._attend(q, k, v)
 
-    def _attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Queries, keys and values [B N H D_head] -> [B N D]."""
-        q, k, v = (part.transpose(1, 2) for part in (q, k, v))
-        return self.to_out(self.attend(q, k, v).transpose(1, 2).flatten(2))
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor, axis: int = 1) -> Tensor:
+        """Queries, keys and values [B N H D_head] or [N B H D_head] -> [B N D] or [N B D]."""
+        q, k, v = (part.movedim(axis, 2) for part in (q, k, v))
+        attended = self.attend(q, k, v).transpose(1, 2)  # [B N H D_head]
+        if axis == 0 and attended.transpose(0, 1).is_contiguous():  # in the order of the queries, as cuDNN gives it
+            return self.to_out(attended.transpose(0, 1).flatten(2))
+        # Linear in the order that it lies in, or it would be copied.
+        return self.to_out(attended.flatten(2)).movedim(1, axis)
+
+
+class GEGLU(nn.Module):
+    """(a, g) side by side in the last dimension -> a * gelu(g)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        value, gate = x.chunk(2, dim=-1)
+        return value * F.gelu(gate)
 
 
 class GatedFeedForward(nn.Module):
@@ -65,32 +75,34 @@ class GatedFeedForward(nn.Module):
     def __init__(self, dim: int, expansion: int = 4) -> None:
         super().__init__()
         self.to_hidden = nn.Linear(dim, 2 * expansion * dim)
+        self.activation = GEGLU()
         self.to_out = start_at_zero(nn.Linear(expansion * dim, dim))
 
     def forward(self, x: Tensor) -> Tensor:
-        value, gate = self.to_hidden(x).chunk(2, dim=-1)
-        return self.to_out(value * F.gelu(gate))
+        return self.to_out(self.activation(self.to_hidden(x)))
 
 
 class SpaceTimeBlock(nn.Module):
-    """Attention over time, attention over space, feed-forward; a LayerNorm before and a residual around each."""
+    """Attention over time, attention over space, feed-forward; a LayerNorm before and a residual around each.
+
+    Frames come first: then both attentions see one axis of sequences and one of positions without a copy.
+    """
 
     def __init__(self, dim: int, heads: int, head_dim: int) -> None:
         super().__init__()
-        self.time_norm = nn.LayerNorm(dim)
+        self.time_norm = LayerNorm(dim)
         self.time_attention = SelfAttention(dim, heads, head_dim)
-        self.space_norm = nn.LayerNorm(dim)
+        self.space_norm = LayerNorm(dim)
         self.space_attention = SelfAttention(dim, heads, head_dim)
-        self.feed_forward_norm = nn.LayerNorm(dim)
+        self.feed_forward_norm = LayerNorm(dim)
         self.feed_forward = GatedFeedForward(dim)
 
     def forward(self, x: Tensor, time: Rotation, space: Rotation) -> Tensor:
-        """X [B S N D], N = H'W' patches of a frame -> [B S N D]."""
-        batch, frames = x.shape[:2]
-        across_time = rearrange(self.time_norm(x), "b s n d -> (b n) s d")
-        x = x + rearrange(self.time_attention(across_time, time), "(b n) s d -> b s n d", b=batch)
-        across_space = rearrange(self.space_norm(x), "b s n d -> (b s) n d")
-        x = x + rearrange(self.space_attention(across_space, space), "(b s) n d -> b s n d", s=frames)
+        """X [S B N D], N = H'W' patches of a frame -> [S B N D]."""
+        across_time = self.time_norm(x).flatten(1, 2)
+        x = x + self.time_attention(across_time, time, axis=0).view_as(x)
+        across_space = self.space_norm(x).flatten(0, 1)
+        x = x + self.space_attention(across_space, space).view_as(x)
         return x + self.feed_forward(self.feed_forward_norm(x))
 
 
@@ -102,10 +114,17 @@ class SpaceTimeTransformer(nn.Module):
         depth: Number of blocks.
         heads: Attention heads.
         head_dim: Channels of a head, a multiple of 4 (row and column angles, in pairs).
-        gradient_checkpointing: Recompute each block's activations in the backward pass instead of keeping them.
+        gradient_checkpointing: What is computed again in the backward pass instead of kept.
     """
 
-    def __init__(self, dim: int, depth: int, heads: int, head_dim: int, gradient_checkpointing: bool = False) -> None:
+    def __init__(
+        self,
+        dim: int,
+        depth: int,
+        heads: int,
+        head_dim: int,
+        gradient_checkpointing: GradientCheckpointing = False,
+    ) -> None:
         super().__init__()
         if head_dim % 4:
             raise ValueError(f"head_dim {head_dim} is not a multiple of 4, which axial rotary positions need")
@@ -114,18 +133,14 @@ class SpaceTimeTransformer(nn.Module):
         self.blocks = nn.ModuleList(SpaceTimeBlock(dim, heads, head_dim) for _ in range(depth))
 
     def forward(self, volume: Tensor) -> Tensor:
-        """Features [B D S H' W'] -> [B D S H' W']."""
-        frames, height, width = volume.shape[2:]
+        """Features [S B H' W' D] -> [S B H' W' D]."""
+        frames, _, height, width = volume.shape[:4]
         # Computed, not stored: a table is cheap, and so any size works with one set of weights.
         with torch.autocast(volume.device.type, enabled=False):
-            time_angles = temporal_angles(frames, self.head_dim, volume.device)[:, None]
-            space_angles = axial_angles(height, width, self.head_dim, volume.device)[:, None]
-            time = (time_angles.sin(), time_angles.cos())
-            space = (space_angles.sin(), space_angles.cos())
-        x = rearrange(volume, "b d s h w -> b s (h w) d")
+            time = Rotation.of(temporal_angles(frames, self.head_dim, volume.device)[:, None, None])
+            space = Rotation.of(axial_angles(height, width, self.head_dim, volume.device)[:, None])
+        kind = self.gradient_checkpointing if self.training and torch.is_grad_enabled() else False
+        x = volume.flatten(2, 3)
         for block in self.blocks:
-            if self.gradient_checkpointing and self.training and torch.is_grad_enabled():
-                x = checkpoint(block, x, time, space, use_reentrant=False)
-            else:
-                x = block(x, time, space)
-        return rearrange(x, "b s (h w) d -> b d s h w", h=height)
+            x = checkpointed(block, x, time, space, kind=kind)
+        return x.view_as(volume)
