@@ -229,7 +229,7 @@ def stage_one(batch: int = 8, **options: Any) -> dict[str, Count]:
 def sampling() -> dict[str, Count]:
     """The second of three steps of DPM-Solver++ that PVDM-L's EMA takes for one video."""
     average = EMA(_unet()).network.eval()
-    condition = torch.randn(1, 4, SHAPE.num_tokens, device="meta")
+    _, _, condition = denoiser_inputs(1, SHAPE, "meta")
     sampler = DPMSolverSampler(NoiseSchedule(), 3)
     sampler.schedule.to("meta")
     denoise = bind(average, sampler.schedule, condition=condition)
