@@ -1,6 +1,7 @@
 """Every section of `gpu` produces its rows on a CPU, and no section takes the others down with it."""
 
 import json
+import pickle
 import sys
 import time
 
@@ -31,6 +32,7 @@ def test_the_table_names_every_section_and_all_fit_into_the_time():
     assert sum(part.seconds for section in SECTIONS for part in section.parts) <= 480
     names = [f"{section.name}, {part.name}" for section in SECTIONS for part in section.parts]
     assert len(set(names)) == len(names)
+    assert pickle.loads(pickle.dumps(SECTIONS)) == SECTIONS  # each part goes to a process
 
 
 @pytest.fixture

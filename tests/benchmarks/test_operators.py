@@ -43,7 +43,7 @@ def test_the_documentation_has_the_counts():
 @pytest.fixture(params=["U-Net", "autoencoder"])
 def network(request):
     """`network()`: a network with its inputs, on the default device."""
-    from benchmarks.networks import TINY_AUTOENCODER, TINY_SHAPE
+    from benchmarks.networks import TINY_AUTOENCODER, TINY_SHAPE, denoiser_inputs
     from pvdm_lightning.models.autoencoder import VideoAutoencoder
     from pvdm_lightning.models.unet import TriplaneUNet
 
@@ -53,8 +53,7 @@ def network(request):
 
     def unet():
         sizes = {"base_channels": 32, "channel_multipliers": (1, 2), "blocks_per_level": 1, "norm_groups": 8}
-        z = torch.randn(2, 4, TINY_SHAPE.num_tokens)
-        return TriplaneUNet(TINY_SHAPE, **sizes), (z, torch.zeros(2, dtype=torch.long), z)
+        return TriplaneUNet(TINY_SHAPE, **sizes), denoiser_inputs(2, TINY_SHAPE, None)
 
     return autoencoder if request.param == "autoencoder" else unet
 
@@ -117,8 +116,8 @@ def test_what_counts():
 def test_an_operator_of_our_own_is_one():
     from benchmarks.operators import counting
 
-    @torch.library.custom_op("pvdm_tests::twice", mutates_args=())
-    def twice(x: torch.Tensor) -> torch.Tensor:
+    @torch.library.custom_op("pvdm_tests::twice", mutates_args=(), schema="(Tensor x) -> Tensor")
+    def twice(x):
         return x.clone() * 2 + x
 
     twice.register_fake(torch.empty_like)
