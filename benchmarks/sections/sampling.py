@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch.nn.attention import SDPBackend
 
 from benchmarks.networks import awaken
 from benchmarks.sections.section import Part, Proof, attention_by
@@ -51,7 +50,7 @@ class Way:
 AUTOCAST, BF16 = Way("bf16 autocast"), Way("weights in bf16", torch.bfloat16)
 CUDNN, FLASH = (
     Way(f"attention by {name}", torch.bfloat16, partial(attention_by, backend))
-    for name, backend in (("cuDNN", SDPBackend.CUDNN_ATTENTION), ("FlashAttention", SDPBackend.FLASH_ATTENTION))
+    for name, backend in (("cuDNN", "CUDNN_ATTENTION"), ("FlashAttention", "FLASH_ATTENTION"))
 )
 
 

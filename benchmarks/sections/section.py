@@ -129,6 +129,7 @@ def product_rate(proof: Proof, dtype: torch.dtype = torch.bfloat16) -> float:
     return 2 * size**3 / proof.seconds(lambda: a @ b, at_least=20, budget=0.3) / 1e12
 
 
-def attention_by(backend: SDPBackend, proof: Proof) -> AbstractContextManager[None]:
-    """A context in which PyTorch computes attention by one library; also by plain products on a CPU."""
-    return sdpa_kernel([backend] if proof.on_gpu else [backend, SDPBackend.MATH])
+def attention_by(backend: str, proof: Proof) -> AbstractContextManager[None]:
+    """A context in which PyTorch computes attention by one SDPBackend; also by plain products on a CPU."""
+    chosen = SDPBackend.__members__[backend]
+    return sdpa_kernel([chosen] if proof.on_gpu else [chosen, SDPBackend.MATH])

@@ -17,7 +17,6 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 from torch.autograd import DeviceType
-from torch.nn.attention import SDPBackend
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.data import IterableDataset
 
@@ -177,7 +176,7 @@ AS_SHIPPED = Variant()
 COMPILED = Variant("compiled", prepare=compile_networks, repeats_memory=False)
 CUDNN, FLASH = (
     Variant(f"attention by {name}", switch=partial(attention_by, backend))
-    for name, backend in (("cuDNN", SDPBackend.CUDNN_ATTENTION), ("FlashAttention", SDPBackend.FLASH_ATTENTION))
+    for name, backend in (("cuDNN", "CUDNN_ATTENTION"), ("FlashAttention", "FLASH_ATTENTION"))
 )
 MUON = Variant("Muon", {"optimizer": "muon"}, repeats_memory=False)
 
