@@ -3,11 +3,11 @@
     python -m benchmarks operators
     python -m benchmarks operators --record "what changed"
 
-Networks have their full size on the meta device, where an operator has shapes and dtypes and computes nothing. Casts
-are those of CUDA's bf16 autocast, attention is one fused kernel. Views are not counted: they start nothing. An operator
-of our own (torch.library) counts as one, however many kernels it starts. Launches and bytes are estimates: a library
-call starts what it does on an H200 with PyTorch 2.11, and everything but products, convolutions and attention reads
-its inputs once and writes its outputs once.
+Networks have their full size on the meta device, where an operator has shapes and dtypes and computes nothing, and the
+modules that `pvdm` gives them on a GPU. Casts are those of CUDA's bf16 autocast, attention is one fused kernel. Views
+are not counted: they start nothing. An operator of our own (torch.library) counts as one, however many kernels it
+starts. Launches and bytes are estimates: a library call starts what it does on an H200 with PyTorch 2.11, and
+everything but products, convolutions and attention reads its inputs once and writes its outputs once.
 
 `--record` adds the counts to operators.json, whose last entry tests/benchmarks/test_operators.py takes as ceilings.
 """
@@ -36,6 +36,7 @@ from benchmarks.networks import MODELS, SHAPE, denoiser_inputs
 from benchmarks.timing import say
 from pvdm_lightning.diffusion import NoiseSchedule, bind
 from pvdm_lightning.diffusion.samplers import DPMSolverSampler
+from pvdm_lightning.gpu.accelerate import accelerate
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
 from pvdm_lightning.models.unet import TriplaneUNet
 from pvdm_lightning.training.ema import EMA
@@ -68,6 +69,7 @@ KERNELS = {
     "convolution": 2,  # the bias apart
     "convolution_backward": 3,
     "_scaled_dot_product_flash_attention_backward": 3,
+    "group_norm_backward": 2,  # our own
 }
 
 
@@ -220,7 +222,7 @@ def stage_two(batch: int = 64) -> dict[str, Count]:
 def stage_one(batch: int = 8, **options: Any) -> dict[str, Count]:
     """The autoencoder, on the L1 loss, without the optimizer."""
     with torch.device("meta"):
-        network = VideoAutoencoder(**options)
+        network = accelerate(VideoAutoencoder(**options))
         clip = torch.rand(batch, 3, *network.clip_shape)
     counts = training_step(lambda: (network(clip) - clip).abs().mean())
     return {"forward and backward": counts["forward and backward"]} if options else counts
@@ -245,7 +247,7 @@ def sampling() -> dict[str, Count]:
 
 def _unet() -> TriplaneUNet:
     with torch.device("meta"):
-        return TriplaneUNet(SHAPE, base_channels=MODELS["L"])
+        return accelerate(TriplaneUNet(SHAPE, base_channels=MODELS["L"]))
 
 
 CASES: dict[str, Callable[[], dict[str, Count]]] = {

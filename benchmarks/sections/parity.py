@@ -20,6 +20,7 @@ from pvdm_lightning.convert import load_autoencoder, load_denoiser
 from pvdm_lightning.convert.i3d import load_i3d
 from pvdm_lightning.diffusion import Denoise, NoiseSchedule, bind
 from pvdm_lightning.diffusion.samplers import DDIMSampler
+from pvdm_lightning.gpu.accelerate import accelerate
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
 from pvdm_lightning.models.condition import Condition
 from pvdm_lightning.models.triplane import TriplaneShape
@@ -101,6 +102,8 @@ def _denoiser(case: str, proof: Proof, fill: Any) -> None:
         return {"noise, given a clip": given, "noise, given none": (network(z, t), recorded["eps_unconditional"])}
 
     _compare(proof, TITLES[case], outputs, not proof.tiny)
+    accelerate(network)
+    _compare(proof, f"{TITLES[case]}, our kernels", outputs, not proof.tiny)
 
 
 def _i3d(proof: Proof, fill: Any) -> None:
@@ -210,7 +213,7 @@ def _gradients(proof: Proof, fill: Any) -> None:
         awaken(network)
         found = []
         for device in ("cpu", proof.device):
-            network.to(device).zero_grad()
+            (network if device == "cpu" else accelerate(network)).to(device).zero_grad()
             to_device = methodcaller("to", device)
             here = (x.map(to_device) if isinstance(x, Condition) else to_device(x) for x in inputs)
             network(*here).square().mean().backward()

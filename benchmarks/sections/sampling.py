@@ -29,16 +29,19 @@ class Way:
     Args:
         name: In the table.
         dtype: Of the weights; float32 ones are cast by autocast, in each call.
+        kernels: Whether the networks have their kernels for a GPU.
         switch: A context to sample in.
     """
 
     name: str
     dtype: torch.dtype = torch.float32
+    kernels: bool = True
     switch: Callable[[Proof], AbstractContextManager[Any]] = nullcontext
 
     def run(self, proof: Proof, what: Callable[[VideoPipeline], Any]) -> Any:
         """`what` of the pipeline, sampling this way."""
-        pipeline = proof.once("pipeline", lambda: _pipeline(proof)).to(dtype=self.dtype)
+        name = f"pipeline, kernels: {self.kernels}"
+        pipeline = proof.once(name, lambda: _pipeline(proof, self.kernels)).to(dtype=self.dtype)
         try:
             autocast = proof.autocast() if self.dtype == torch.float32 else nullcontext()
             with torch.no_grad(), autocast, self.switch(proof):
@@ -48,14 +51,15 @@ class Way:
 
 
 AUTOCAST, BF16 = Way("bf16 autocast"), Way("weights in bf16", torch.bfloat16)
+PLAIN = Way("bf16 autocast, --gpu_kernels false", kernels=False)
 CUDNN, FLASH = (
-    Way(f"attention by {name}", torch.bfloat16, partial(attention_by, backend))
+    Way(f"attention by {name}", torch.bfloat16, switch=partial(attention_by, backend))
     for name, backend in (("cuDNN", "CUDNN_ATTENTION"), ("FlashAttention", "FLASH_ATTENTION"))
 )
 
 
-def _pipeline(proof: Proof) -> VideoPipeline:
-    module = LARGE.module(proof).to(proof.device).eval()
+def _pipeline(proof: Proof, kernels: bool) -> VideoPipeline:
+    module = LARGE.module(proof, kernels).to(proof.device).eval()
     awaken(module.ema.network)
     pipeline: VideoPipeline = module.pipeline
     return pipeline
@@ -123,7 +127,7 @@ def part(seconds: float, way: Way, options: dict[str, Any], frames: int, at_once
 
 
 SAMPLING = (
-    *(Part(f"steps, {way.name}", 5, partial(calls, way=way)) for way in (AUTOCAST, BF16, CUDNN, FLASH)),
+    *(Part(f"steps, {way.name}", 5, partial(calls, way=way)) for way in (AUTOCAST, BF16, PLAIN, CUDNN, FLASH)),
     part(10, BF16, SOLVER, 128, 1),
     part(10, AUTOCAST, SOLVER, 128, 1),
     Part("encoding and decoding", 6, coding),

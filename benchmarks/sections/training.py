@@ -24,6 +24,7 @@ from benchmarks.memory import Peaks
 from benchmarks.networks import MODELS, TINY_AUTOENCODER
 from benchmarks.sections.section import Part, Proof, attention_by, product_rate
 from pvdm_lightning.diffusion import denoising_loss
+from pvdm_lightning.gpu.accelerate import accelerate
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
 from pvdm_lightning.models.condition import Condition
 from pvdm_lightning.models.unet import TriplaneUNet
@@ -64,23 +65,29 @@ class Case:
     def first_stage(self) -> bool:
         return self.name.startswith("stage one")
 
-    def module(self, proof: Proof, **options: Any) -> Any:
+    def module(self, proof: Proof, kernels: bool = True, **options: Any) -> Any:
         """As the shipped configuration has it, without LPIPS, whose weights a bare machine lacks.
 
         Args:
             proof: Where.
+            kernels: Whether it has its kernels for a GPU.
             options: More arguments of the module.
         """
         with torch.device(proof.device):  # a GPU draws the weights of PVDM-L at once
-            if self.first_stage:
-                network = _autoencoder(proof, gradient_checkpointing="checkpointing" in self.name)
-                start = 0 if self.pairs else None
-                return AutoencoderModule(network, perceptual_weight=0.0, adversarial_start=start, **options)
-            channels = MODELS[self.name[-1]]
-            denoiser = TriplaneUNet(**(TINY_DENOISER if proof.tiny else {"base_channels": channels}))
-            module = LatentDiffusionModule(denoiser, warmup_steps=10, **options)
-            module.attach_first_stage(FrozenAutoencoder(_autoencoder(proof)))
-            return module
+            module = self._autoencoder(proof, **options) if self.first_stage else self._denoiser(proof, **options)
+        return accelerate(module) if kernels else module
+
+    def _autoencoder(self, proof: Proof, **options: Any) -> AutoencoderModule:
+        network = _autoencoder(proof, gradient_checkpointing="checkpointing" in self.name)
+        start = 0 if self.pairs else None
+        return AutoencoderModule(network, perceptual_weight=0.0, adversarial_start=start, **options)
+
+    def _denoiser(self, proof: Proof, **options: Any) -> LatentDiffusionModule:
+        channels = MODELS[self.name[-1]]
+        denoiser = TriplaneUNet(**(TINY_DENOISER if proof.tiny else {"base_channels": channels}))
+        module = LatentDiffusionModule(denoiser, warmup_steps=10, **options)
+        module.attach_first_stage(FrozenAutoencoder(_autoencoder(proof)))
+        return module
 
     def data(self, module: Any, size: int) -> Batch:
         """A batch as a loader gives it: random pixels, or latents of pairs as from a cache."""
@@ -153,7 +160,7 @@ class Variant:
 
     Args:
         name: In the table.
-        options: More arguments of the module.
+        options: More arguments of `Case.module`.
         prepare: What is done to the module before it trains.
         switch: A context that it trains in.
         repeats_memory: Its memory is what was predicted.
@@ -179,6 +186,7 @@ CUDNN, FLASH = (
     for name, backend in (("cuDNN", "CUDNN_ATTENTION"), ("FlashAttention", "FLASH_ATTENTION"))
 )
 MUON = Variant("Muon", {"optimizer": "muon"}, repeats_memory=False)
+PLAIN_KERNELS = Variant("--gpu_kernels false", {"kernels": False}, repeats_memory=False)
 
 
 def measure(proof: Proof, case: Case, variant: Variant = AS_SHIPPED, profiled: bool = False) -> None:
@@ -230,9 +238,10 @@ def part(name: str, seconds: float, case: Case, variant: Variant = AS_SHIPPED, p
 
 STAGE_TWO = (
     part("PVDM-L", 22, LARGE, profiled=True),
-    part("PVDM-L, attention by cuDNN", 8, LARGE, CUDNN),
-    part("PVDM-L, attention by FlashAttention", 8, LARGE, FLASH),
-    part("PVDM-S", 8, SMALL),
+    part("PVDM-L, --gpu_kernels false", 8, LARGE, PLAIN_KERNELS),
+    part("PVDM-L, attention by cuDNN", 7, LARGE, CUDNN),
+    part("PVDM-L, attention by FlashAttention", 7, LARGE, FLASH),
+    part("PVDM-S", 6, SMALL),
     Part("optimizers", 4, optimizer_steps),
     part("PVDM-L, Muon", 10, LARGE, MUON),
 )
