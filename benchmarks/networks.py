@@ -32,7 +32,7 @@ def awaken(network: nn.Module) -> nn.Module:
     return network
 
 
-def denoiser_inputs(batch: int, shape: TriplaneShape, device: str = "cpu") -> tuple[Tensor, Tensor, Condition]:
+def denoiser_inputs(batch: int, shape: TriplaneShape, device: str | None = "cpu") -> tuple[Tensor, Tensor, Condition]:
     """z_t, t, and the clip before as the condition."""
     size = (batch, 4, shape.num_tokens)
     z, previous = torch.randn(size, device=device), torch.randn(size, device=device)

@@ -8,12 +8,12 @@ from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
-from benchmarks.sections.section import Proof, product_rate
+from benchmarks.sections.section import Part, Proof, product_rate
 
 PACKAGES = ("torch", "lightning", "torchmetrics", "jsonargparse", "numpy")
 
 
-def run(proof: Proof) -> None:
+def _run(proof: Proof) -> None:
     """Names and versions, then rates."""
     facts = {"card": "CPU", "driver": None, "CUDA": torch.version.cuda, "cuDNN": torch.backends.cudnn.version()}
     if proof.on_gpu:
@@ -56,3 +56,6 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
+
+
+CARD = (Part("the card", 12, _run),)

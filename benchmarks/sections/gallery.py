@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from benchmarks.sections.section import Proof
+from benchmarks.sections.section import Part, Proof
 from pvdm_lightning import cli
 from pvdm_lightning.data.output.contact_sheet import contact_sheet, video_grid
 from pvdm_lightning.data.output.writing import write_video
@@ -33,7 +33,7 @@ TINY: dict[str, tuple[Any, ...]] = {
 }
 
 
-def run(proof: Proof) -> None:
+def _run(proof: Proof) -> None:
     """Stage one, the latent cache, stage two, samples; each stage gets its share of the time."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -105,3 +105,6 @@ def _scalars(run: Path) -> dict[str, list[tuple[int, float]]]:
     events = EventAccumulator(str((run / "latest").resolve().parent), size_guidance={"scalars": 0})
     events.Reload()
     return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+
+
+GALLERY = (Part("both stages", 46, _run),)

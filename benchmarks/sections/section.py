@@ -1,27 +1,30 @@
-"""A section of what is measured on a GPU, and what it is given."""
+"""Sections of what is measured on a GPU, their parts, and what a part is given."""
 
 from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 
 @dataclass
 class Proof:
-    """What a section is given.
+    """What a part is given.
 
     Args:
         device: cpu or cuda.
         tiny: Toy sizes: every row is produced, none of its figures means anything.
         out: Folder for pictures and videos.
-        deadline: Of this section, by time.monotonic.
+        deadline: Of this part, by time.monotonic.
         send: Takes the rows, as they come.
+        kept: What earlier parts of the section built; see `once`.
     """
 
     device: str
@@ -29,14 +32,21 @@ class Proof:
     out: Path
     deadline: float
     send: Callable[[dict[str, Any]], None]
+    kept: dict[str, Any] = field(default_factory=dict)
 
     def row(self, **figures: Any) -> None:
         """Report a row: a column's name and unit -> its figure, None for what was not measured."""
         self.send(figures)
 
     def left(self) -> float:
-        """Seconds until the section is ended from outside."""
+        """Seconds until the part is ended from outside."""
         return self.deadline - time.monotonic()
+
+    def once(self, name: str, build: Callable[[], Any]) -> Any:
+        """What `build` returns, built once for all parts of the section."""
+        if name not in self.kept:
+            self.kept[name] = build()
+        return self.kept[name]
 
     @property
     def on_gpu(self) -> bool:
@@ -83,20 +93,33 @@ class Proof:
 
 
 @dataclass(frozen=True)
-class Section:
-    """One part of what is measured.
+class Part:
+    """One thing that is measured: one that fails or takes too long leaves the others as they are.
 
     Args:
-        name: In a word.
-        title: A heading for the report.
-        seconds: Of eight minutes; what it does not use is left for the last section.
+        name: As the report names it where it was not measured.
+        seconds: Of eight minutes; what it does not use is left for those after it.
         run: Produces the rows.
     """
 
     name: str
-    title: str
     seconds: float
     run: Callable[[Proof], None]
+
+
+@dataclass(frozen=True)
+class Section:
+    """A question, and the parts of its answer in order of worth.
+
+    Args:
+        name: In a word.
+        title: A heading for the report.
+        parts: They run in one process.
+    """
+
+    name: str
+    title: str
+    parts: Sequence[Part]
 
 
 def product_rate(proof: Proof, dtype: torch.dtype = torch.bfloat16) -> float:
@@ -104,3 +127,9 @@ def product_rate(proof: Proof, dtype: torch.dtype = torch.bfloat16) -> float:
     size = 256 if proof.tiny else 8192
     a, b = torch.randn(2, size, size, device=proof.device).to(dtype)
     return 2 * size**3 / proof.seconds(lambda: a @ b, at_least=20, budget=0.3) / 1e12
+
+
+def attention_by(backend: str, proof: Proof) -> AbstractContextManager[None]:
+    """A context in which PyTorch computes attention by one SDPBackend; also by plain products on a CPU."""
+    chosen = SDPBackend.__members__[backend]
+    return sdpa_kernel([chosen] if proof.on_gpu else [chosen, SDPBackend.MATH])

@@ -7,10 +7,11 @@ import logging
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from lightning import Callback, LightningModule, Trainer
@@ -21,19 +22,22 @@ from torch.utils.data import IterableDataset
 
 from benchmarks.memory import Peaks
 from benchmarks.networks import MODELS, TINY_AUTOENCODER
-from benchmarks.sections.section import Proof, product_rate
+from benchmarks.sections.section import Part, Proof, attention_by, product_rate
 from pvdm_lightning.diffusion import denoising_loss
+from pvdm_lightning.gpu.accelerate import accelerate
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
 from pvdm_lightning.models.condition import Condition
 from pvdm_lightning.models.unet import TriplaneUNet
 from pvdm_lightning.pipeline import FrozenAutoencoder
 from pvdm_lightning.pipeline.pixels import to_signed_float
 from pvdm_lightning.training import AutoencoderModule, LatentDiffusionModule
+from pvdm_lightning.training.optimization import OptimizerName, make_optimizer
 
 Batch = dict[str, Tensor]
 COUNTED = Path(__file__).with_name("counted.json")
 """What `python -m benchmarks memory --json` counted: on a GPU one would wait minutes for it."""
-WARM_UP, COUNT = 3, 12  # steps
+WARM_UP, LEAST, MOST = 2, 2, 12  # steps
+BUDGET = 4.0  # seconds of steps that count
 TOP, PROFILED, NAME_LENGTH = 10, 3, 70  # kernels, steps, characters
 TINY_DENOISER: dict[str, Any] = {
     "base_channels": 32,
@@ -49,7 +53,7 @@ class Case:
 
     Args:
         name: As of `memory.CASES`.
-        batch: Of the shipped configuration, or one that fits.
+        batch: Of the shipped configuration, or another; no more than the card is predicted to hold.
         pairs: Two kinds of steps take turns.
     """
 
@@ -61,14 +65,27 @@ class Case:
     def first_stage(self) -> bool:
         return self.name.startswith("stage one")
 
-    def module(self, proof: Proof) -> Any:
-        """As the shipped configuration has it, without LPIPS, whose weights a bare machine lacks."""
-        if self.first_stage:
-            network = _autoencoder(proof, gradient_checkpointing="checkpointing" in self.name)
-            return AutoencoderModule(network, perceptual_weight=0.0, adversarial_start=0 if self.pairs else None)
+    def module(self, proof: Proof, kernels: bool = True, **options: Any) -> Any:
+        """As the shipped configuration has it, without LPIPS, whose weights a bare machine lacks.
+
+        Args:
+            proof: Where.
+            kernels: Whether it has its kernels for a GPU.
+            options: More arguments of the module.
+        """
+        with torch.device(proof.device):  # a GPU draws the weights of PVDM-L at once
+            module = self._autoencoder(proof, **options) if self.first_stage else self._denoiser(proof, **options)
+        return accelerate(module) if kernels else module
+
+    def _autoencoder(self, proof: Proof, **options: Any) -> AutoencoderModule:
+        network = _autoencoder(proof, gradient_checkpointing="checkpointing" in self.name)
+        start = 0 if self.pairs else None
+        return AutoencoderModule(network, perceptual_weight=0.0, adversarial_start=start, **options)
+
+    def _denoiser(self, proof: Proof, **options: Any) -> LatentDiffusionModule:
         channels = MODELS[self.name[-1]]
         denoiser = TriplaneUNet(**(TINY_DENOISER if proof.tiny else {"base_channels": channels}))
-        module = LatentDiffusionModule(denoiser, warmup_steps=10)
+        module = LatentDiffusionModule(denoiser, warmup_steps=10, **options)
         module.attach_first_stage(FrozenAutoencoder(_autoencoder(proof)))
         return module
 
@@ -84,7 +101,9 @@ class Case:
 
     def size(self, proof: Proof) -> int:
         """Clips a step."""
-        return 2 if proof.tiny else self.batch
+        if not proof.on_gpu:
+            return 2 if proof.tiny else self.batch
+        return min(self.batch, peaks(self).largest_batch(torch.cuda.get_device_properties(0).total_memory / 1e9))
 
     def bare_step(self, proof: Proof, module: Any) -> Callable[[], None]:
         """A step without Lightning, for the profiler: on the L1 loss, or on latents with the EMA."""
@@ -115,7 +134,7 @@ class Case:
 
 
 LARGE, SMALL = Case("stage two, L", 64), Case("stage two, S", 64)
-CHECKPOINTING, PLAIN = Case("stage one, checkpointing", 8), Case("stage one", 4)
+CHECKPOINTING, PLAIN = Case("stage one, checkpointing", 8), Case("stage one", 8)
 ADVERSARIAL = Case("stage one, checkpointing, adversarial", 8, pairs=True)
 
 
@@ -135,41 +154,57 @@ def tflop(case: Case) -> float:
     return float(json.loads(COUNTED.read_text(encoding="utf-8"))[plain]["gflop"]) / 1e3
 
 
-def stage_two(proof: Proof) -> None:
-    """Both networks, and a profile of the larger one."""
-    rate = product_rate(proof)
-    for case in (LARGE, SMALL):
-        _measure(proof, case, rate, profiled=case is LARGE)
+@dataclass(frozen=True)
+class Variant:
+    """A way to run a training step; what is measured with it beside `AS_SHIPPED` is one switch.
+
+    Args:
+        name: In the table.
+        options: More arguments of `Case.module`.
+        prepare: What is done to the module before it trains.
+        switch: A context that it trains in.
+        repeats_memory: Its memory is what was predicted.
+    """
+
+    name: str = "as shipped"
+    options: dict[str, Any] = field(default_factory=dict)
+    prepare: Callable[[Proof, Any], None] | None = None
+    switch: Callable[[Proof], AbstractContextManager[Any]] = nullcontext
+    repeats_memory: bool = True
 
 
-def stage_one(proof: Proof) -> None:
-    """With and without gradient checkpointing, and both phases."""
-    rate = product_rate(proof)
-    for case in (CHECKPOINTING, PLAIN, ADVERSARIAL):
-        _measure(proof, case, rate, profiled=case is CHECKPOINTING)
+def compile_networks(proof: Proof, module: Any) -> None:
+    """As `--compile true`."""
+    # A CPU may have no C++ compiler: a graph that is not lowered.
+    module.compile_networks(**({} if proof.on_gpu else {"backend": "aot_eager"}))
 
 
-def compiled(proof: Proof) -> None:
-    """Stage two, then stage one; what the time does not allow is missing at the end."""
-    rate = product_rate(proof)
-    for case in (LARGE, CHECKPOINTING, PLAIN):
-        _measure(proof, case, rate, profiled=case is not PLAIN, mode="compiled")
+AS_SHIPPED = Variant()
+COMPILED = Variant("compiled", prepare=compile_networks, repeats_memory=False)
+CUDNN, FLASH = (
+    Variant(f"attention by {name}", switch=partial(attention_by, backend))
+    for name, backend in (("cuDNN", "CUDNN_ATTENTION"), ("FlashAttention", "FLASH_ATTENTION"))
+)
+MUON = Variant("Muon", {"optimizer": "muon"}, repeats_memory=False)
+PLAIN_KERNELS = Variant("--gpu_kernels false", {"kernels": False}, repeats_memory=False)
 
 
-def _measure(proof: Proof, case: Case, rate: float, profiled: bool, mode: str = "eager") -> None:
+def measure(proof: Proof, case: Case, variant: Variant = AS_SHIPPED, profiled: bool = False) -> None:
     """A row with the step's time, its memory beside the prediction, and its share of the device's rate."""
-    module, batch = case.module(proof), case.size(proof)
-    if mode == "compiled":
-        # A CPU may have no C++ compiler: a graph that is not lowered.
-        module.compile_networks(**({} if proof.on_gpu else {"backend": "aot_eager"}))
-    steps = train(proof, module, case.data(module, batch), pairs=case.pairs)
-    predicted = None if proof.tiny or mode == "compiled" else peaks(case).at(batch)
+    rate = proof.once("rate", lambda: product_rate(proof))
+    proof.reset_memory()
+    module, batch = case.module(proof, **variant.options), case.size(proof)
+    if variant.prepare is not None:
+        variant.prepare(proof, module)
+    with variant.switch(proof):
+        steps = train(proof, module, case.data(module, batch), pairs=case.pairs)
+    predicted = peaks(case).at(batch) if variant.repeats_memory and not proof.tiny else None
     # A discriminators' turn has the autoencoder's forward pass alone: no share of the rate is claimed for it.
     work = None if case.pairs else batch * tflop(case)
     proof.row(
         **{
             "step": case.name + (" (mean of both turns)" if case.pairs else ""),
-            "mode": mode,
+            "variant": variant.name,
             "batch": batch,
             "s a step": steps.seconds,
             "clips/s": batch / steps.seconds,
@@ -181,13 +216,51 @@ def _measure(proof: Proof, case: Case, rate: float, profiled: bool, mode: str = 
         }
     )
     if profiled:
-        _busiest(proof, f"{case.name}, {mode}", case.bare_step(proof, module), compiled=mode == "compiled")
-    del module
-    proof.reset_memory()
+        title = f"{case.name}, {variant.name}"
+        with variant.switch(proof):
+            _busiest(proof, title, case.bare_step(proof, module), kernels=variant is COMPILED)
 
 
-def _busiest(proof: Proof, title: str, step: Callable[[], None], compiled: bool) -> None:
-    """Report the operators that take the longest, kernels if `compiled`, and the share of time in which none runs."""
+def optimizer_steps(proof: Proof) -> None:
+    """Milliseconds of the optimizers alone, with all weights of PVDM-L."""
+    network = LARGE.module(proof).denoiser
+    for weight in network.parameters():
+        weight.grad = torch.randn_like(weight)
+    for name in get_args(OptimizerName):
+        optimizer = make_optimizer(name, network, 1e-6, fused=True)
+        proof.row(**{"optimizer, PVDM-L": name, "ms a step": 1e3 * proof.seconds(optimizer.step, budget=0.5)})
+
+
+def part(name: str, seconds: float, case: Case, variant: Variant = AS_SHIPPED, profiled: bool = False) -> Part:
+    """A training step as a part of a section."""
+    return Part(name, seconds, partial(measure, case=case, variant=variant, profiled=profiled))
+
+
+STAGE_TWO = (
+    part("PVDM-L", 22, LARGE, profiled=True),
+    part("PVDM-L, --gpu_kernels false", 8, LARGE, PLAIN_KERNELS),
+    part("PVDM-L, attention by cuDNN", 7, LARGE, CUDNN),
+    part("PVDM-L, attention by FlashAttention", 7, LARGE, FLASH),
+    part("PVDM-S", 6, SMALL),
+    Part("optimizers", 4, optimizer_steps),
+    part("PVDM-L, Muon", 10, LARGE, MUON),
+)
+STAGE_ONE = (
+    part("gradient checkpointing", 18, CHECKPOINTING, profiled=True),
+    part("all activations kept", 14, PLAIN, profiled=True),
+    part("attention by cuDNN", 8, PLAIN, CUDNN),
+    part("the adversarial phase", 16, ADVERSARIAL),
+    part("all activations kept, 12 clips", 10, replace(PLAIN, batch=12)),
+    part("gradient checkpointing, 24 clips", 14, replace(CHECKPOINTING, batch=24)),
+)
+COMPILED_STEPS = (
+    part("PVDM-L", 45, LARGE, COMPILED, profiled=True),
+    part("stage one, gradient checkpointing", 20, CHECKPOINTING, COMPILED),
+)
+
+
+def _busiest(proof: Proof, title: str, step: Callable[[], None], kernels: bool) -> None:
+    """Report the operators that take the longest, or the kernels, and the share of time in which none runs."""
     _quieten()
     count = 1 if proof.tiny else PROFILED
     plain = proof.seconds(step, at_least=count, budget=0.0)
@@ -196,18 +269,18 @@ def _busiest(proof: Proof, title: str, step: Callable[[], None], compiled: bool)
         for _ in range(count):
             step()
         proof.synchronize()
-    operators: dict[str, float] = {}
-    kernels: dict[str, float] = {}
+    on_host: dict[str, float] = {}
+    on_gpu: dict[str, float] = {}
     for event in profiled.key_averages():
         on_device = event.device_type != DeviceType.CPU
         # Annotations of the profiler's user, such as the optimizer's, repeat the kernels inside them.
         if on_device and event.is_user_annotation:
             continue
         spent = event.self_device_time_total if proof.on_gpu else event.self_cpu_time_total
-        times = kernels if on_device else operators
+        times = on_gpu if on_device else on_host
         times[event.key] = times.get(event.key, 0.0) + spent / 1e3 / count
-    chosen = kernels if compiled and proof.on_gpu else operators
-    busy = sum((kernels if proof.on_gpu else operators).values())
+    chosen = on_gpu if kernels and proof.on_gpu else on_host
+    busy = sum((on_gpu if proof.on_gpu else on_host).values())
     outside = 100 * (1 - busy / plain / 1e3)
     proof.row(**{"profile": title, "ms a step": 1e3 * plain, "ms in kernels": busy, "outside %": outside})
     for key, milliseconds in sorted(chosen.items(), key=lambda item: -item[1])[:TOP]:
@@ -242,44 +315,56 @@ class _Repeated(IterableDataset[Batch]):
 
 
 class _Stopwatch(Callback):
-    """Notes when some steps have ended; elsewhere the clock runs ahead of the device."""
+    """Notes when the first step, the warm-up and some steps more have ended, and ends the training.
 
-    def __init__(self, proof: Proof, steps: tuple[int, ...]) -> None:
-        self.proof, self.steps, self.ends = proof, steps, [time.perf_counter()]
+    Args:
+        proof: Where.
+        turns: Kinds of steps that take turns; counts are of rounds of them.
+        budget: Seconds for the steps that count.
+    """
+
+    def __init__(self, proof: Proof, turns: int, budget: float) -> None:
+        self.proof, self.turns, self.budget = proof, turns, budget
+        self.warm, self.count = (1, 1) if proof.tiny else (WARM_UP, MOST)
+        self.ends = [time.perf_counter()]
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if batch_idx + 1 in self.steps:
-            self.proof.synchronize()
-            self.ends.append(time.perf_counter())
+        warmed = 1 + self.warm * self.turns
+        last = warmed + self.count * self.turns
+        if batch_idx + 1 not in (1, warmed, last):
+            return  # the clock runs ahead of the device
+        self.proof.synchronize()
+        self.ends.append(time.perf_counter())
+        if batch_idx + 1 == warmed and not self.proof.tiny:
+            a_round = (self.ends[-1] - self.ends[-2]) / self.warm
+            self.count = min(MOST, max(LEAST, round(self.budget / a_round)))
+        trainer.should_stop = batch_idx + 1 == last
 
 
-def train(proof: Proof, module: LightningModule, batch: Batch, count: int = COUNT, pairs: bool = False) -> Steps:
+def train(proof: Proof, module: LightningModule, batch: Batch, pairs: bool = False, budget: float = BUDGET) -> Steps:
     """Fit `module` on one batch again and again, in bf16-mixed.
 
     Args:
         proof: Where.
         module: Trained as it is.
         batch: On the CPU, as a loader gives it.
-        count: Steps that count.
         pairs: Two kinds of steps take turns; average over pairs.
+        budget: Seconds for the steps that count; at least two do.
 
     Raises:
         torch.OutOfMemoryError: It does not fit.
     """
     _quieten()
-    warm, count = (1, 1) if proof.tiny else (WARM_UP, count)
     turns = 2 if pairs else 1
-    steps = (1, 1 + warm * turns, 1 + (warm + count) * turns)
-    stopwatch = _Stopwatch(proof, steps)
+    stopwatch = _Stopwatch(proof, turns, budget)
     proof.reset_memory()
     trainer = Trainer(
         accelerator="gpu" if proof.on_gpu else "cpu",
         devices=1,
         precision="bf16-mixed",
         max_epochs=1,
-        limit_train_batches=steps[-1],
         limit_val_batches=0,
         logger=False,
         callbacks=[stopwatch],
@@ -291,7 +376,7 @@ def train(proof: Proof, module: LightningModule, batch: Batch, count: int = COUN
     pinned = {name: value.pin_memory() if proof.on_gpu else value for name, value in batch.items()}
     trainer.fit(module, _Repeated(pinned))
     started, first, warmed, ended = stopwatch.ends
-    return Steps(first - started, (ended - warmed) / count, proof.peak())
+    return Steps(first - started, (ended - warmed) / (stopwatch.count * turns), proof.peak())
 
 
 def _quieten() -> None:

@@ -1,6 +1,7 @@
 """Every section of `gpu` produces its rows on a CPU, and no section takes the others down with it."""
 
 import json
+import pickle
 import sys
 import time
 
@@ -14,33 +15,41 @@ import warm
 TABLES = {
     "card": ["what", "rate"],
     "parity": ["case", "sequences along time"],
-    "stage_two": ["step", "profile", "busiest"],
+    "stage_two": ["step", "profile", "busiest", "optimizer, PVDM-L"],
+    "sampling": ["step of DPM-Solver++, PVDM-L", "autoencoder, bf16, batch", "PVDM-L"],
     "stage_one": ["step", "profile", "busiest"],
-    "sampling": ["autoencoder, bf16, batch", "PVDM-L, bf16"],
     "original": ["step"],
     "largest": ["training step, bf16-mixed"],
-    "gallery": ["stage", "curve", "what"],
     "compiled": ["step", "profile", "busiest"],
+    "gallery": ["stage", "curve", "what"],
 }
+ATTENTION = {"attention by cuDNN", "attention by FlashAttention"}
 
 
-def test_the_table_names_every_section():
-    from benchmarks.gpu import COMPILED, SECTIONS
+def test_the_table_names_every_section_and_all_fit_into_the_time():
+    from benchmarks.gpu import SECTIONS
 
-    assert [section.name for section in (*SECTIONS, COMPILED)] == list(TABLES)
+    assert [section.name for section in SECTIONS] == list(TABLES)
+    assert sum(part.seconds for section in SECTIONS for part in section.parts) <= 480
+    names = [f"{section.name}, {part.name}" for section in SECTIONS for part in section.parts]
+    assert len(set(names)) == len(names)
+    assert len(pickle.loads(pickle.dumps(SECTIONS))) == len(SECTIONS)  # parts go to processes of their own
 
 
 @pytest.fixture
 def section(tmp_path):
     """`section(name)`: the rows of a section at toy sizes, in this process."""
-    from benchmarks.gpu import COMPILED, SECTIONS
+    from benchmarks.gpu import SECTIONS
     from benchmarks.sections.section import Proof
 
-    def run(name):
-        rows = []
-        chosen = next(section for section in (*SECTIONS, COMPILED) if section.name == name)
+    def run(name, parts=None):
+        rows, kept = [], {}
+        chosen = next(section for section in SECTIONS if section.name == name)
         tf32 = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-        chosen.run(Proof("cpu", True, tmp_path, time.monotonic() + 3600, rows.append))
+        for part in chosen.parts[:parts]:
+            before = len(rows)
+            part.run(Proof("cpu", True, tmp_path, time.monotonic() + 3600, rows.append, kept))
+            assert len(rows) > before or name == "parity", part.name
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = tf32
         assert {next(iter(row)) for row in rows} == set(TABLES[name])
         return rows
@@ -48,22 +57,43 @@ def section(tmp_path):
     return run
 
 
-@pytest.mark.parametrize("name", ["stage_two", "stage_one", "sampling", "largest"])
-def test_a_section_fills_its_tables(section, name):
-    assert section(name)
+@pytest.mark.parametrize(
+    ("name", "variants"),
+    [
+        ("stage_two", {"as shipped", "--gpu_kernels false", "Muon", *ATTENTION}),
+        ("stage_one", {"as shipped", "attention by cuDNN"}),
+    ],
+)
+def test_training_steps_are_measured_with_each_switch(section, name, variants):
+    rows = section(name)
+    assert {row["variant"] for row in rows if "step" in row} == variants
+
+
+def test_largest_batches(section):
+    assert [row["ran"] for row in section("largest", parts=3)] == [True, True, True]
+
+
+def test_sampling_measures_each_way(section):
+    from benchmarks.sections.sampling import SAMPLING
+
+    rows = section("sampling")
+    assert len({part.name for part in SAMPLING}) == len(SAMPLING)
+    ways = {row["step of DPM-Solver++, PVDM-L"] for row in rows if "ms a step" in row}
+    assert ways == {"bf16 autocast", "bf16 autocast, --gpu_kernels false", "weights in bf16", *ATTENTION}
 
 
 def test_beside_the_original(section, reference):
     assert [row["step"] for row in section("original")] == [
-        *("PVDM-L, training step", "PVDM-L, guidance of weight 0", "PVDM-L, guidance of weight 0"),
-        *("PVDM-L, iteration, first clip", "stage one, training step", "stage one, training step, checkpointing"),
+        *("PVDM-L, training step", "PVDM-L, denoising step", "PVDM-L, guidance of weight 0"),
+        *("PVDM-L, guidance of weight 0", "stage one, training step, checkpointing", "stage one, training step"),
+        "PVDM-L, iteration, first clip",
     ]
 
 
 def test_compiled_steps(section):
     # The compiler takes a minute: tests/training/test_training_compiled.py runs it.
     with torch.compiler.set_stance("force_eager"):
-        assert {row["mode"] for row in section("compiled") if "mode" in row} == {"compiled"}
+        assert {row["variant"] for row in section("compiled") if "variant" in row} == {"compiled"}
 
 
 def test_the_gallery_trains_and_draws(section, tmp_path):
@@ -91,24 +121,31 @@ def test_the_command_writes_a_report(bench, tmp_path):
 
 @pytest.fixture
 def run_parts(monkeypatch, tmp_path):
-    """`run_parts(seconds, minutes)`: each part a section; what became of them."""
-    from benchmarks.sections import runner, section
+    """`run_parts({section: {part: seconds}}, minutes)`: rows and state of each section."""
+    from benchmarks.sections import runner
+    from benchmarks.sections.section import Part, Section
 
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("PYTHONPATH", "")  # the runner sets it
     monkeypatch.setattr(runner, "get_context", lambda method: warm.context())
     monkeypatch.setattr(runner, "_GRACE", 0.5)
     (tmp_path / "parts.py").write_text(PARTS)
+    first = warm.context().Process(target=int)  # the imports are not what is timed
+    first.start()
+    first.join()
     import parts
 
-    def run(limits, minutes):
+    def run(sections, minutes):
         known = {}
 
         def report(section, rows, state, seconds):
             known[section.name] = (list(rows), state)
 
-        sections = [section.Section(name, name, seconds, getattr(parts, name)) for name, seconds in limits.items()]
-        runner.run_sections(sections, "cpu", True, tmp_path, minutes, report)
+        chosen = [
+            Section(name, name, [Part(part, seconds, getattr(parts, part)) for part, seconds in limits.items()])
+            for name, limits in sections.items()
+        ]
+        runner.run_sections(chosen, "cpu", True, tmp_path, minutes, report)
         return known
 
     yield run
@@ -121,8 +158,12 @@ import signal
 import time
 
 
+def builds(proof):
+    proof.row(built=proof.once("this", os.getpid))
+
+
 def good(proof):
-    proof.row(seconds=proof.left())
+    proof.row(kept=proof.once("this", lambda: None) == os.getpid(), left=proof.left())
 
 
 def raises(proof):
@@ -142,20 +183,34 @@ def hangs(proof):
 """
 
 
-def test_a_section_that_fails_dies_or_hangs_ends_alone(run_parts):
-    known = run_parts({"raises": 400, "dies": 400, "hangs": 48, "good": 400}, minutes=0.2)
-    assert known["raises"] == ([{"begun": 1}], "failed: RuntimeError: out of luck")
-    assert known["dies"] == ([], "failed: its process ended without a word, code -9")
-    assert known["hangs"] == ([{"begun": 1}], "ran out of time")
-    assert known["good"][1] == "done"
-    assert list(known) == ["raises", "dies", "hangs", "good"]
+def test_a_part_that_fails_dies_or_hangs_ends_alone(run_parts):
+    parts = {"raises": 120, "dies": 40, "builds": 20, "hangs": 20, "good": 10}
+    rows, state = run_parts({"one": parts}, minutes=0.2)["one"]
+    assert [row for row in rows if not row.keys() & {"built", "kept"}] == [
+        {"begun": 1},
+        {"not measured": "raises", "why": "RuntimeError: out of luck"},
+        {"not measured": "dies", "why": "its process ended without a word, code -9"},
+        {"begun": 1},
+        {"not measured": "hangs", "why": "ran out of time"},
+    ]
+    assert rows[-1]["kept"] is False and state == "3 of 5 parts not measured"
 
 
-def test_the_last_section_gets_what_is_left_and_none_runs_after_the_end(run_parts):
-    known = run_parts({"good": 8}, minutes=1)
-    assert 50 < known["good"][0][0]["seconds"] <= 60
-    known = run_parts({"hangs": 800, "good": 8}, minutes=0.05)
-    assert known == {"hangs": ([{"begun": 1}], "ran out of time"), "good": ([], "not run: no time was left")}
+def test_parts_share_what_they_build_and_the_time_that_others_leave(run_parts):
+    known = run_parts({"one": {"builds": 100, "good": 80}, "two": {"good": 8}}, minutes=1)
+    (built, kept), state = known["one"]
+    assert built["built"] and kept["kept"] and state == "done"
+    assert 15 < kept["left"] <= 22.5  # its share, and what the first has left
+    assert 50 < known["two"][0][0]["left"] <= 60  # the last has all that is left
+
+
+def test_none_runs_after_the_end(run_parts):
+    known = run_parts({"one": {"hangs": 800}, "two": {"good": 8}}, minutes=0.05)
+    assert known["one"][0][-1] == {"not measured": "hangs", "why": "ran out of time"}
+    assert known["two"] == (
+        [{"not measured": "good", "why": "no time was left"}],
+        "1 of 1 parts not measured",
+    )
 
 
 def test_tables_have_one_heading_for_each_set_of_columns(tmp_path):
@@ -164,7 +219,7 @@ def test_tables_have_one_heading_for_each_set_of_columns(tmp_path):
 
     report = Report(tmp_path, "about", {"device": "cpu"})
     rows = [{"a": 1, "b": 0.00012345}, {"a": None, "b": float("nan")}, {"c": True}]
-    report.update(Section("one", "First", 1, print), rows, "ran out of time", 3.0)
+    report.update(Section("one", "First", []), rows, "ran out of time", 3.0)
     tables = (tmp_path / "gpu.md").read_text().partition("## First\n\n")[2].split("\n\n")
     assert tables[0] == "| a | b |\n|---|---|\n| 1 | 1.2e-04 |\n| - | nan |"
     assert tables[1] == "| c |\n|---|\n| yes |"

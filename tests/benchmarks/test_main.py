@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-NAMES = ("speed", "memory", "scaling", "samplers", "quality", "recipes", "showcase", "soak", "gpu")
+NAMES = ("speed", "memory", "scaling", "samplers", "quality", "recipes", "showcase", "soak", "operators", "gpu")
 WHEEL = "not_installed_here-1.0-py3-none-any.whl"
 START = (
     "import runpy, sys; sys.path.insert(0, sys.argv.pop(1)); "
