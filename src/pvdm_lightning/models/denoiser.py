@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from pvdm_lightning.config import plain
+from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.models.condition import Condition
 from pvdm_lightning.models.triplane import TriplaneShape
 
@@ -29,6 +30,10 @@ class Denoiser(nn.Module):
     """Parts of `Condition` that the network uses; it is given no others."""
     num_classes: int = 0
     """Classes that `Condition.label` tells apart."""
+    context_channels: int = 0
+    """Channels of `Condition.context`."""
+    class_names: tuple[str, ...] = ()
+    """Names of the classes, by label; none before they are known."""
 
     edge_layers: ClassVar[tuple[str, ...]] = ()
     """Attribute names of first and last layers, embeddings and tokens: Muon leaves their weights to AdamW."""
@@ -49,6 +54,23 @@ class Denoiser(nn.Module):
     def latent_shape(self, shape: TriplaneShape | None) -> None:
         self._latent_shape = shape
         self.config["latent_shape"] = plain(shape)
+
+    def name_classes(self, names: Sequence[str], argument: str = "Denoiser.class_names") -> None:
+        """Take the names of the classes, by label.
+
+        Raises:
+            InvalidArgumentError: They are not as many as the network has classes, or it knows others already.
+        """
+        if len(names) != self.num_classes:
+            problem = f"is not the number of classes of the data, {len(names)}"
+            remedy = f"Give {len(names)}." if names else "Give 0, or data with classes."
+            raise InvalidArgumentError("Denoiser.num_classes", self.num_classes, problem, remedy)
+        if self.class_names and tuple(names) != self.class_names:
+            wrong = next(name for name, own in zip(names, self.class_names) if name != own)
+            problem = "is a class of the data that the network does not have at this place"
+            raise InvalidArgumentError(argument, wrong, problem, "Give data with the classes it was trained on.")
+        self.class_names = tuple(names)
+        self.config["class_names"] = list(names)
 
     def shard_units(self) -> Sequence[nn.Module]:
         """Submodules that are sharded one by one: each is gathered as a whole when it computes."""

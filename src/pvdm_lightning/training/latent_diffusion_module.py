@@ -21,12 +21,13 @@ from pvdm_lightning.config import register_to_config
 from pvdm_lightning.diffusion import PredictionType, denoising_loss
 from pvdm_lightning.diffusion.samplers import OnStep
 from pvdm_lightning.errors import InvalidArgumentError
-from pvdm_lightning.models.condition import Condition
+from pvdm_lightning.models.condition import NO_LABEL, Condition, KnownFrames
 from pvdm_lightning.models.denoiser import Denoiser
 from pvdm_lightning.models.triplane import Triplane
 from pvdm_lightning.pipeline.checkpoint import check_same, check_shapes, read_checkpoint
 from pvdm_lightning.pipeline.diffusion_parts import DiffusionParts
 from pvdm_lightning.pipeline.first_stage import FrozenAutoencoder, check_denoiser
+from pvdm_lightning.pipeline.known_frames import FrameMask, fill_unknown
 from pvdm_lightning.pipeline.sampling import Sampling
 from pvdm_lightning.pipeline.video_pipeline import VideoPipeline
 from pvdm_lightning.random import make_generator, randint, randn, sample_generators
@@ -41,8 +42,10 @@ from pvdm_lightning.training.start_checks import (
     check_latent_range,
     check_latents_match,
     check_precision,
+    checked_probabilities,
+    known_masks_of,
 )
-from pvdm_lightning.training.step_draws import StepDraws, copy_together
+from pvdm_lightning.training.step_draws import KnownMasks, StepDraws, copy_together
 
 
 class LatentDiffusionModule(LightningModule):
@@ -56,6 +59,8 @@ class LatentDiffusionModule(LightningModule):
         autoencoder_checkpoint: Stage-one checkpoint; needed to start training, and not read again after that.
         conditional_probability: lambda, the share of samples trained with the clip before as condition
             (the authors: 0.3 on UCF-101, 0.2 on time lapses of the sky). Videos too short for a pair train without.
+        condition_probabilities: The share of samples that keep each further part of their condition, if the denoiser
+            takes it. Default: known 0.5, label, context and parts of one's own 0.9.
         normalize_latents: Train on latents shifted and scaled to mean 0 and std 1, as the first batch has them;
             else on the autoencoder's own, as in the paper.
         prediction_type: What the network learns to predict: epsilon, the noise (the paper), or v_prediction, the
@@ -79,6 +84,7 @@ class LatentDiffusionModule(LightningModule):
         denoiser: Denoiser,
         autoencoder_checkpoint: str | None = None,
         conditional_probability: float = 0.3,
+        condition_probabilities: dict[str, float] | None = None,
         normalize_latents: bool = False,
         prediction_type: PredictionType = "epsilon",
         optimizer: OptimizerName = "adamw",
@@ -108,6 +114,8 @@ class LatentDiffusionModule(LightningModule):
         self.autoencoder: FrozenAutoencoder | None = None  # under this name in checkpoints; see `first_stage`
         self.autoencoder_checkpoint = autoencoder_checkpoint
         self.conditional_probability = conditional_probability
+        self.condition_probabilities = checked_probabilities(condition_probabilities or {}, denoiser.conditions)
+        self._stored_masks: Tensor | None = None
         self.optimizer = optimizer
         self.rate = WarmupDecay(learning_rate, warmup_steps, decay_steps)
         self.sampling = Sampling()
@@ -186,6 +194,17 @@ class LatentDiffusionModule(LightningModule):
         check_clip_shape(self.trainer, self.clip_shape)
         if stage == "fit":
             self.rate.check_end(self.trainer.max_steps)
+            self._name_classes()
+        if stage != "predict":
+            self._stored_masks = known_masks_of(self.trainer, self.denoiser)
+
+    def _name_classes(self) -> None:
+        """Let the denoiser have the class names of the data, if it has classes, and checkpoints with it."""
+        if self.denoiser.num_classes:
+            names = getattr(getattr(self.trainer, "datamodule", None), "class_names", [])
+            for network in (self.denoiser, self.ema.network):
+                network.name_classes(names)
+            self.hparams["denoiser"] = network_node(self.denoiser)
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         move = super().transfer_batch_to_device
@@ -247,7 +266,7 @@ class LatentDiffusionModule(LightningModule):
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         draws = self._draw(batch, batch_idx).to(batch["clip"].device)
-        z_0, condition = choose_pairs(batch, draws, self.pipeline.to_latent)
+        z_0, condition = choose_pairs(batch, draws, self.pipeline.to_latent, self.denoiser.conditions)
         losses = self._losses(self.denoiser, z_0, condition, draws.t, draws.noise)
         self._breakdown.add(losses, draws.t, condition)
         if self.trainer._logger_connector.should_update_logs:
@@ -260,8 +279,20 @@ class LatentDiffusionModule(LightningModule):
 
     def _draw(self, batch: dict[str, Tensor], batch_idx: int) -> StepDraws:
         generators = sample_generators(batch_idx, self.global_step, batch["index"])
-        given, probabilities = {"previous": batch["has_previous"]}, {"previous": self.conditional_probability}
-        return StepDraws.draw(generators, given, probabilities, self.schedule.num_train_timesteps, self._latent_size)
+        parts, label = self.denoiser.conditions, None
+        given = dict.fromkeys(parts, torch.ones_like(batch["has_previous"])) | {"previous": batch["has_previous"]}
+        if "label" in parts:
+            label = batch["label"]
+            given["label"] = label != NO_LABEL
+        return StepDraws.draw(
+            generators,
+            given,
+            {**self.condition_probabilities, "previous": self.conditional_probability},
+            self.schedule.num_train_timesteps,
+            self._latent_size,
+            label,
+            KnownMasks(self.clip_shape[0], self._stored_masks) if "known" in parts else None,
+        )
 
     @property
     def _latent_size(self) -> tuple[int, int]:
@@ -277,14 +308,16 @@ class LatentDiffusionModule(LightningModule):
         super().optimizer_step(*args, **kwargs)
         self.ema.update(self.denoiser)
 
-    # Validation and test: losses of the EMA on held-out clips, without a condition and given the previous clip
+    # Validation and test: losses of the EMA on held-out clips, without a condition and given each part of one alone
 
     def on_validation_epoch_start(self) -> None:
-        self._means = Means(("loss", "loss_next_clip"), self.device)
+        further = (f"loss_{part}" for part in self.condition_probabilities)
+        self._means = Means(("loss", "loss_next_clip", *further), self.device)
         gather(self.ema.network)
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
-        t, noise, chosen = copy_together(self._draw_held_out(batch), batch["clip"].device).values()
+        draws = copy_together(self._draw_held_out(batch), batch["clip"].device)
+        t, noise, chosen = draws["t"], draws["noise"], draws["chosen"]
         z_0 = self.pipeline.to_latent(batch["clip"])
         with self.pipeline.cast_weights():
             self._means.add("loss", self._losses(self.ema.network, z_0, None, t, noise))
@@ -292,14 +325,35 @@ class LatentDiffusionModule(LightningModule):
                 condition = Condition(self.pipeline.to_latent(batch["previous"][chosen]))
                 losses = self._losses(self.ema.network, z_0[chosen], condition, t[chosen], noise[chosen])
                 self._means.add("loss_next_clip", losses)
+            for part in self.condition_probabilities:
+                condition = self._held_out_condition(part, batch, draws)
+                self._means.add(f"loss_{part}", self._losses(self.ema.network, z_0, condition, t, noise))
+
+    def _held_out_condition(self, part: str, batch: dict[str, Tensor], draws: dict[str, Tensor]) -> Condition:
+        """The condition that has one part alone; of known frames, the first of the cache or else the first half."""
+        if part == "label":
+            return Condition(label=draws["label"])
+        if part == "context":
+            return Condition(context=batch["context"])
+        if part != "known":
+            return Condition(extra={part: batch[part]})
+        stored, mask = self._stored_masks is not None, draws["mask"]
+        filled = batch["known"][:, 0] if stored else fill_unknown(batch["clip"], mask)
+        return Condition(known=KnownFrames(self.pipeline.to_latent(filled), mask))
 
     def _draw_held_out(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """t, noise, and the numbers of the samples that have a clip before them; on the CPU."""
+        """t, noise, the numbers of the samples that have a clip before them, and conditions; on the CPU."""
         # Random numbers follow from the index of the video alone.
         generators = [make_generator(0, index) for index in batch["index"].tolist()]
         t = randint(self.schedule.num_train_timesteps, len(generators), generators)
         noise = randn((len(generators), *self._latent_size), generators, t.device)
-        return {"t": t, "noise": noise, "chosen": batch["has_previous"].nonzero()[:, 0]}
+        drawn = {"t": t, "noise": noise, "chosen": batch["has_previous"].nonzero()[:, 0]}
+        if "label" in self.condition_probabilities:
+            drawn["label"] = batch["label"]
+        if "known" in self.condition_probabilities:
+            half = FrameMask("first", (self.clip_shape[0] + 1) // 2).mask(self.clip_shape[0])
+            drawn["mask"] = (half if self._stored_masks is None else self._stored_masks[0]).repeat(len(t), 1)
+        return drawn
 
     def on_validation_epoch_end(self, prefix: str = "val") -> None:
         means = self._means.reduce(self.trainer.strategy)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lightning import Trainer
+from torch import Tensor
 
 from pvdm_lightning.errors import InvalidArgumentError
+from pvdm_lightning.models.denoiser import Denoiser
 from pvdm_lightning.pipeline.first_stage import FrozenAutoencoder
 
+DEFAULT_PROBABILITIES = {"known": 0.5, "label": 0.9, "context": 0.9}
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 """Weights and pixels stay in float32, matrix products may be narrower."""
 
@@ -69,6 +72,43 @@ def check_latent_range(first_stage: FrozenAutoencoder, normalized: bool) -> None
             "does not go with an autoencoder of zero_mean_motion, whose latents leave [-1, 1]",
             "Give true.",
         )
+
+
+def checked_probabilities(given: Mapping[str, float], parts: Sequence[str]) -> dict[str, float]:
+    """The share of samples that keep each part of their condition beside the clip before.
+
+    Raises:
+        InvalidArgumentError: One is not a probability, or of a part that the denoiser does not take.
+    """
+    name, own = "LatentDiffusionModule.condition_probabilities", [part for part in parts if part != "previous"]
+    for part, probability in given.items():
+        if part not in own:
+            problem = "is not a further part of the condition that the denoiser takes"
+            remedy = f"Give {', '.join(own)}." if own else "Leave it out: it takes none."
+            raise InvalidArgumentError(name, part, problem, remedy)
+        if not 0 <= probability <= 1:
+            raise InvalidArgumentError(name, probability, "is not a probability", "Give 0 (never) to 1 (always).")
+    return {part: given.get(part, DEFAULT_PROBABILITIES.get(part, 0.9)) for part in own}
+
+
+def known_masks_of(trainer: Trainer, denoiser: Denoiser) -> Tensor | None:
+    """The masks of known frames that cached latents of a run have, bool [M S]; None where the clips are pixels.
+
+    Raises:
+        InvalidArgumentError: The denoiser takes known frames, and the cache has none.
+    """
+    data = _data_of(trainer)
+    if "known" not in denoiser.conditions or _fingerprint(data) is None:
+        return None
+    masks: Tensor = data.known_masks
+    if not len(masks):
+        raise InvalidArgumentError(
+            "DataModule.root",
+            data.root,
+            "holds no latents of clips with known frames, which the denoiser is trained on",
+            'Encode it again with --output.known_frames "[first:4, ends:1]", or give the videos themselves.',
+        )
+    return masks
 
 
 def _data_of(trainer: Trainer) -> Any:

@@ -9,10 +9,33 @@ import torch
 from torch import Tensor
 
 from pvdm_lightning.diffusion import draw_conditional
+from pvdm_lightning.models.condition import NO_LABEL
+from pvdm_lightning.pipeline.known_frames import draw_masks
 from pvdm_lightning.random import Generators, rand, randint, randn
 
+MASK_PROBABILITIES = {"first": 4.0, "last": 1.0, "ends": 1.0, "every": 1.0, "frame": 1.0, "all": 0.5}
+"""Weights of the kinds of known frames in training: the first ones most, which long videos continue."""
 ALIGNMENT = 64
 """Each tensor of a buffer starts at a multiple of this many bytes: kernels read several numbers at once."""
+
+
+class KnownMasks(NamedTuple):
+    """Where the masks of known frames come from.
+
+    Attributes:
+        frames: Frames of a clip, S.
+        stored: The masks that a cache of latents has, bool [M S] on the CPU; None draws masks of all kinds.
+    """
+
+    frames: int
+    stored: Tensor | None = None
+
+    def draw(self, batch: int, generator: Generators) -> tuple[Tensor, Tensor | None]:
+        """Masks of the samples, bool [B S], and their numbers among those stored, int64 [B]."""
+        if self.stored is None:
+            return draw_masks(batch, self.frames, generator, MASK_PROBABILITIES), None
+        number = randint(len(self.stored), batch, generator)
+        return self.stored[number], number
 
 
 class StepDraws(NamedTuple):
@@ -28,6 +51,9 @@ class StepDraws(NamedTuple):
         kept: By the part of a condition, which samples keep it, bool [B].
         rows: By the part of a condition, the numbers of the samples that keep it. They stay on the host, which
             chooses with them which clips are encoded.
+        label: Classes, int64 [B], `NO_LABEL` where a sample does not keep its own; None where no classes are trained.
+        mask: Which frames are known, bool [B S]; None where no known frames are trained.
+        mask_number: Which of the masks of a cache these are, int64 [B]; None without one.
     """
 
     t: Tensor
@@ -35,6 +61,9 @@ class StepDraws(NamedTuple):
     swap: Tensor
     kept: Mapping[str, Tensor]
     rows: Mapping[str, list[int]]
+    label: Tensor | None = None
+    mask: Tensor | None = None
+    mask_number: Tensor | None = None
 
     @classmethod
     def draw(
@@ -44,6 +73,8 @@ class StepDraws(NamedTuple):
         probabilities: Mapping[str, float],
         num_train_timesteps: int,
         latent_size: tuple[int, int],
+        label: Tensor | None = None,
+        known: KnownMasks | None = None,
     ) -> StepDraws:
         """Draw the numbers of a batch, on the CPU.
 
@@ -53,6 +84,8 @@ class StepDraws(NamedTuple):
             probabilities: By the part of a condition, the share of these samples that keep it.
             num_train_timesteps: T of the noise schedule.
             latent_size: (C, L).
+            label: Classes of the samples, int64 [B] on the CPU, if `given` has them.
+            known: Where masks of known frames come from, if `given` has them.
         """
         has_previous = given["previous"]
         kept = {"previous": draw_conditional(has_previous, probabilities["previous"], generator)}
@@ -64,14 +97,24 @@ class StepDraws(NamedTuple):
         for name, has_part in given.items():
             if name != "previous":
                 kept[name] = draw_conditional(has_part, probabilities[name], generator)
-        return cls(t, noise, swap, kept, {name: one.nonzero()[:, 0].tolist() for name, one in kept.items()})
+        if label is not None:
+            label = torch.where(kept.pop("label"), label, NO_LABEL)
+        mask = mask_number = None
+        if known is not None:
+            mask, mask_number = known.draw(len(has_previous), generator)
+            kept["known"] = kept["known"] & mask.any(dim=1)
+            if mask_number is not None:
+                swap = swap & ~kept["known"]  # what a cache holds are frames of the clip itself
+        rows = {name: one.nonzero()[:, 0].tolist() for name, one in kept.items()}
+        return cls(t, noise, swap, kept, rows, label, mask, mask_number)
 
     def to(self, device: torch.device) -> StepDraws:
         """Move what the device computes with, in one copy (`copy_together`)."""
-        moved = copy_together({"t": self.t, "noise": self.noise, "swap": self.swap, **self.kept}, device)
-        return StepDraws(
-            moved["t"], moved["noise"], moved["swap"], {name: moved[name] for name in self.kept}, self.rows
-        )
+        own = {name: getattr(self, name) for name in ("t", "noise", "swap", "label", "mask", "mask_number")}
+        own = {name: value for name, value in own.items() if value is not None}
+        moved = copy_together({**own, **{f"kept {name}": one for name, one in self.kept.items()}}, device)
+        kept = {name: moved[f"kept {name}"] for name in self.kept}
+        return self._replace(kept=kept, **{name: moved[name] for name in own})  # type: ignore[arg-type]
 
 
 def copy_together(tensors: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:

@@ -56,6 +56,7 @@ class TriplaneUNet(Denoiser):
             that planes agree after a third of the training (docs/recipes.md). The paper goes without.
         gradient_checkpointing: Recompute activations in the backward pass: less memory, about a third more time.
         num_classes: Classes that a sample may be conditioned on; 0, as in the paper, is none.
+        class_names: Their names, by label; null takes them from the data.
         known_frames: Take frames of the clip that are given, as latents of the clip filled with them and a mask.
         context_channels: Channels of vectors that a sample may be conditioned on, such as embeddings of a text, which
             tokens attend to; 0 is none.
@@ -81,6 +82,7 @@ class TriplaneUNet(Denoiser):
         axis_pooling: bool = False,
         gradient_checkpointing: bool = False,
         num_classes: int = 0,
+        class_names: Sequence[str] | None = None,
         known_frames: bool = False,
         context_channels: int = 0,
     ) -> None:
@@ -109,6 +111,8 @@ class TriplaneUNet(Denoiser):
         self.conditions = tuple(name for name, is_taken in taken.items() if is_taken)
         self.num_classes = num_classes
         self.context_channels = context_channels
+        if class_names:
+            self.name_classes(class_names)
         self.base_channels = base_channels
         self.gradient_checkpointing = gradient_checkpointing
         time_channels = 4 * base_channels
