@@ -89,8 +89,7 @@ def videos(proof: Proof, way: Way, options: dict[str, Any], frames: int, at_once
     sampling = Sampling(num_frames=frames, batch_size=at_once, **options)
 
     def seconds(pipeline: VideoPipeline) -> tuple[float, int]:
-        steps, later = sampling.steps(pipeline.schedule)
-        calls = steps + (sampling.num_clips(pipeline.clip_shape[0]) - 1) * later
+        calls = pipeline.num_steps(sampling)
         pipeline.generate(list(range(at_once)), Sampling(sampler="dpm_solver", num_inference_steps=2))
         proof.synchronize()
         started = time.perf_counter()

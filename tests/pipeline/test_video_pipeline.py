@@ -193,7 +193,7 @@ def test_seeds(pipeline):
 
 def test_the_number_of_videos_agrees_with_the_clips_to_continue(pipeline, clips):
     assert len(pipeline(previous=clips)) == len(pipeline(2, previous=clips)) == 2
-    with pytest.raises(InvalidArgumentError, match=r"num_videos 5: is not the number of clips to continue, 2\. Leave"):
+    with pytest.raises(InvalidArgumentError, match=r"num_videos 5: is not the number of videos that previous is"):
         pipeline(5, previous=clips)
     several = pipeline(3, previous=clips[:1], batch_size=2)
     assert len(several) == 3

@@ -198,10 +198,8 @@ class SamplingProgress(Callback):
         if not self._wanted or not isinstance(pl_module, LatentDiffusionModule):
             return
         sampling = pl_module.sampling
-        first, later = sampling.steps(pl_module.schedule)
-        clips = sampling.num_clips(pl_module.clip_shape[0])
         batches = sum(int(count) for count in trainer.num_predict_batches)
-        steps = batches * (first + (clips - 1) * later)
+        steps = batches * pl_module.pipeline.num_steps(sampling, continues=pl_module.given.previous is not None)
         self._bar = bar = tqdm(total=steps, desc="sampling", unit="step", **stream())
         pl_module.on_sampling_step = lambda *_: bar.update()
 

@@ -140,8 +140,7 @@ class GenerationEvaluation(LockedOutput):
         missing = processes.broadcast(videos.missing(self.count) if processes.is_first else None)
         mine = processes.share(missing)
         batches = [mine[i : i + self.sampling.batch_size] for i in range(0, len(mine), self.sampling.batch_size)]
-        first, later = self.sampling.steps(module.schedule)
-        steps = first + (self.sampling.num_clips(module.clip_shape[0]) - 1) * later
+        steps = module.pipeline.num_steps(self.sampling)
         name = f"generating {len(missing):,} of {self.count:,} videos"
         with tqdm(total=len(batches) * steps, desc=name, unit="step", disable=not self._progress) as bar:
             for numbers in batches:

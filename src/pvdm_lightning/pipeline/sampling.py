@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import difflib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+import torch
+from torch import Tensor
 
 from pvdm_lightning.diffusion import SAMPLERS, NoiseSchedule, Sampler
 from pvdm_lightning.errors import InvalidArgumentError, check_at_least, check_numbers
 from pvdm_lightning.memory import available_memory
+from pvdm_lightning.models.denoiser import Denoiser
+from pvdm_lightning.pipeline.class_labels import balanced_classes, find_label
 
 LARGEST_GUIDANCE = 1000
 MOST_VIDEOS = 10**7
@@ -32,6 +38,10 @@ class Sampling:
         eta: Fresh noise in each step of ddim: 0 is deterministic, 1 as in the paper.
         guidance_scale: Scale s of classifier-free guidance on later clips, eps(z, 0) + s (eps(z, c) - eps(z, 0)), as in
             diffusers: 0 samples without the clip before, 1 is no guidance. The paper's weight w is s - 1.
+        class_names: Classes to sample, by name or number, the videos taking them in turn. Default: all that the model
+            was trained with; an empty list samples without a class.
+        overlap: Frames of each clip that the next one continues, of a model that takes known frames: no seams. Default:
+            a quarter of a clip; 0 passes on the latent of the clip before alone, as in the paper.
         seed: Seed of the draws. Up to rounding, video i is the same for any batch size and number of processes.
         batch_size: Videos sampled at once, per process.
         cuda_graph: Start all kernels of a step at once, as a CUDA graph; the videos are the same. auto does where there
@@ -45,6 +55,8 @@ class Sampling:
     num_inference_steps_later: int | None = None
     eta: float = 1.0
     guidance_scale: float = 1.0
+    class_names: list[str] | None = None
+    overlap: int | None = None
     seed: int = 0
     batch_size: int = 4
     cuda_graph: Literal["auto", "on", "off"] = "auto"
@@ -63,6 +75,7 @@ class Sampling:
         if self.cuda_graph not in ("auto", "on", "off"):
             raise InvalidArgumentError("Sampling.cuda_graph", self.cuda_graph, "is no choice", "Give auto, on or off.")
         check_at_least("Sampling.seed", self.seed, 0)
+        check_at_least("Sampling.overlap", self.overlap, 0)
         if not 0 <= self.eta <= 1:
             raise InvalidArgumentError(
                 "Sampling.eta", self.eta, "is not between 0 and 1", "Give 0 (deterministic) to 1."
@@ -76,9 +89,47 @@ class Sampling:
                 f"Give 0 to {LARGEST_GUIDANCE}; 1 is no guidance, 2 to 8 is usual.",
             )
 
-    def num_clips(self, frames: int) -> int:
-        """Clips of `frames` frames that the video takes."""
-        return math.ceil((self.num_frames or frames) / frames)
+    def num_clips(self, frames: int, overlap: int = 0, continues: bool = False) -> int:
+        """Clips of `frames` frames that the video takes.
+
+        Args:
+            frames: Frames of a clip.
+            overlap: Frames of each clip that the next one continues.
+            continues: Whether the first clip continues frames that are not part of the video.
+        """
+        wanted = (self.num_frames or frames) + (overlap if continues else 0)
+        return 1 + max(0, math.ceil((wanted - frames) / (frames - overlap)))
+
+    def labels(self, indices: Sequence[int], class_names: Sequence[str]) -> Tensor:
+        """The label of each video by its number, int64 [B].
+
+        Raises:
+            InvalidArgumentError: The model has no such class.
+        """
+        if self.class_names is None:
+            chosen = list(range(len(class_names)))
+        else:
+            chosen = [find_label(name, class_names) for name in self.class_names]
+        labels = balanced_classes(max(indices, default=-1) + 1, chosen)
+        return torch.tensor([labels[index] for index in indices])
+
+    def overlap_of(self, denoiser: Denoiser, frames: int) -> int:
+        """Frames of each clip that the next one continues.
+
+        Raises:
+            InvalidArgumentError: The model cannot continue frames, or a clip would have no new one.
+        """
+        takes_known = "known" in denoiser.conditions
+        if self.overlap is None:
+            return frames // 4 if takes_known else 0
+        if self.overlap and not takes_known:
+            problem = "the model was trained without known frames"
+            remedy = "Give 0, or train one with TriplaneUNet.known_frames true."
+            raise InvalidArgumentError("Sampling.overlap", self.overlap, problem, remedy)
+        if self.overlap >= frames:
+            problem = f"leaves no new frame in a clip of {frames}"
+            raise InvalidArgumentError("Sampling.overlap", self.overlap, problem, f"Give 0 to {frames - 1}.")
+        return self.overlap
 
     def steps(self, schedule: NoiseSchedule) -> tuple[int, int]:
         """Evaluations of the denoiser for the first and for each later clip."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -25,12 +25,14 @@ from pvdm_lightning.diffusion.samplers import OnStep, RunStep
 from pvdm_lightning.diffusion.samplers.sampler import Step, call
 from pvdm_lightning.errors import InvalidArgumentError, check_videos
 from pvdm_lightning.memory import check_memory
-from pvdm_lightning.models.condition import Condition
+from pvdm_lightning.models.condition import Condition, KnownFrames
 from pvdm_lightning.models.denoiser import Denoiser
 from pvdm_lightning.models.triplane import Triplane
 from pvdm_lightning.pipeline import loading
 from pvdm_lightning.pipeline.cast_weights import CastWeights
 from pvdm_lightning.pipeline.first_stage import FrozenAutoencoder
+from pvdm_lightning.pipeline.given import Given, continued
+from pvdm_lightning.pipeline.known_frames import FrameMask, fill_unknown
 from pvdm_lightning.pipeline.latent_normalization import LatentNormalization
 from pvdm_lightning.pipeline.sampling import Sampling
 from pvdm_lightning.random import make_generator
@@ -247,7 +249,13 @@ class VideoPipeline:
         guidance_scale: float | None = None,
         seed: int | None = 0,
         batch_size: int = 4,
+        class_names: Sequence[str | int] | None = None,
+        overlap: int | None = None,
         previous: Tensor | None = None,
+        known: Tensor | None = None,
+        known_mask: Tensor | str | None = None,
+        context: Tensor | None = None,
+        extra: Mapping[str, Tensor] | None = None,
         generator: torch.Generator | None = None,
         callback_on_step_end: StepCallback | None = None,
     ) -> Tensor:
@@ -256,7 +264,7 @@ class VideoPipeline:
         Arguments that are None take their values from `sampling`, the defaults of the pipeline.
 
         Args:
-            num_videos: How many. Default: as many as `previous` has, or 1.
+            num_videos: How many. Default: as many as the clips, frames or vectors that are given, or 1.
             num_frames: Frames of each. Default: one clip.
             num_inference_steps: Steps for the first clip, N of the paper's N/M-s.
             num_inference_steps_later: Steps for each later clip, M. Default: as many as for the first.
@@ -266,8 +274,16 @@ class VideoPipeline:
             seed: Up to rounding, video i of a seed is the same for every `num_videos` and `batch_size`. None draws a
                 seed from PyTorch's global generator.
             batch_size: Videos sampled at once.
-            previous: Clips uint8 [N 3 S H W] to continue; they are not part of the result. One clip is continued
-                `num_videos` times.
+            class_names: Classes to sample, by name or number, the videos taking them in turn. Default: all of the
+                model; an empty list samples without a class.
+            overlap: Frames of each clip that the next one continues, see `Sampling`.
+            previous: Clips uint8 [N 3 S H W] to continue; they are not part of the result. Of this and what follows,
+                one stands for all videos.
+            known: First clips of which some frames are known, uint8 [N 3 S H W]; they are part of the result.
+            known_mask: Which frames of `known` are known: bool [S] or [N S], or a text such as first:4, ends:1, every:2
+                (see `FrameMask`).
+            context: Vectors that the model is conditioned on, [N M E].
+            extra: Further parts of the model's condition, by name, [N ...].
             generator: Draws the seed, in place of `seed`.
             callback_on_step_end: Called after each step as ``callback(pipeline, step, timestep, {"latents": z_t})``,
                 with latents [B C L]; steps count from 0 over all clips and batches. The latents are replaced by those
@@ -279,19 +295,21 @@ class VideoPipeline:
         Raises:
             InvalidArgumentError: There is no denoiser, or an argument cannot be used.
         """
-        if previous is not None:
-            check_videos("VideoPipeline.previous", previous, "[B 3 S H W]")
-            num_videos = len(previous) if num_videos is None else num_videos
-            previous = previous.expand(num_videos, *previous.shape[1:]) if len(previous) == 1 else previous
-            if num_videos != len(previous):
-                problem = f"is not the number of clips to continue, {len(previous)}"
-                raise InvalidArgumentError("Sampling.num_videos", num_videos, problem, "Leave it out.")
+        frames, height, width = self.clip_shape
+        denoiser = self._denoiser()
+        if isinstance(known_mask, str):
+            known_mask = FrameMask.parse(known_mask, "VideoPipeline.known_mask").mask(frames)
+        if known_mask is not None and known_mask.dim() == 1:
+            known_mask = known_mask[None]
+        given = Given(previous, known, known_mask, context, extra or {})
+        given.check(denoiser, self.clip_shape)
+        given, num_videos = given.for_each(num_videos)
         if generator is not None or seed is None:
             device = None if generator is None else generator.device
             seed = int(torch.randint(2**62, (), generator=generator, device=device))
         if num_inference_steps is None and num_inference_steps_later is None:
             num_inference_steps_later = self.sampling.num_inference_steps_later
-        given: dict[str, Any] = {
+        chosen: dict[str, Any] = {
             "num_inference_steps": num_inference_steps,
             "sampler": sampler,
             "eta": eta,
@@ -299,21 +317,20 @@ class VideoPipeline:
         }
         options = replace(
             self.sampling,
-            num_videos=1 if num_videos is None else num_videos,
+            num_videos=num_videos,
             num_frames=num_frames,
             num_inference_steps_later=num_inference_steps_later,
             seed=seed,
             batch_size=batch_size,
-            **{name: value for name, value in given.items() if value is not None},
+            class_names=self.sampling.class_names if class_names is None else [str(name) for name in class_names],
+            overlap=self.sampling.overlap if overlap is None else overlap,
+            **{name: value for name, value in chosen.items() if value is not None},
         )
         options.check_memory(self.clip_shape)
-        frames, height, width = self.clip_shape
         shape = (options.num_videos, 3, num_frames or frames, height, width)
         check_memory("Sampling.num_videos", options.num_videos, math.prod(shape), "all of them together")
         batches = torch.arange(options.num_videos).split(batch_size)
-        clips = [None] * len(batches) if previous is None else previous.split(batch_size)
-        first, later = options.steps(self.schedule)
-        total = len(batches) * (first + (options.num_clips(frames) - 1) * later)
+        total = len(batches) * self.num_steps(options, continues=previous is not None)
         with tqdm(total=total, **self._progress_bar_options) as bar:
             number = 0
 
@@ -325,7 +342,7 @@ class VideoPipeline:
                 number += 1
                 bar.update()
 
-            videos = [self.generate(batch.tolist(), options, clip, on_step) for batch, clip in zip(batches, clips)]
+            videos = [self.generate(batch.tolist(), options, given.rows(batch.tolist()), on_step) for batch in batches]
         if self.graphs is None:
             self.release()
         return torch.cat(videos)
@@ -334,35 +351,98 @@ class VideoPipeline:
 
     @torch.no_grad()
     def generate(
-        self,
-        indices: Sequence[int],
-        sampling: Sampling,
-        previous: Tensor | None = None,
-        on_step: OnStep | None = None,
+        self, indices: Sequence[int], sampling: Sampling, given: Given | None = None, on_step: OnStep | None = None
     ) -> Tensor:
         """One batch of videos, by their indices: uint8 [B 3 T H W] on the CPU. See `sample`.
 
         Args:
             indices: Numbers of the videos; each has random numbers of its own.
             sampling: How to sample.
-            previous: Clips uint8 [B 3 S H W] to continue.
+            given: What is given of these videos.
             on_step: Called after each step of each clip.
         """
+        return torch.cat(list(self.stream(indices, sampling, given, on_step)), dim=2)
+
+    def stream(
+        self, indices: Sequence[int], sampling: Sampling, given: Given | None = None, on_step: OnStep | None = None
+    ) -> Iterator[Tensor]:
+        """As `generate`, clip after clip as they are drawn: uint8 [B 3 t H W], in memory that does not grow with T."""
+        given = given or Given()
+        frames, wanted = self.clip_shape[0], sampling.num_frames or self.clip_shape[0]
+        overlap = sampling.overlap_of(self._denoiser(), frames)
+        continues = given.previous is not None and overlap > 0
+        clips = self._clips(indices, sampling, given, overlap, on_step)
+        for number, clip in enumerate(clips):
+            new = clip[:, :, overlap if number or continues else 0 :][:, :, :wanted]
+            wanted -= new.shape[2]
+            yield new
+
+    @torch.no_grad()
+    def _clips(
+        self, indices: Sequence[int], sampling: Sampling, given: Given, overlap: int, on_step: OnStep | None
+    ) -> Iterator[Tensor]:
+        """Whole clips uint8 [B 3 S H W] on the CPU, those that continue frames of the one before with these frames."""
+        denoiser, frames = self._denoiser(), self.clip_shape[0]
         network = self.first_stage.autoencoder
         shape = (len(indices), network.latent_channels, network.latent_shape.num_tokens)
         generators = [make_generator(sampling.seed, index) for index in indices]
         first, later = sampling.samplers(self.schedule)
-        before = None if previous is None else self.to_latent(previous.to(self.device))
+        labels = sampling.labels(indices, denoiser.class_names).to(self.device)  # raises if there are no such classes
+        always = Condition(
+            label=labels if denoiser.num_classes else None,
+            context=None if given.context is None else given.context.to(self.device).float(),
+            extra={name: part.to(self.device) for name, part in given.extra.items()},
+        )
+        # Decoded where the next clip continues its frames, and where it is handed out.
+        decoded: list[Tensor] = []
 
         def denoise_after(latent: Tensor | None) -> Denoise:
-            return self.bind(None if latent is None else Condition(latent), sampling.guidance_scale)
+            if latent is not None:
+                decoded.append(self.to_pixels(latent).cpu())
+            known, mask, before = None, None, latent
+            if overlap and latent is not None:
+                known, mask = continued(decoded[-1][:, :, -overlap:], frames)
+            elif overlap and given.previous is not None:
+                known, mask = continued(given.previous[:, :, -overlap:].cpu(), frames)
+            elif latent is None:
+                known, mask = given.known, given.mask
+                before = None if given.previous is None else self.to_latent(given.previous.to(self.device))
+            condition = self._with_frames(always, None if overlap else before, known, mask)
+            return self.bind(condition, sampling.guidance_scale)
 
-        num_clips = sampling.num_clips(self.clip_shape[0])
+        num_clips = sampling.num_clips(frames, overlap, continues=given.previous is not None)
         with self.cast_weights():
             run = self._runner(sampling)
-            latents = sample_clips(denoise_after, first, later, shape, num_clips, generators, before, on_step, run)
-            video = torch.cat([self.to_pixels(latent).cpu() for latent in latents], dim=2)
-        return video[:, :, : sampling.num_frames]
+            for latent in sample_clips(denoise_after, first, later, shape, num_clips, generators, None, on_step, run):
+                if decoded:
+                    yield decoded.pop()
+                last = latent
+            yield self.to_pixels(last).cpu()
+
+    def _with_frames(
+        self, condition: Condition, previous: Tensor | None, known: Tensor | None, mask: Tensor | None
+    ) -> Condition | None:
+        """A condition with the latent of the clip before, and with known frames of the clip itself."""
+        frames = None
+        if known is not None and mask is not None:
+            filled = fill_unknown(known.to(self.device), mask.to(self.device))
+            frames = KnownFrames(self.to_latent(filled), mask.to(self.device))
+        condition = condition._replace(previous=previous, known=frames)
+        return condition if condition.given else None
+
+    def num_steps(self, sampling: Sampling, continues: bool = False) -> int:
+        """Steps of a sampler that a batch of videos takes; `continues`: videos continue a clip that is given."""
+        frames = self.clip_shape[0]
+        first, later = sampling.steps(self.schedule)
+        overlap = sampling.overlap_of(self._denoiser(), frames)
+        return first + (sampling.num_clips(frames, overlap, continues) - 1) * later
+
+    def _denoiser(self) -> Denoiser:
+        if self.denoiser is None:
+            raise InvalidArgumentError(
+                "VideoPipeline.denoiser", None, "only stage one is trained", "Load a checkpoint of stage two."
+            )
+        return self.denoiser
 
     def _runner(self, sampling: Sampling) -> RunStep:
         """What runs the steps of samplers."""
@@ -408,11 +488,7 @@ class VideoPipeline:
         Raises:
             InvalidArgumentError: Only stage one is trained.
         """
-        if self.denoiser is None:
-            raise InvalidArgumentError(
-                "VideoPipeline.denoiser", None, "only stage one is trained", "Load a checkpoint of stage two."
-            )
-        denoiser = self.denoiser
+        denoiser = self._denoiser()
         dtype = next((parameter.dtype for parameter in denoiser.parameters()), torch.float32)
         if self._is_cast:
             dtype = torch.float32  # as without: autocast converts where it computes in lower precision

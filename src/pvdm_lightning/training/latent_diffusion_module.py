@@ -27,6 +27,7 @@ from pvdm_lightning.models.triplane import Triplane
 from pvdm_lightning.pipeline.checkpoint import check_same, check_shapes, read_checkpoint
 from pvdm_lightning.pipeline.diffusion_parts import DiffusionParts
 from pvdm_lightning.pipeline.first_stage import FrozenAutoencoder, check_denoiser
+from pvdm_lightning.pipeline.given import Given
 from pvdm_lightning.pipeline.known_frames import FrameMask, fill_unknown
 from pvdm_lightning.pipeline.sampling import Sampling
 from pvdm_lightning.pipeline.video_pipeline import VideoPipeline
@@ -118,7 +119,7 @@ class LatentDiffusionModule(LightningModule):
         self._stored_masks: Tensor | None = None
         self.optimizer = optimizer
         self.rate = WarmupDecay(learning_rate, warmup_steps, decay_steps)
-        self.sampling = Sampling()
+        self.sampling, self.given = Sampling(), Given()
         self.on_sampling_step: OnStep | None = None
         self.num_evaluated: dict[str, int] = {}  # clips behind each mean of the last validation or test
         self._breakdown = LossBreakdown(num_train_timesteps)
@@ -374,13 +375,23 @@ class LatentDiffusionModule(LightningModule):
 
     # Samples: predictions and the dashboard
 
-    def predict_with(self, sampling: Sampling) -> None:
-        """Choose how `predict_step` samples."""
-        self.sampling = sampling
+    def predict_with(self, sampling: Sampling, given: Given | None = None) -> None:
+        """Choose how `predict_step` samples, and what is given of all videos.
+
+        Raises:
+            InvalidArgumentError: The model cannot do it.
+        """
+        self.sampling, self.given = sampling, given or Given()
+        self.given.check(self.denoiser, self.clip_shape)
+        sampling.overlap_of(self.denoiser, self.clip_shape[0])
+        sampling.labels([0], self.denoiser.class_names)
 
     def predict_step(self, batch: Tensor, batch_idx: int) -> dict[str, Tensor]:
         """Numbers of videos int64 [B] -> the videos uint8 [B 3 T H W]."""
-        video = self.pipeline.generate(batch.tolist(), self.sampling, on_step=self.on_sampling_step)
+        numbers = batch.tolist()
+        given = self.given.rows(numbers) if self.given.num_videos > 1 else self.given
+        given, _ = given.for_each(len(numbers))
+        video = self.pipeline.generate(numbers, self.sampling, given, self.on_sampling_step)
         return {"video": video, "index": batch}
 
     def on_predict_epoch_end(self) -> None:
