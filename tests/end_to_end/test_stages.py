@@ -169,7 +169,10 @@ def test_gradients_of_stage_two_can_be_clipped_in_mixed_precision(pvdm, workdir,
     pvdm.run("fit", "--config", "tiny_ldm.yaml", "--model.autoencoder_checkpoint", trained["ae"], *clipped)
     clipped = load(pvdm.last)
     assert clipped["global_step"] == 2
-    assert not clipped["optimizer_states"][0]["param_groups"][0]["fused"]
+    (group,) = clipped["optimizer_states"][0]["param_groups"]
+    assert group["fused"]
+    group["fused"] = False  # as in float16
+    torch.save(clipped, pvdm.last)
     pvdm.run("fit", "--config", "tiny_ldm.yaml", "--ckpt_path", pvdm.last, "--trainer.max_steps", 3)
     resumed = load("runs/run/latest/last.ckpt")
     assert resumed["optimizer_states"][0]["param_groups"][0]["fused"]

@@ -5,10 +5,12 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from lightning.pytorch.plugins.precision import MixedPrecision
 from torch import nn
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode, unset_fake_temporarily
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from pvdm_lightning.callbacks import FiniteTraining
 from pvdm_lightning.training import LatentDiffusionModule
 from pvdm_lightning.training.batches import choose_pairs
 from pvdm_lightning.training.optimization import make_optimizer
@@ -16,6 +18,7 @@ from pvdm_lightning.training.step_draws import StepDraws
 from small_latents import batches_in_pixels_and_latents, latent_diffusion
 
 CUDA = torch.device("cuda")
+pytestmark = pytest.mark.filterwarnings("ignore:Accessing the data pointer of FakeTensor:UserWarning")
 
 
 class Transfers(TorchDispatchMode):
@@ -84,7 +87,7 @@ def on_gpu(monkeypatch):
     optimizer = SimpleNamespace(param_groups=[{"lr": 1e-4}])
     monkeypatch.setattr(module, "optimizers", lambda: SimpleNamespace(optimizer=optimizer))
     connector = SimpleNamespace(should_update_logs=False)
-    module._trainer = SimpleNamespace(_logger_connector=connector, world_size=1, barebones=False)
+    module._trainer = SimpleNamespace(_logger_connector=connector, global_step=5)
     return module, logged
 
 
@@ -124,13 +127,53 @@ def test_an_update_of_weights_and_average_copies_nothing(on_gpu, name):
     with FakeTensorMode(allow_non_fake_inputs=True):
         optimizer = make_optimizer(name, module.denoiser, 1e-4)
         module.ema._known_updates = 4  # read from the buffer once
-        for step in range(2):
-            for weight in module.denoiser.parameters():
-                weight.grad = torch.empty_like(weight)
+        for _ in range(2):
+            gradients(module)
             with Transfers() as transfers:
                 optimizer.step()
                 module.ema.update(module.denoiser)
-            assert step == 0 or (transfers.to_device, transfers.to_host) == (0, 0)
+    assert (transfers.to_device, transfers.to_host) == (0, 0)
+
+
+def test_a_gradient_is_checked_and_clipped_without_waiting_for_it(on_gpu, monkeypatch):
+    """The norm goes to the host, which looks at that of the step before."""
+    module, _ = on_gpu
+    waited = []
+    monkeypatch.setattr(torch.cuda, "Event", lambda: Event(waited))
+    module._trainer.precision_plugin = MixedPrecision("bf16-mixed", "cuda")
+    module._trainer.gradient_clip_val = 1.0
+    guard = FiniteTraining()
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        optimizer = make_optimizer("adamw", module.denoiser, 1e-4, fused=module._fused())
+        module._trainer.optimizers = [optimizer]
+        for step in range(3):
+            gradients(module)
+            with Transfers() as transfers:
+                guard.on_before_optimizer_step(module._trainer, module, optimizer)
+                module.configure_gradient_clipping(optimizer, 1.0, "norm")
+                optimizer.step()
+            assert (transfers.to_device, transfers.to_host) == (0, 1)
+            assert waited == list(range(step))
+
+
+class Event:
+    """In place of one of CUDA: notes the number of the one that is waited for."""
+
+    recorded = 0
+
+    def __init__(self, waited):
+        self.waited = waited
+
+    def record(self):
+        self.number, Event.recorded = Event.recorded, Event.recorded + 1
+
+    def synchronize(self):
+        self.waited.append(self.number)
+
+
+def gradients(module):
+    for weight in module.denoiser.parameters():
+        weight.grad = torch.empty_like(weight)
 
 
 class Loss(nn.Module):

@@ -37,7 +37,7 @@ def test_singular_values_in_either_precision_at_any_scale(dtype, scale):
     v, _ = torch.linalg.qr(torch.randn(2, 160, 96, generator=draws))
     matrices = scale * (u * torch.logspace(0, -2, 96)) @ v.mT
     values = torch.linalg.svdvals(orthogonalize(matrices, dtype=dtype))
-    assert values.min() > 0.6 and values.max() < 1.3
+    assert values.min() > 0.67 and values.max() < 1.22
     close = orthogonalize(matrices, dtype=torch.float32)
     assert (orthogonalize(matrices, dtype=dtype) - close).norm() < 0.05 * close.norm()
 

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from lightning import Trainer, seed_everything
+from torch.nn.utils import get_total_norm
 
 from pvdm_lightning import Synthetic
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
@@ -65,3 +66,24 @@ def test_stage_two_overfits_one_batch_and_keeps_the_autoencoder():
     video = module.pipeline.generate([0, 1], Sampling(num_frames=6, num_inference_steps=3))
     assert video.shape == (2, 3, 6, 16, 16)
     assert video.dtype == torch.uint8
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_gradients_of_a_fused_optimizer_are_clipped(precision):
+    """Lightning refuses to in bfloat16, for the scale of float16 that it does not have."""
+    unet = TriplaneUNet(base_channels=32, channel_multipliers=(1,), blocks_per_level=1, heads=2)
+    module = LatentDiffusionModule(unet)
+    module.attach_first_stage(FrozenAutoencoder(autoencoder()))
+    norms, clip = [], module.configure_gradient_clipping
+
+    def clip_and_measure(*args, **kwargs):
+        for _ in range(2):
+            norms.append(float(get_total_norm([weight.grad for weight in module.denoiser.parameters()])))
+            if len(norms) == 1:
+                clip(*args, **kwargs)
+
+    module.configure_gradient_clipping = clip_and_measure
+    fit(module, 1, precision=precision, gradient_clip_val=1e-3)
+    (group,) = module.optimizers().optimizer.param_groups
+    assert group["fused"]
+    assert norms[0] > 1e-2 and norms[1] == pytest.approx(1e-3, rel=1e-3)

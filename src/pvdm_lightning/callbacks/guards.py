@@ -24,10 +24,17 @@ class NonFiniteError(InvalidArgumentError):
 
 
 class _Gradient(NamedTuple):
-    """The gradient of a step; on the CPU, where a GPU may still have to write it."""
+    """The norm of a step's gradient, and what a message says of it.
+
+    Attributes:
+        step: Optimizer steps before it.
+        samples: Their numbers, int64 [B].
+        norm: Float32 [].
+        written: What the host waits for until a GPU has written the norm; None if it is known.
+    """
 
     step: int
-    index: Tensor | None
+    samples: Tensor | None
     norm: Tensor
     written: torch.cuda.Event | None
 
@@ -109,8 +116,8 @@ class FiniteTraining(Callback):
     def _error(self, trainer: Trainer, gradient: _Gradient) -> NonFiniteError:
         names = getattr(getattr(trainer, "datamodule", None), "names", None)
         batch = ""
-        if gradient.index is not None and names is not None:
-            batch = f"; its batch: {', '.join(names(gradient.index.tolist())[:8])}"
+        if gradient.samples is not None and names is not None:
+            batch = f"; its batch: {', '.join(names(gradient.samples.tolist())[:8])}"
         skipped = f" after {self._skipped - 1} skipped steps" if self._skipped > 1 else ""
         last = last_checkpoint(trainer)
         kept = f"Go on from {last} with" if last else "Start again with"

@@ -102,13 +102,14 @@ class Muon(torch.optim.Optimizer):
 def orthogonalize(matrices: Tensor, steps: int = 5, dtype: torch.dtype | None = None) -> Tensor:
     """Bring the singular values of matrices [N R C] near 1, by Newton-Schulz iterations of fifth degree.
 
-    The polynomial is steep at 0 instead of exact at 1: singular values that are not tiny beside the largest one end
-    between 0.65 and 1.25. The scale of a matrix does not matter, unless its norm is near 1e-7 or below.
+    The polynomial is steep at 0 instead of exact at 1: after 5 steps, singular values of at least 0.002 of the
+    Frobenius norm are between 0.68 and 1.21, in bfloat16 to within a hundredth. The scale of a matrix does not matter
+    unless its norm is near 1e-7 or below.
 
     Args:
         matrices: [N R C].
         steps: Iterations.
-        dtype: Of the products. Default: bfloat16 on GPUs that have it, as Jordan's own, else float32.
+        dtype: Data type of the products; None is that of `product_dtype`.
     """
     a, b, c = NEWTON_SCHULZ
     wide = matrices.shape[1] <= matrices.shape[2]
@@ -122,7 +123,7 @@ def orthogonalize(matrices: Tensor, steps: int = 5, dtype: torch.dtype | None = 
 
 
 def product_dtype(device: torch.device) -> torch.dtype:
-    """Data type of the products of `orthogonalize` on a device."""
+    """Choose bfloat16 on a GPU that has it, as Jordan's own implementation does, which normalizes in it too."""
     fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.bfloat16 if fast else torch.float32
 
