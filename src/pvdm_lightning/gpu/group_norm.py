@@ -163,9 +163,7 @@ def _has_triton() -> bool:
 
 
 @_group_norm.register_fake
-def _(
-    rows: Sequence[Tensor], samples: Sequence[int], positions: Sequence[int], *norm: Any
-) -> tuple[Tensor, Tensor]:
+def _(rows: Sequence[Tensor], samples: Sequence[int], positions: Sequence[int], *norm: Any) -> tuple[Tensor, Tensor]:
     x, groups = rows[0], Norm(*norm).groups
     out = x.new_empty(sum(len(part) for part in rows), x.shape[1])
     return out, x.new_empty(2, sum(samples), groups, dtype=_compute_dtype(x))

@@ -95,9 +95,7 @@ def _sum_groups(x, WIDTH: tl.constexpr, GROUPS: tl.constexpr):
 
 
 @triton.jit
-def _gain_and_offset(
-    weight, bias, scale, shift, scale_stride, shift_stride, row, channel, exists, SCALE: tl.constexpr
-):
+def _gain_and_offset(weight, bias, scale, shift, scale_stride, shift_stride, row, channel, exists, SCALE: tl.constexpr):
     gain = tl.load(weight + channel, mask=exists, other=0.0).to(tl.float32)
     offset = tl.load(bias + channel, mask=exists, other=0.0).to(tl.float32)
     if SCALE:
@@ -117,9 +115,7 @@ def _forward_kernel(
 ):  # fmt: skip
     sample = tl.program_id(1)
     channel, group, exists = _channels(groups, GROUP, WIDTH, GROUPS)
-    x, positions, inside, row = _place(
-        sample, x_0, x_1, x_2, first_1, first_2, positions_0, positions_1, positions_2
-    )
+    x, positions, inside, row = _place(sample, x_0, x_1, x_2, first_1, first_2, positions_0, positions_1, positions_2)
     x += inside * channels
     out += row * channels
     lines = tl.arange(0, POSITIONS)[:, None]
@@ -179,9 +175,7 @@ def _backward_kernel(
 ):  # fmt: skip
     sample = tl.program_id(1)
     channel, group, exists = _channels(groups, GROUP, WIDTH, GROUPS)
-    x, positions, inside, row = _place(
-        sample, x_0, x_1, x_2, first_1, first_2, positions_0, positions_1, positions_2
-    )
+    x, positions, inside, row = _place(sample, x_0, x_1, x_2, first_1, first_2, positions_0, positions_1, positions_2)
     x += inside * channels
     grad += row * channels
     out += row * channels

@@ -84,7 +84,7 @@ class Condition(NamedTuple):
         """Join the conditions of several batches; what some of them lack, their samples lack.
 
         Args:
-            conditions: Of batches of one size.
+            conditions: One for each batch; the batches have one size.
         """
         names = list(dict.fromkeys(name for condition in conditions for name in condition.given))
         parts: list[tuple[str, Tensor]] = []

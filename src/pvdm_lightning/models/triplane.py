@@ -128,6 +128,13 @@ class RowLayout:
         """Whether z^h and z^w are one image of 2B samples: their sizes agree."""
         return self.shape.height == self.shape.width
 
+    def sizes(self, join: bool = True) -> list[tuple[int, int]]:
+        """(samples, positions) of each image; `join` as of `images`."""
+        content, over_height, over_width = self.shape.lengths
+        if join and self.joins:
+            return [(self.batch, content), (2 * self.batch, over_height)]
+        return [(self.batch, content), (self.batch, over_height), (self.batch, over_width)]
+
     def halved(self) -> RowLayout:
         """Every side halved, rounded up."""
         return RowLayout(self.batch, self.shape.halved())
@@ -166,6 +173,10 @@ class RowLayout:
     def add_images(self, rows: Tensor, images: Sequence[Tensor]) -> Tensor:
         """Rows [B*L C] plus images [B' C R Q], without a copy of either."""
         return _added(rows, [image.permute(0, 2, 3, 1) for image in images])
+
+    def add_parts(self, rows: Tensor, parts: Sequence[Tensor]) -> Tensor:
+        """Rows [B*L C] plus parts [... C] that lie one after another in them, without a copy of either."""
+        return _added(rows, list(parts))
 
     def add_tokens(self, rows: Tensor, tokens: Tensor) -> Tensor:
         """Rows [B*L C] plus tokens [B L C], or tokens [L C] that all samples share; without a copy of either."""

@@ -34,7 +34,7 @@ class AxisPooling(nn.Module):
         """Rows x [B*L C] -> rows [B*L C]."""
         shape = layout.shape
         tokens = layout.tokens(x)
-        normed = self.norm.rows([tokens.mT.unsqueeze(3)]).view_as(tokens)
+        normed = self.norm.rows(tokens.flatten(0, 1), [(layout.batch, shape.num_tokens)]).view_as(tokens)
         parts = zip(normed.split(list(shape.lengths), dim=1), shape.planes, strict=True)
         z_s, z_h, z_w = (part.unflatten(1, sides) for part, sides in parts)
         # Means of each plane along its rows and along its columns, [B n C].

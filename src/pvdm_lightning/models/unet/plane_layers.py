@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pvdm_lightning.models.triplane import RowLayout
+
 Modulation = tuple[Tensor, Tensor]
 """Scale and shift of the channels of each sample, [B C] each."""
 
@@ -46,7 +48,13 @@ class PlaneNorm(nn.GroupNorm):
             normed = [torch.addcmul(shift, x, scale).flatten(0, 1) for x in planes]
         return [F.silu(x) for x in normed] if self.silu else normed
 
-    def rows(self, images: Sequence[Tensor]) -> Tensor:
-        """As `forward`, joined to rows [N C]."""
-        parts = [image.permute(0, 2, 3, 1).flatten(0, 2) for image in self(images)]
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
+    def images_of(self, rows: Tensor, layout: RowLayout, join: bool = True) -> list[Tensor]:
+        """As `forward` of the images of rows [B*L C]."""
+        return self(layout.images(rows, join))
+
+    def rows(self, rows: Tensor, sizes: Sequence[tuple[int, int]]) -> Tensor:
+        """As `forward` on rows [N C], in which samples of `sizes`, (samples, positions), lie one after another."""
+        parts = rows.split([samples * positions for samples, positions in sizes])
+        images = [part.unflatten(0, size).mT.unsqueeze(3) for part, size in zip(parts, sizes, strict=True)]
+        normed = [image.squeeze(3).mT.flatten(0, 1) for image in self(images)]
+        return normed[0] if len(normed) == 1 else torch.cat(normed)

@@ -67,14 +67,14 @@ class ResidualBlock(nn.Module):
         Args:
             x: Features.
             time: SiLU of the timestep embedding, [B T].
-            layout: Of x.
-            out_layout: Of the result; another where the block resamples.
+            layout: Layout of x.
+            out_layout: Layout of the result; another where the block resamples.
         """
-        images = layout.images(x, join=out_layout.joins)
-        h = self.in_norm(images)
+        join = out_layout.joins
+        h = self.in_norm.images_of(x, layout, join)
         if self.resample is not None:
             h = _resampled(h, self.resample, out_layout)
-            x = out_layout.rows(_resampled(images, self.resample, out_layout))
+            x = out_layout.rows(_resampled(layout.images(x, join), self.resample, out_layout))
         h = self.in_conv(h)
         h = self.out_norm(h, self.to_scale_shift(time).chunk(2, dim=1))
         return out_layout.add_images(self.skip(x), self.out_conv(h))

@@ -28,11 +28,15 @@ class TokenAttention(nn.Module):
         nn.init.zeros_(self.to_out.bias)
         self.scaled_dot_product = ScaledDotProductAttention()
 
-    def forward(self, images: list[Tensor]) -> list[Tensor]:
-        """Images [B' C R Q], whose positions see each other -> tokens [B' R*Q C] of each."""
-        qkv = self.to_qkv(self.norm.rows(images))
-        sizes = [(len(image), image.shape[2] * image.shape[3]) for image in images]
-        parts = qkv.split([batch * tokens for batch, tokens in sizes])
+    def forward(self, x: Tensor, sizes: list[tuple[int, int]]) -> list[Tensor]:
+        """Rows x [N C] -> tokens [samples positions C] of each part.
+
+        Args:
+            x: Features.
+            sizes: (samples, positions) of the parts that lie one after another in x; positions see each other.
+        """
+        qkv = self.to_qkv(self.norm.rows(x, sizes))
+        parts = qkv.split([samples * positions for samples, positions in sizes])
         return [self.to_out(self._attend(part.unflatten(0, size))) for part, size in zip(parts, sizes, strict=True)]
 
     def _attend(self, qkv: Tensor) -> Tensor:
@@ -51,9 +55,7 @@ class PlaneSelfAttention(nn.Module):
 
     def forward(self, x: Tensor, layout: RowLayout) -> Tensor:
         """Rows x [B*L C] -> rows [B*L C]."""
-        images = layout.images(x)
-        attended = self.attention(images)
-        return layout.add_images(x, [out.mT.view_as(image) for out, image in zip(attended, images, strict=True)])
+        return layout.add_parts(x, self.attention(x, layout.sizes()))
 
 
 class TriplaneAttention(nn.Module):
@@ -66,7 +68,7 @@ class TriplaneAttention(nn.Module):
     def forward(self, x: Tensor, layout: RowLayout) -> Tensor:
         """Rows x [B*L C] -> rows [B*L C]."""
         tokens = layout.tokens(x)
-        (attended,) = self.attention([tokens.mT.unsqueeze(3)])
+        (attended,) = self.attention(tokens.flatten(0, 1), [(layout.batch, layout.shape.num_tokens)])
         return layout.add_tokens(x, attended)
 
 
@@ -94,7 +96,7 @@ class ContextAttention(nn.Module):
     def forward(self, x: Tensor, context: Tensor, layout: RowLayout) -> Tensor:
         """Rows x [B*L C], context [B N E] -> rows [B*L C]; any number of zero vectors says the same."""
         tokens = layout.tokens(x)
-        normed = self.norm.rows([tokens.mT.unsqueeze(3)]).view_as(tokens)
+        normed = self.norm.rows(tokens.flatten(0, 1), [(layout.batch, layout.shape.num_tokens)]).view_as(tokens)
         q = self.to_q(normed).unflatten(2, (self.heads, -1)).transpose(1, 2)
         k, v = self.to_kv(context).unflatten(2, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
         attended = self.scaled_dot_product(q, k, v).transpose(1, 2).flatten(2)
