@@ -9,7 +9,8 @@ are not counted: they start nothing. An operator of our own (torch.library) coun
 starts. Launches and bytes are estimates: a library call starts what it does on an H200 with PyTorch 2.11, and
 everything but products, convolutions and attention reads its inputs once and writes its outputs once.
 
-`--record` adds the counts to operators.json, whose last entry tests/benchmarks/test_operators.py takes as ceilings.
+`--record` adds the counts to operators.json, whose last entry tests/benchmarks/test_operators.py takes as ceilings, and
+to the table in docs/gpu.md. A record of the same name is replaced.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ from pvdm_lightning.models.unet import TriplaneUNet
 from pvdm_lightning.training.ema import EMA
 
 RECORDS = Path(__file__).with_name("operators.json")
+DOCS = Path(__file__).parents[1] / "docs" / "gpu.md"
 
 # Autocast's lists for CUDA (aten/src/ATen/autocast_mode.h), as far as networks and losses use them.
 IN_BF16 = {
@@ -285,14 +287,16 @@ def add_options(options: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Print the counts beside those recorded."""
-    records = json.loads(RECORDS.read_text(encoding="utf-8"))
+    known = json.loads(RECORDS.read_text(encoding="utf-8"))
     counted = count_all()
     what = args.record or "now"
     new = {"what": what, "torch": torch.__version__.partition("+")[0]}
     new["counts"] = {name: each.figures() for name, each in counted.items()}
-    records = [*(record for record in records if record["what"] != what), new]
+    records = [*(record for record in known if record["what"] != what), new]
     if args.record is not None:
         RECORDS.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
+        text = DOCS.read_text(encoding="utf-8")
+        DOCS.write_text(text.replace(table(known), table(records)), encoding="utf-8")
     say(table(records))
     for name, each in counted.items() if args.names else ():
         most = [f"{times} {operator}" for operator, times in each.names.most_common(10)]
