@@ -40,6 +40,7 @@ from pvdm_lightning.diffusion.samplers import DPMSolverSampler
 from pvdm_lightning.gpu.accelerate import accelerate
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
 from pvdm_lightning.models.unet import TriplaneUNet
+from pvdm_lightning.pipeline.cast_weights import CastWeights
 from pvdm_lightning.training.ema import EMA
 
 RECORDS = Path(__file__).with_name("operators.json")
@@ -235,9 +236,10 @@ def sampling() -> dict[str, Count]:
     average = EMA(_unet()).network.eval()
     _, _, condition = denoiser_inputs(1, SHAPE, "meta")
     sampler = DPMSolverSampler(NoiseSchedule(), 3)
+    sampler.step(0, *torch.zeros(3, 1, 4, SHAPE.num_tokens))  # reads its tables, before they are on the meta device
     sampler.schedule.to("meta")
     denoise = bind(average, sampler.schedule, condition=condition)
-    with counting() as count:
+    with CastWeights(average, torch.bfloat16).in_place(), counting() as count:
         ends: list[Count] = []
 
         def on_step(*_: Any) -> None:
