@@ -20,7 +20,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -82,6 +82,16 @@ class CudaAutocast(TorchFunctionMode):
     def __init__(self) -> None:
         super().__init__()
         self._casts: dict[Tensor, Tensor] = {}
+        self._enabled = True
+
+    @contextmanager
+    def region(self, device_type: str, dtype: Any = None, enabled: bool = True) -> Iterator[None]:
+        """In the place of torch.autocast, which knows no meta device; networks call it to leave autocast."""
+        before, self._enabled = self._enabled, enabled
+        try:
+            yield
+        finally:
+            self._enabled = before
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Cast, then run."""
@@ -89,7 +99,7 @@ class CudaAutocast(TorchFunctionMode):
         dtype = torch.bfloat16 if func in IN_BF16 else torch.float32 if func in IN_FLOAT32 else None
         if func in IN_WIDEST:
             dtype = max((x.dtype for x in _tensors(args)), key=lambda each: each.itemsize)
-        if dtype is not None:
+        if dtype is not None and self._enabled:
             args = [self._cast(x, dtype) for x in args]
             kwargs = {name: self._cast(x, dtype) for name, x in kwargs.items()}
         if func is F.scaled_dot_product_attention:
@@ -201,8 +211,8 @@ def _nbytes(x: Tensor) -> int:
 @contextmanager
 def counting() -> Iterator[Count]:
     """Counts what runs inside on the meta device, under the autocast of CUDA."""
-    # torch.autocast knows no meta device; networks call it to leave autocast, for what stays in float32 anyway.
-    with patch("torch.autocast", lambda *_, **__: nullcontext()), Counting() as mode, CudaAutocast():
+    casts = CudaAutocast()
+    with patch("torch.autocast", casts.region), Counting() as mode, casts:
         yield mode.count
 
 
