@@ -9,7 +9,8 @@ are not counted: they start nothing. An operator of our own (torch.library) coun
 starts. Launches and bytes are estimates: a library call starts what it does on an H200 with PyTorch 2.11, and
 everything but products, convolutions and attention reads its inputs once and writes its outputs once.
 
-`--record` adds the counts to operators.json, whose last entry tests/benchmarks/test_operators.py takes as ceilings.
+`--record` adds the counts to operators.json, whose last entry tests/benchmarks/test_operators.py takes as ceilings, and
+to the table in docs/gpu.md. A record of the same name is replaced.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -39,9 +40,11 @@ from pvdm_lightning.diffusion.samplers import DPMSolverSampler
 from pvdm_lightning.gpu.accelerate import accelerate
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
 from pvdm_lightning.models.unet import TriplaneUNet
+from pvdm_lightning.pipeline.cast_weights import CastWeights
 from pvdm_lightning.training.ema import EMA
 
 RECORDS = Path(__file__).with_name("operators.json")
+DOCS = Path(__file__).parents[1] / "docs" / "gpu.md"
 
 # Autocast's lists for CUDA (aten/src/ATen/autocast_mode.h), as far as networks and losses use them.
 IN_BF16 = {
@@ -79,6 +82,16 @@ class CudaAutocast(TorchFunctionMode):
     def __init__(self) -> None:
         super().__init__()
         self._casts: dict[Tensor, Tensor] = {}
+        self._enabled = True
+
+    @contextmanager
+    def region(self, device_type: str, dtype: Any = None, enabled: bool = True) -> Iterator[None]:
+        """In the place of torch.autocast, which knows no meta device; networks call it to leave autocast."""
+        before, self._enabled = self._enabled, enabled
+        try:
+            yield
+        finally:
+            self._enabled = before
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Cast, then run."""
@@ -86,7 +99,7 @@ class CudaAutocast(TorchFunctionMode):
         dtype = torch.bfloat16 if func in IN_BF16 else torch.float32 if func in IN_FLOAT32 else None
         if func in IN_WIDEST:
             dtype = max((x.dtype for x in _tensors(args)), key=lambda each: each.itemsize)
-        if dtype is not None:
+        if dtype is not None and self._enabled:
             args = [self._cast(x, dtype) for x in args]
             kwargs = {name: self._cast(x, dtype) for name, x in kwargs.items()}
         if func is F.scaled_dot_product_attention:
@@ -198,8 +211,8 @@ def _nbytes(x: Tensor) -> int:
 @contextmanager
 def counting() -> Iterator[Count]:
     """Counts what runs inside on the meta device, under the autocast of CUDA."""
-    # torch.autocast knows no meta device; networks call it to leave autocast, for what stays in float32 anyway.
-    with patch("torch.autocast", lambda *_, **__: nullcontext()), Counting() as mode, CudaAutocast():
+    casts = CudaAutocast()
+    with patch("torch.autocast", casts.region), Counting() as mode, casts:
         yield mode.count
 
 
@@ -233,9 +246,10 @@ def sampling() -> dict[str, Count]:
     average = EMA(_unet()).network.eval()
     _, _, condition = denoiser_inputs(1, SHAPE, "meta")
     sampler = DPMSolverSampler(NoiseSchedule(), 3)
+    sampler.step(0, *torch.zeros(3, 1, 4, SHAPE.num_tokens))  # reads its tables, before they are on the meta device
     sampler.schedule.to("meta")
     denoise = bind(average, sampler.schedule, condition=condition)
-    with counting() as count:
+    with CastWeights(average, torch.bfloat16).in_place(), counting() as count:
         ends: list[Count] = []
 
         def on_step(*_: Any) -> None:
@@ -285,14 +299,16 @@ def add_options(options: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Print the counts beside those recorded."""
-    records = json.loads(RECORDS.read_text(encoding="utf-8"))
+    known = json.loads(RECORDS.read_text(encoding="utf-8"))
     counted = count_all()
     what = args.record or "now"
     new = {"what": what, "torch": torch.__version__.partition("+")[0]}
     new["counts"] = {name: each.figures() for name, each in counted.items()}
-    records = [*(record for record in records if record["what"] != what), new]
+    records = [*(record for record in known if record["what"] != what), new]
     if args.record is not None:
         RECORDS.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
+        text = DOCS.read_text(encoding="utf-8")
+        DOCS.write_text(text.replace(table(known), table(records)), encoding="utf-8")
     say(table(records))
     for name, each in counted.items() if args.names else ():
         most = [f"{times} {operator}" for operator, times in each.names.most_common(10)]

@@ -9,9 +9,12 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
-from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.attention import SDPBackend
+
+from pvdm_lightning.gpu import attention
 
 
 @dataclass
@@ -129,7 +132,7 @@ def product_rate(proof: Proof, dtype: torch.dtype = torch.bfloat16) -> float:
     return 2 * size**3 / proof.seconds(lambda: a @ b, at_least=20, budget=0.3) / 1e12
 
 
-def attention_by(backend: str, proof: Proof) -> AbstractContextManager[None]:
-    """A context in which PyTorch computes attention by one SDPBackend; also by plain products on a CPU."""
-    chosen = SDPBackend.__members__[backend]
-    return sdpa_kernel([chosen] if proof.on_gpu else [chosen, SDPBackend.MATH])
+def attention_by(backend: str | None, proof: Proof) -> AbstractContextManager[Any]:
+    """A context in which our kernels take attention from one SDPBackend; None leaves the choice to PyTorch."""
+    chosen = [] if backend is None else [SDPBackend.__members__[backend]]
+    return patch.object(attention, "preferred_backends", lambda *_: chosen)

@@ -2,14 +2,12 @@
 
 import json
 from collections import Counter
-from pathlib import Path
 
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional as F
 
-DOCS = Path(__file__).parents[2] / "docs/gpu.md"
 RECORD = 'After a change for the better, run `python -m benchmarks operators --record "what changed"`.'
 GAIN = 0.95  # of a ceiling: what lies below is a gain to record
 OTHER_VERSION = 1.05  # PyTorch's own functions may run other operators
@@ -35,7 +33,7 @@ def test_no_step_runs_more_operators_than_recorded_nor_far_fewer():
 
 
 def test_the_documentation_has_the_counts():
-    from benchmarks.operators import table
+    from benchmarks.operators import DOCS, table
 
     assert table(records()) in DOCS.read_text()
 
@@ -131,13 +129,17 @@ def test_a_record_replaces_the_one_of_its_name(bench, monkeypatch, tmp_path):
 
     count = operators.Count(Counter(add=2, clone=1), turned=3, kernels=4, nbytes=Counter(add=2**29))
     monkeypatch.setattr(operators, "RECORDS", tmp_path / "operators.json")
+    monkeypatch.setattr(operators, "DOCS", tmp_path / "gpu.md")
     monkeypatch.setattr(operators, "CASES", {"case": lambda: {"part": count}})
-    operators.RECORDS.write_text('[{"what": "before", "torch": "2", "counts": {}}]')
+    before = [{"what": "before", "torch": "2", "counts": {}}]
+    operators.RECORDS.write_text(json.dumps(before))
+    operators.DOCS.write_text(f"Text.\n\n{operators.table(before)}\nMore.\n")
     figures = {"operators": 3, "copies": 1, "turned": 3, "kernels": 4, "gib": 0.5}
     for _ in range(2):
         printed = bench("operators", "--record", "after", "--names")
         known = json.loads(operators.RECORDS.read_text())
         assert [record["what"] for record in known] == ["before", "after"]
         assert known[-1]["counts"] == {"case: part": figures}
+        assert operators.DOCS.read_text() == f"Text.\n\n{operators.table(known)}\nMore.\n"
     assert "| case: part | after | 3 | 1 | 3 | 4 | 0.5 |" in printed
     assert "case: part: 2 add, 1 clone\nGiB: 0.5 add\n" in printed
