@@ -90,7 +90,7 @@ class Norm(NamedTuple):
 
 def _normalize(rows: list[Tensor], sizes: Sequence[tuple[int, int]], norm: Norm) -> Tensor:
     assert 1 <= len(sizes) <= 3 and (norm.scale is None) == (norm.shift is None)
-    assert norm.scale is None or all(samples % len(norm.scale) == 0 for samples, _ in sizes)
+    assert norm.scale is None or all(samples % norm.scale.shape[0] == 0 for samples, _ in sizes)
     out, _ = _group_norm(rows, [samples for samples, _ in sizes], [positions for _, positions in sizes], *norm)
     return out
 
@@ -132,7 +132,7 @@ def _group_norm_backward(
     shift: Tensor | None,
     silu: bool,
 ) -> list[Tensor]:
-    """Gradients of the rows, [N C], then of weight, bias and, unless they are None, scale and shift; those asked for."""
+    """Gradients of the rows [N C], then of weight, bias, scale and shift; those asked for and given."""
     images = _images(rows, samples, positions)
     kernel = _kernel(images[0])
     backward = plain_backward if kernel is None else kernel.backward
@@ -163,11 +163,9 @@ def _has_triton() -> bool:
 
 
 @_group_norm.register_fake
-def _(
-    rows: Sequence[Tensor], samples: Sequence[int], positions: Sequence[int], *norm: Any
-) -> tuple[Tensor, Tensor]:
+def _(rows: Sequence[Tensor], samples: Sequence[int], positions: Sequence[int], *norm: Any) -> tuple[Tensor, Tensor]:
     x, groups = rows[0], Norm(*norm).groups
-    out = x.new_empty(sum(len(part) for part in rows), x.shape[1])
+    out = x.new_empty(sum(part.shape[0] for part in rows), x.shape[1])
     return out, x.new_empty(2, sum(samples), groups, dtype=_compute_dtype(x))
 
 
@@ -201,17 +199,19 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> N
     ctx.save_for_backward(output[1], weight, bias, scale, shift, *rows)
 
 
-def _gradients(ctx: Any, grad: Tensor, _: None) -> tuple[Any, ...]:
+def _gradients(ctx: Any, grad: Tensor | None, _: None) -> tuple[Any, ...]:
     statistics, weight, bias, scale, shift, *rows = ctx.saved_tensors
     needed = ctx.needs_input_grad
+    if grad is None:
+        return [None] * len(rows), *[None] * (len(needed) - 1)
     for_rows, for_norm = any(needed[0]), any(needed[3:])
     norm = Norm(weight, bias, ctx.groups, ctx.eps, scale, shift, ctx.silu)
     grads = _group_norm_backward(grad, statistics, for_rows, for_norm, rows, ctx.samples, ctx.positions, *norm)
     grad_rows: list[Tensor | None] = [None] * len(rows)
     if for_rows:
         joined = grads.pop(0)
-        grad_rows = [joined] if len(rows) == 1 else list(joined.split([len(part) for part in rows]))
-    of_weight, of_bias, of_scale, of_shift = (*grads, *[None] * (4 - len(grads)))
+        grad_rows = [joined] if len(rows) == 1 else list(joined.split([part.shape[0] for part in rows]))
+    of_weight, of_bias, of_scale, of_shift = [*grads, None, None, None, None][:4]
     return grad_rows, None, None, of_weight, of_bias, None, None, of_scale, of_shift, None
 
 
@@ -262,8 +262,7 @@ def _norm_gradients(sums: Tensor, norm: Norm) -> list[Tensor]:
     """Gradients of weight, bias and, if given, scale and shift, from the sums of g and of g * n over positions."""
     weight, bias, _, _, scale, shift, _ = norm
     if scale is None or shift is None:
-        g, gn = sums.sum(1)
-        return [gn.to(weight.dtype), g.to(bias.dtype)]
+        return [sums[1].sum(0).to(weight.dtype), sums[0].sum(0).to(bias.dtype)]
     g, gn = sums.unflatten(1, (-1, len(scale))).sum(1)  # samples that share a row of scale and shift
     gain = 1 + scale.to(sums.dtype)
     of_scale = gn * weight.to(sums.dtype) + g * bias.to(sums.dtype)

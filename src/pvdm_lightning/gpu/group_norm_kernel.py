@@ -20,8 +20,9 @@ from torch import Tensor
 from pvdm_lightning.gpu.group_norm import Norm
 
 TILE = 4096
-"""Values that a program has in its registers at once, 16 a thread."""
-WARPS = 8
+"""Values that a program reads at once."""
+VALUES_OF_WARP = 512
+"""16 a thread, which are two loads in bfloat16."""
 MIN_PROGRAMS = 512
 """Programs that keep a large GPU busy; with fewer, each has fewer channels."""
 
@@ -40,6 +41,10 @@ class Blocks(NamedTuple):
     WIDTH: int
     GROUPS: int
     POSITIONS: int
+
+    @property
+    def warps(self) -> int:
+        return min(16, max(1, self.WIDTH * self.GROUPS * self.POSITIONS // VALUES_OF_WARP))
 
 
 def blocks(channels: int, groups: int, samples: int, positions: int, itemsize: int) -> Blocks:
@@ -61,7 +66,13 @@ def _channels(groups, GROUP: tl.constexpr, WIDTH: tl.constexpr, GROUPS: tl.const
     """Channels, their groups, and which of them exist, of this program."""
     lane = tl.arange(0, GROUPS * WIDTH)
     group = tl.program_id(0) * GROUPS + lane // WIDTH
-    return group * GROUP + lane % WIDTH, group, (lane % WIDTH < GROUP) & (group < groups)
+    if GROUP == WIDTH:  # told so, the compiler reads several small groups at once
+        channel = tl.program_id(0) * (GROUPS * WIDTH) + lane
+        exists = channel < groups * GROUP
+    else:
+        channel = group * GROUP + lane % WIDTH
+        exists = (lane % WIDTH < GROUP) & (group < groups)
+    return channel, group, exists
 
 
 @triton.jit
@@ -95,9 +106,7 @@ def _sum_groups(x, WIDTH: tl.constexpr, GROUPS: tl.constexpr):
 
 
 @triton.jit
-def _gain_and_offset(
-    weight, bias, scale, shift, scale_stride, shift_stride, row, channel, exists, SCALE: tl.constexpr
-):
+def _gain_and_offset(weight, bias, scale, shift, scale_stride, shift_stride, row, channel, exists, SCALE: tl.constexpr):
     gain = tl.load(weight + channel, mask=exists, other=0.0).to(tl.float32)
     offset = tl.load(bias + channel, mask=exists, other=0.0).to(tl.float32)
     if SCALE:
@@ -117,9 +126,7 @@ def _forward_kernel(
 ):  # fmt: skip
     sample = tl.program_id(1)
     channel, group, exists = _channels(groups, GROUP, WIDTH, GROUPS)
-    x, positions, inside, row = _place(
-        sample, x_0, x_1, x_2, first_1, first_2, positions_0, positions_1, positions_2
-    )
+    x, positions, inside, row = _place(sample, x_0, x_1, x_2, first_1, first_2, positions_0, positions_1, positions_2)
     x += inside * channels
     out += row * channels
     lines = tl.arange(0, POSITIONS)[:, None]
@@ -179,9 +186,7 @@ def _backward_kernel(
 ):  # fmt: skip
     sample = tl.program_id(1)
     channel, group, exists = _channels(groups, GROUP, WIDTH, GROUPS)
-    x, positions, inside, row = _place(
-        sample, x_0, x_1, x_2, first_1, first_2, positions_0, positions_1, positions_2
-    )
+    x, positions, inside, row = _place(sample, x_0, x_1, x_2, first_1, first_2, positions_0, positions_1, positions_2)
     x += inside * channels
     grad += row * channels
     out += row * channels
@@ -270,7 +275,7 @@ def forward(images: list[Tensor], norm: Norm) -> tuple[Tensor, Tensor]:
             *_norm_arguments(norm, samples),
             **{"eps": norm.eps, "SILU": norm.silu, "SCALE": norm.scale is not None},
             **sizes._asdict(),
-            num_warps=WARPS,
+            num_warps=sizes.warps,
         )
     return out, statistics
 
@@ -290,7 +295,7 @@ def backward(
             *_norm_arguments(norm, samples),
             **{"FOR_ROWS": for_rows, "SILU": norm.silu, "SCALE": norm.scale is not None},
             **sizes._asdict(),
-            num_warps=WARPS,
+            num_warps=sizes.warps,
         )
         of_rows = [out] if for_rows else []
         return [*of_rows, *_norm_gradients(sums, norm)] if for_norm else of_rows

@@ -1,0 +1,130 @@
+"""The kernels of group norm in Triton's interpreter, against their definition; `test_group_norm_kernel.py` runs it.
+
+The interpreter has to be chosen before Triton is imported, so this is a process of its own.
+"""
+
+import os
+
+import pytest
+import torch
+
+from pvdm_lightning.gpu import group_norm as module
+from pvdm_lightning.gpu import group_norm_kernel as kernel
+from pvdm_lightning.gpu.group_norm import Norm, group_norm, group_norm_rows, plain_backward, plain_forward
+
+EPS = 1e-5
+TOLERANCE = {torch.float32: 2e-6, torch.float16: 2**-10, torch.bfloat16: 2**-7}
+"""Of the largest value: one rounding of the result, which may fall either way."""
+CASES = {
+    "one image": ([(2, 35)], 64, 32, 2, True),
+    "z_h and z_w are one image": ([(2, 48), (4, 12)], 64, 4, 2, True),
+    "three images of odd sizes": ([(3, 35), (3, 15), (3, 21)], 24, 8, 3, True),
+    "tokens without scale, shift and SiLU": ([(2, 47)], 48, 2, None, False),
+    "a channel a group": ([(1, 30), (2, 9)], 20, 20, 1, True),
+    "one sample each": ([(1, 70), (1, 33)], 32, 4, None, True),
+    "wide groups": ([(2, 4)], 520, 2, 2, False),
+}
+
+
+def setup_module():
+    assert os.environ["TRITON_INTERPRET"] == "1"
+    assert type(kernel._forward_kernel).__name__ == "InterpretedFunction"
+
+
+@pytest.fixture(autouse=True)
+def small_tiles(monkeypatch):
+    """Several tiles a program, as large images have them."""
+    monkeypatch.setattr(kernel, "TILE", 512)
+
+
+def case(sizes, channels, groups, batch, silu, dtype, norm_dtype=torch.float32):
+    torch.manual_seed(0)
+    images = [(2 * torch.randn(*size, channels) + 1).to(dtype) for size in sizes]
+    weight, bias = torch.randn(2, channels, dtype=norm_dtype)
+    scale, shift = (None, None)
+    if batch is not None:
+        scale, shift = torch.randn(batch, 2 * channels, dtype=norm_dtype).chunk(2, dim=1)  # rows 2 C apart
+    return images, Norm(weight, bias, groups, EPS, scale, shift, silu)
+
+
+def compare(images, norm, tolerance):
+    out, statistics = kernel.forward(images, norm)
+    expected, expected_statistics = plain_forward(images, norm)
+    close(statistics, expected_statistics, 1e-5)
+    close(out, expected, tolerance)
+    grad = torch.randn(out.shape, generator=torch.Generator().manual_seed(1)).to(out.dtype)
+    ours = kernel.backward(grad, statistics, images, norm, True, True)
+    theirs = plain_backward(grad, statistics, images, norm, True, True)
+    assert len(ours) == len(theirs) == (3 if norm.scale is None else 5)
+    for name, one, other in zip(("rows", "weight", "bias", "scale", "shift"), ours, theirs):
+        close(one, other, tolerance, name)
+
+
+def close(one, other, tolerance, name=""):
+    assert (one.shape, one.dtype) == (other.shape, other.dtype)
+    error = (one.double() - other.double()).abs().max() / other.double().abs().max()
+    assert error <= tolerance, (name, error)
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
+def test_forward_and_backward(name, dtype):
+    images, norm = case(*CASES[name], dtype)
+    compare(images, norm, TOLERANCE[dtype])
+
+
+def test_everything_in_half_precision():
+    compare(*case([(2, 20), (4, 9)], 32, 4, 2, True, torch.float16, torch.float16), TOLERANCE[torch.float16])
+
+
+def test_whole_groups_stay_together_in_a_tile():
+    """More positions than a tile has, and channels that no program shares."""
+    images, norm = case([(2, 300)], 40, 5, 2, True, torch.float32)
+    sizes, grid = kernel._launch(images, norm)
+    assert sizes.POSITIONS < 300 and grid[0] * sizes.GROUPS >= 5
+    compare(images, norm, TOLERANCE[torch.float32])
+
+
+@pytest.mark.parametrize("first", [0.0, 1e4])
+def test_statistics_of_a_large_mean(first):
+    """A std of 1 around 1e4 is lost in a mean of squares; the first tile may be unlike the rest."""
+    torch.manual_seed(0)
+    image = torch.randn(2, 256, 8) + 1e4
+    image[:, :128] += first - 1e4
+    norm = Norm(torch.ones(8), torch.zeros(8), 2, EPS, None, None, False)
+    statistics = kernel.forward([image], norm)[1]
+    exact = plain_forward([image.double()], norm)[1]
+    assert kernel._launch([image], norm)[0].POSITIONS <= 128
+    assert ((statistics - exact) / exact).abs().max() < 1e-5
+
+
+def test_only_what_is_asked_for():
+    images, norm = case([(2, 20)], 16, 4, 2, True, torch.float32)
+    out, statistics = kernel.forward(images, norm)
+    grads = kernel.backward(out, statistics, images, norm, True, True)
+    rows_only = kernel.backward(out, statistics, images, norm, True, False)
+    norm_only = kernel.backward(out, statistics, images, norm, False, True)
+    assert all(torch.equal(*pair) for pair in zip(rows_only + norm_only, grads, strict=True))
+
+
+@pytest.mark.parametrize("joined", [False, True])
+def test_the_operator_on_the_kernels(joined, monkeypatch):
+    """Views of one buffer, a gradient that is a view, and autograd around them."""
+    images, norm = case([(2, 12), (4, 6)], 16, 4, 2, True, torch.float32)
+    buffer = torch.cat([image.flatten(0, 1) for image in images])
+
+    def gradients():
+        leaves = [x.detach().requires_grad_() for x in (buffer, norm.weight, norm.bias, norm.scale, norm.shift)]
+        rows, weight, bias, scale, shift = leaves
+        rest = (weight, bias, norm.groups, EPS, scale, shift, True)
+        if joined:
+            out = group_norm_rows(rows, [(2, 12), (4, 6)], *rest)
+        else:
+            parts = rows[:24].view(2, 3, 4, 16), rows[24:].view(4, 3, 2, 16)
+            out = group_norm([part.permute(0, 3, 1, 2) for part in parts], *rest)
+        return [out, *torch.autograd.grad((out.T * torch.arange(48.0)).sum(), leaves)]
+
+    plain = gradients()
+    monkeypatch.setattr(module, "_kernel", lambda x: kernel)
+    for one, other in zip(gradients(), plain, strict=True):
+        close(one, other, TOLERANCE[torch.float32])
