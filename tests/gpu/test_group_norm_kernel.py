@@ -38,25 +38,26 @@ class Recorded:
     def __getitem__(self, grid):
         return lambda *arguments, **constants: self.launches.append((grid, arguments, constants))
 
-    def compile(self, capability):
-        """What the launch would compile on a GPU of this capability."""
-        ((_, arguments, constants),) = self.launches
-        options = {"num_warps": constants.pop("num_warps", 4)}
-        parameters = self.function.params
-        given = dict(zip((parameter.name for parameter in parameters), arguments)) | constants
-        assert given.keys() == {parameter.name for parameter in parameters}
+    def source(self, launch=0):
+        """What a launch compiles: types, constants, and arguments that are known as multiples of 16."""
+        _, arguments, constants = self.launches[launch]
+        given = dict(zip(self.function.arg_names, arguments)) | constants
+        assert given.keys() - {"num_warps"} == {*self.function.arg_names}
         signature, values, aligned = {}, {}, {}
-        for parameter in parameters:
+        for parameter in self.function.params:
             value, place = given[parameter.name], (parameter.num,)
             if parameter.is_constexpr:
                 signature[parameter.name], values[place] = "constexpr", value
-            elif isinstance(value, torch.Tensor):
-                signature[parameter.name], aligned[place] = f"*{NAMES[value.dtype]}", [["tt.divisibility", 16]]
-            else:
-                signature[parameter.name] = NAMES[type(value)]
-                if value % 16 == 0 and not parameter.do_not_specialize:
-                    aligned[place] = [["tt.divisibility", 16]]
-        source = ASTSource(self.function, signature, values, aligned)
+                continue
+            tensor = isinstance(value, torch.Tensor)
+            signature[parameter.name] = f"*{NAMES[value.dtype]}" if tensor else NAMES[type(value)]
+            if tensor or (type(value) is int and value % 16 == 0 and not parameter.do_not_specialize):
+                aligned[place] = [["tt.divisibility", 16]]
+        return signature, values, aligned
+
+    def compile(self, capability):
+        options = {"num_warps": self.launches[0][2].get("num_warps", 4)}
+        source = ASTSource(self.function, *self.source())
         return triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options)
 
 
@@ -71,10 +72,10 @@ def recorded(monkeypatch, tmp_path):
     return kernels.values()
 
 
-def launch(images, channels, groups, modulate):
+def launch(images, channels, groups, modulate, batch=2):
     """Forward and backward, without a GPU: what is returned is not computed."""
     weight, bias = torch.randn(2, channels)
-    both = torch.randn(2, 2 * channels).bfloat16().chunk(2, dim=1) if modulate else (None, None)
+    both = torch.randn(batch, 2 * channels).bfloat16().chunk(2, dim=1) if modulate else (None, None)
     norm = Norm(weight, bias, groups, 1e-5, *both, modulate)
     out, statistics = kernel.forward(images, norm)
     kernel.backward(out, statistics, images, norm, True, True)
@@ -92,9 +93,17 @@ def test_compiled_for_a_gpu(recorded, channels, modulate, capability):
 
 
 def test_one_launch_forward_and_two_backward(recorded):
-    images = [torch.randn(1, 16, 64).bfloat16(), torch.randn(1, 8, 64).bfloat16(), torch.randn(1, 8, 64).bfloat16()]
-    launch(images, 64, 4, True)
+    launch([torch.randn(1, positions, 64) for positions in (16, 8, 8)], 64, 4, True, batch=1)
     assert [len(recorder.launches) for recorder in recorded] == [1, 1, 1]
+
+
+def test_another_batch_compiles_nothing(recorded):
+    for batch in (32, 31):
+        launch(
+            [torch.randn(batch, 64, 256).bfloat16(), torch.randn(2 * batch, 32, 256).bfloat16()], 256, 32, True, batch
+        )
+    for recorder in recorded:
+        assert recorder.source(0) == recorder.source(1)
 
 
 @pytest.mark.parametrize("itemsize", [2, 4])

@@ -23,8 +23,11 @@ TILE = 4096
 """Values that a program reads at once."""
 VALUES_OF_WARP = 512
 """16 a thread, which are two loads in bfloat16."""
+WIDE, NARROW = 64, 32
+"""Adjacent bytes that a program reads. 32 are the least that memory gives out. With 128, what all running programs read
+would not stay in the cache of an H200 until the second time."""
 MIN_PROGRAMS = 512
-"""Programs that keep a large GPU busy; with fewer, each has fewer channels."""
+"""Programs that keep a large GPU busy; with fewer wide ones, all are narrow."""
 
 
 class Blocks(NamedTuple):
@@ -48,15 +51,11 @@ class Blocks(NamedTuple):
 
 
 def blocks(channels: int, groups: int, samples: int, positions: int, itemsize: int) -> Blocks:
-    """How the work is divided.
-
-    A program reads 128 adjacent bytes, one line of the cache, where that leaves enough programs, and else 32, the least
-    that memory gives out.
-    """
+    """How the work is divided; whole groups stay together, however wide."""
     group = channels // groups
     width = triton.next_power_of_2(group)
-    many = samples * channels * itemsize >= 128 * MIN_PROGRAMS
-    together = min(max(1, (128 if many else 32) // itemsize // width), triton.next_power_of_2(groups))
+    adjacent = WIDE if samples * channels * itemsize >= WIDE * MIN_PROGRAMS else NARROW
+    together = min(max(1, adjacent // (itemsize * width)), triton.next_power_of_2(groups))
     at_once = min(max(1, TILE // (together * width)), triton.next_power_of_2(positions))
     return Blocks(group, width, together, at_once)
 
@@ -305,12 +304,11 @@ def _norm_gradients(sums: Tensor, norm: Norm) -> list[Tensor]:
     samples, channels = sums.shape[1:]
     weight, bias, scale, _, scale_stride, _, _, batch, *_ = _norm_arguments(norm, samples)
     grads = [x.new_empty(x.shape) for x in (norm.weight, norm.bias, norm.scale, norm.shift) if x is not None]
-    rows, width = min(64, triton.next_power_of_2(batch)), min(32, triton.next_power_of_2(channels))
-    _norm_kernel[(triton.cdiv(channels, width),)](
+    _norm_kernel[(triton.cdiv(channels, 32),)](
         *(sums, weight, bias, scale, scale_stride),
         *(grads if len(grads) == 4 else grads + grads),  # without scale and shift their places are not written
         *(samples, batch, channels),
-        **{"SCALE": norm.scale is not None, "ROWS": rows, "CHANNELS": width},
+        **{"SCALE": norm.scale is not None, "ROWS": 32, "CHANNELS": 32},
     )
     return grads
 
