@@ -272,8 +272,8 @@ def forward(images: list[Tensor], norm: Norm) -> tuple[Tensor, Tensor]:
             *_image_arguments(images),
             *(out, statistics),
             *_norm_arguments(norm, samples),
-            **{"eps": norm.eps, "SILU": norm.silu, "SCALE": norm.scale is not None},
-            **sizes._asdict(),
+            *(norm.eps, norm.scale is not None, norm.silu),
+            *sizes,
             num_warps=sizes.warps,
         )
     return out, statistics
@@ -292,8 +292,8 @@ def backward(
             *_image_arguments(images),
             *(grad, out, sums, statistics),
             *_norm_arguments(norm, samples),
-            **{"FOR_ROWS": for_rows, "SILU": norm.silu, "SCALE": norm.scale is not None},
-            **sizes._asdict(),
+            *(norm.scale is not None, norm.silu, for_rows),
+            *sizes,
             num_warps=sizes.warps,
         )
         of_rows = [out] if for_rows else []
@@ -308,7 +308,9 @@ def _norm_gradients(sums: Tensor, norm: Norm) -> list[Tensor]:
         *(sums, weight, bias, scale, scale_stride),
         *(grads if len(grads) == 4 else grads + grads),  # without scale and shift their places are not written
         *(samples, batch, channels),
-        **{"SCALE": norm.scale is not None, "ROWS": 32, "CHANNELS": 32},
+        SCALE=norm.scale is not None,
+        ROWS=32,
+        CHANNELS=32,
     )
     return grads
 
