@@ -248,17 +248,46 @@ def test_one_operation_each_way_and_no_copy(joined):
         assert all(grad.is_contiguous(memory_format=torch.channels_last) for grad in grads)
 
 
-def test_kernels_are_for_cuda_and_less_than_float64(monkeypatch):
-    def on(is_cuda, dtype):
-        return module._kernel(SimpleNamespace(is_cuda=is_cuda, dtype=dtype))
+def kernel_for(is_cuda, dtype):
+    return module._kernel(SimpleNamespace(is_cuda=is_cuda, dtype=dtype, device=torch.device("cuda", 0)))
 
-    assert on(False, torch.bfloat16) is None
-    assert on(True, torch.float64) is None
-    monkeypatch.setattr(module, "_has_triton", lambda: False)
-    assert on(True, torch.bfloat16) is None
-    pytest.importorskip("triton", reason="PyTorch without CUDA comes without Triton")
-    monkeypatch.setattr(module, "_has_triton", lambda: True)
-    assert on(True, torch.bfloat16).__name__ == "pvdm_lightning.gpu.group_norm_kernel"
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """As if there were one that Triton supports."""
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+    module._runs_triton.cache_clear()
+    yield
+    module._runs_triton.cache_clear()
+
+
+def test_kernels_are_for_cuda_and_less_than_float64(gpu, monkeypatch):
+    driver = pytest.importorskip("triton.runtime", reason="PyTorch without CUDA comes without Triton").driver
+    monkeypatch.setattr(driver, "_active", SimpleNamespace(get_current_target=lambda: None))
+    assert kernel_for(True, torch.bfloat16).__name__ == "pvdm_lightning.gpu.group_norm_kernel"
+    assert kernel_for(True, torch.float64) is None
+    assert kernel_for(False, torch.bfloat16) is None
+    module._runs_triton.cache_clear()
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
+    assert kernel_for(True, torch.bfloat16) is None
+
+
+def test_without_triton(gpu, monkeypatch):
+    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
+    assert kernel_for(True, torch.bfloat16) is None
+
+
+def test_triton_without_a_compiler(gpu, monkeypatch, caplog):
+    """One warning, and the plain code."""
+    driver = pytest.importorskip("triton.runtime", reason="PyTorch without CUDA comes without Triton").driver
+
+    def fail():
+        raise RuntimeError("Failed to find C compiler.")
+
+    monkeypatch.setattr(driver, "_active", SimpleNamespace(get_current_target=fail))
+    assert [kernel_for(True, torch.bfloat16) for _ in range(3)] == [None] * 3
+    (message,) = caplog.messages
+    assert "gcc" in message and message.endswith("Failed to find C compiler.")
 
 
 def test_the_operator_is_imported_without_triton():

@@ -5,20 +5,20 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 pytest.importorskip("triton", reason="PyTorch without CUDA comes without Triton")
 
-import triton
 from triton.backends.compiler import GPUTarget
-from triton.compiler import ASTSource
+from triton.runtime import driver
 
 from pvdm_lightning.gpu import group_norm_kernel as kernel
 from pvdm_lightning.gpu.group_norm import Norm
 
-NAMES = {torch.bfloat16: "bf16", torch.float32: "fp32", int: "i32", float: "fp32"}
+KERNELS = ("_forward_kernel", "_backward_kernel", "_norm_kernel")
 
 
 def test_the_kernels_compute_their_definition():
@@ -28,54 +28,42 @@ def test_the_kernels_compute_their_definition():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-class Recorded:
-    """A kernel that takes down its launches."""
+class Compiled:
+    """A kernel whose launches end with compilation."""
 
     def __init__(self, function):
         self.function = function
         self.launches = []
 
     def __getitem__(self, grid):
-        return lambda *arguments, **constants: self.launches.append((grid, arguments, constants))
-
-    def source(self, launch=0):
-        """What a launch compiles: types, constants, and arguments that are known as multiples of 16."""
-        _, arguments, constants = self.launches[launch]
-        given = dict(zip(self.function.arg_names, arguments)) | constants
-        assert given.keys() - {"num_warps"} == {*self.function.arg_names}
-        signature, values, aligned = {}, {}, {}
-        for parameter in self.function.params:
-            value, place = given[parameter.name], (parameter.num,)
-            if parameter.is_constexpr:
-                signature[parameter.name], values[place] = "constexpr", value
-                continue
-            tensor = isinstance(value, torch.Tensor)
-            signature[parameter.name] = f"*{NAMES[value.dtype]}" if tensor else NAMES[type(value)]
-            if tensor or (type(value) is int and value % 16 == 0 and not parameter.do_not_specialize):
-                aligned[place] = [["tt.divisibility", 16]]
-        return signature, values, aligned
-
-    def compile(self, capability):
-        options = {"num_warps": self.launches[0][2].get("num_warps", 4)}
-        source = ASTSource(self.function, *self.source())
-        return triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options)
+        return lambda *given, **named: self.launches.append(self.function.warmup(*given, grid=grid, **named))
 
 
 @pytest.fixture
-def recorded(monkeypatch, tmp_path):
+def compile_for(monkeypatch, tmp_path):
+    """Compile kernels when they are launched, for a GPU of a compute capability, which need not be here."""
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
-    kernels = {
-        name: Recorded(getattr(kernel, name)) for name in ("_forward_kernel", "_backward_kernel", "_norm_kernel")
-    }
-    for name, recorder in kernels.items():
-        monkeypatch.setattr(kernel, name, recorder)
-    return kernels.values()
+    kernels = {name: Compiled(getattr(kernel, name)) for name in KERNELS}
+
+    def compiled(capability):
+        there = {
+            "get_current_target": lambda: GPUTarget("cuda", capability, 32),
+            "get_current_device": lambda: capability,  # Triton keeps what it compiled by device
+            "get_current_stream": lambda device: 0,
+        }
+        monkeypatch.setattr(driver, "_active", SimpleNamespace(**there))
+        for name, recorder in kernels.items():
+            monkeypatch.setattr(kernel, name, recorder)
+        return list(kernels.values())
+
+    return compiled
 
 
-def launch(images, channels, groups, modulate, batch=2):
-    """Forward and backward, without a GPU: what is returned is not computed."""
+def launch(sizes, channels, modulate, groups=32):
+    """Forward and backward in bfloat16; what is returned is not computed."""
+    images = [torch.randn(*size, channels).bfloat16() for size in sizes]
     weight, bias = torch.randn(2, channels)
-    both = torch.randn(batch, 2 * channels).bfloat16().chunk(2, dim=1) if modulate else (None, None)
+    both = torch.randn(sizes[0][0], 2 * channels).bfloat16().chunk(2, dim=1) if modulate else (None, None)
     norm = Norm(weight, bias, groups, 1e-5, *both, modulate)
     out, statistics = kernel.forward(images, norm)
     kernel.backward(out, statistics, images, norm, True, True)
@@ -83,27 +71,23 @@ def launch(images, channels, groups, modulate, batch=2):
 
 @pytest.mark.parametrize("capability", [80, 90])
 @pytest.mark.parametrize(("channels", "modulate"), [(768, True), (128, False)])
-def test_compiled_for_a_gpu(recorded, channels, modulate, capability):
-    """With the arguments of a real launch; images are read and written 16 bytes a thread at once."""
-    launch([torch.randn(2, 64, channels).bfloat16(), torch.randn(4, 32, channels).bfloat16()], channels, 32, modulate)
-    forward, backward, norm = (recorder.compile(capability) for recorder in recorded)
+def test_compiled_for_a_gpu(compile_for, channels, modulate, capability):
+    """Images are read and written 16 bytes a thread at once."""
+    kernels = compile_for(capability)
+    launch([(2, 64), (4, 32)], channels, modulate)
+    forward, backward, norm = (recorder.launches[0] for recorder in kernels)
     assert max(compiled.metadata.shared for compiled in (forward, backward, norm)) <= 2**12
     for assembly in (forward.asm["ptx"], backward.asm["ptx"]):
         assert re.search(r"ld\.global\S*\.v4\.b32", assembly) and re.search(r"st\.global\S*\.v4\.b32", assembly)
 
 
-def test_one_launch_forward_and_two_backward(recorded):
-    launch([torch.randn(1, positions, 64) for positions in (16, 8, 8)], 64, 4, True, batch=1)
-    assert [len(recorder.launches) for recorder in recorded] == [1, 1, 1]
-
-
-def test_another_batch_compiles_nothing(recorded):
-    for batch in (32, 31):
-        launch(
-            [torch.randn(batch, 64, 256).bfloat16(), torch.randn(2 * batch, 32, 256).bfloat16()], 256, 32, True, batch
-        )
-    for recorder in recorded:
-        assert recorder.source(0) == recorder.source(1)
+def test_one_launch_forward_and_two_backward_compiled_once_for_all_batches(compile_for):
+    kernels = compile_for(90)
+    for batch in (2, 1, 3):
+        launch([(batch, 16), (batch, 8), (batch, 7)], 64, True, groups=4)
+    for recorder in kernels:
+        assert len(recorder.launches) == 3
+        assert recorder.launches[0] is recorder.launches[1] is recorder.launches[2]
 
 
 @pytest.mark.parametrize("itemsize", [2, 4])

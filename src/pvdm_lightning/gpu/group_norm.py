@@ -11,6 +11,7 @@ neither scale nor shift.
 
 import functools
 import importlib.util
+import logging
 from collections.abc import Sequence
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -18,6 +19,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+logger = logging.getLogger(__name__)
 
 
 def group_norm(
@@ -149,8 +152,8 @@ def _images(rows: Sequence[Tensor], samples: Sequence[int], positions: Sequence[
 
 
 def _kernel(x: Tensor) -> ModuleType | None:
-    """The module with kernels for this tensor, if there is one; on Windows PyTorch comes without Triton."""
-    if x.is_cuda and x.dtype != torch.float64 and _has_triton():
+    """The module with kernels for this tensor, or None for the plain code."""
+    if x.is_cuda and x.dtype != torch.float64 and _runs_triton(x.device):
         from pvdm_lightning.gpu import group_norm_kernel
 
         return group_norm_kernel
@@ -158,8 +161,22 @@ def _kernel(x: Tensor) -> ModuleType | None:
 
 
 @functools.cache
-def _has_triton() -> bool:
-    return importlib.util.find_spec("triton") is not None
+def _runs_triton(device: torch.device) -> bool:
+    """Whether Triton is installed (not on Windows), supports the GPU, and could build its driver for it."""
+    if importlib.util.find_spec("triton") is None or torch.cuda.get_device_capability(device) < (8, 0):
+        return False
+    try:
+        from triton.runtime import driver
+
+        driver.active.get_current_target()  # compiles C code where that was not done before
+    except Exception as error:
+        logger.warning(
+            "Group norms run in plain PyTorch, which is slower, because Triton does not work here. It needs a C "
+            "compiler and Python's headers, such as the packages gcc and python3-dev. It says: %s",
+            error,
+        )
+        return False
+    return True
 
 
 @_group_norm.register_fake

@@ -24,10 +24,10 @@ TILE = 4096
 VALUES_OF_WARP = 512
 """16 a thread, which are two loads in bfloat16."""
 WIDE, NARROW = 64, 32
-"""Adjacent bytes that a program reads. 32 are the least that memory gives out. With 128, what all running programs read
-would not stay in the cache of an H200 until the second time."""
+"""Adjacent bytes that a program reads. 32 are the least that memory gives out. With 128, all running programs together
+would read more than the cache of an H200 holds; this is arithmetic, not measured."""
 MIN_PROGRAMS = 512
-"""Programs that keep a large GPU busy; with fewer wide ones, all are narrow."""
+"""Programs that keep a large GPU busy; with fewer wide ones, all are narrow. Not measured."""
 
 
 class Blocks(NamedTuple):
@@ -62,7 +62,7 @@ def blocks(channels: int, groups: int, samples: int, positions: int, itemsize: i
 
 @triton.jit
 def _channels(groups, GROUP: tl.constexpr, WIDTH: tl.constexpr, GROUPS: tl.constexpr):
-    """Channels, their groups, and which of them exist, of this program."""
+    """Channels of this program, their groups, and which of them exist."""
     lane = tl.arange(0, GROUPS * WIDTH)
     group = tl.program_id(0) * GROUPS + lane // WIDTH
     if GROUP == WIDTH:  # told so, the compiler reads several small groups at once
@@ -130,8 +130,8 @@ def _forward_kernel(
     out += row * channels
     lines = tl.arange(0, POSITIONS)[:, None]
 
-    # Sums of the differences to the mean of the first tile, which cancel little: that mean is as far from the true one
-    # as the variance allows for, at most a factor of positions / POSITIONS in the squares.
+    # Differences to the mean of the first tile, whose sum of squares can be subtracted from: the tile is a part of the
+    # data, so that its mean is at most sqrt(positions / POSITIONS) standard deviations off.
     mask = (lines < positions) & exists[None, :]
     tile = tl.load(x + lines * channels + channel[None, :], mask=mask, other=0.0).to(tl.float32)
     centre = _sum_groups(tl.sum(tile, axis=0), WIDTH, GROUPS) / (tl.minimum(positions, POSITIONS) * GROUP)
