@@ -10,7 +10,14 @@ import torch
 
 from pvdm_lightning.gpu import group_norm as module
 from pvdm_lightning.gpu import group_norm_kernel as kernel
-from pvdm_lightning.gpu.group_norm import Norm, group_norm, group_norm_rows, plain_backward, plain_forward
+from pvdm_lightning.gpu.group_norm import (
+    Norm,
+    group_norm,
+    group_norm_images,
+    group_norm_rows,
+    plain_backward,
+    plain_forward,
+)
 
 EPS = 1e-5
 TOLERANCE = {torch.float32: 2e-6, torch.float16: 2**-10, torch.bfloat16: 2**-7}
@@ -49,16 +56,31 @@ def case(sizes, channels, groups, batch, silu, dtype, norm_dtype=torch.float32):
     return images, Norm(weight, bias, groups, EPS, scale, shift, silu)
 
 
+def run(forward, images, norm):
+    """Result and statistics."""
+    out = [torch.full_like(image, torch.nan) for image in images]
+    return out, forward(images, norm, out)
+
+
+def run_backward(backward, grads, statistics, images, norm):
+    """Gradients of the images, and those of weight, bias, scale and shift."""
+    out = [torch.full_like(image, torch.nan) for image in images]
+    return out, backward(grads, statistics, images, norm, out, True)
+
+
 def compare(images, norm, tolerance):
-    out, statistics = kernel.forward(images, norm)
-    expected, expected_statistics = plain_forward(images, norm)
+    out, statistics = run(kernel.forward, images, norm)
+    expected, expected_statistics = run(plain_forward, images, norm)
     close(statistics, expected_statistics, 1e-5)
-    close(out, expected, tolerance)
-    grad = torch.randn(out.shape, generator=torch.Generator().manual_seed(1)).to(out.dtype)
-    ours = kernel.backward(grad, statistics, images, norm, True, True)
-    theirs = plain_backward(grad, statistics, images, norm, True, True)
-    assert len(ours) == len(theirs) == (3 if norm.scale is None else 5)
-    for name, one, other in zip(("rows", "weight", "bias", "scale", "shift"), ours, theirs):
+    for one, other in zip(out, expected):
+        close(one, other, tolerance)
+    grads = [torch.randn(x.shape, generator=torch.Generator().manual_seed(1)).to(x.dtype) for x in out]
+    ours, of_norm = run_backward(kernel.backward, grads, statistics, images, norm)
+    theirs, of_their_norm = run_backward(plain_backward, grads, statistics, images, norm)
+    for one, other in zip(ours, theirs):
+        close(one, other, tolerance)
+    assert len(of_norm) == len(of_their_norm) == (2 if norm.scale is None else 4)
+    for name, one, other in zip(("weight", "bias", "scale", "shift"), of_norm, of_their_norm):
         close(one, other, tolerance, name)
 
 
@@ -81,22 +103,24 @@ def test_statistics_of_a_large_mean(positions, first):
     image = torch.randn(2, positions, 8) + 1e4
     image[:, : positions // 2] += first - 1e4
     norm = Norm(torch.ones(8), torch.zeros(8), 2, EPS, None, None, False)
-    statistics = kernel.forward([image], norm)[1]
-    exact = plain_forward([image.double()], norm)[1]
+    statistics = run(kernel.forward, [image], norm)[1]
+    exact = run(plain_forward, [image.double()], norm)[1]
     assert ((statistics - exact) / exact).abs().max() < 1e-5
 
 
 def test_only_what_is_asked_for():
     images, norm = case([(2, 20)], 16, 4, 2, True, torch.float32)
-    out, statistics = kernel.forward(images, norm)
-    grads = kernel.backward(out, statistics, images, norm, True, True)
-    rows_only = kernel.backward(out, statistics, images, norm, True, False)
-    norm_only = kernel.backward(out, statistics, images, norm, False, True)
-    assert all(torch.equal(*pair) for pair in zip(rows_only + norm_only, grads, strict=True))
+    out, statistics = run(kernel.forward, images, norm)
+    (of_image,), of_norm = run_backward(kernel.backward, out, statistics, images, norm)
+    result = torch.full_like(images[0], torch.nan)
+    assert kernel.backward(out, statistics, images, norm, [result], False) == []
+    assert torch.equal(result, of_image)
+    alone = kernel.backward(out, statistics, images, norm, None, True)
+    assert all(torch.equal(*pair) for pair in zip(alone, of_norm, strict=True))
 
 
-@pytest.mark.parametrize("joined", [False, True])
-def test_the_operator_on_the_kernels(joined, monkeypatch):
+@pytest.mark.parametrize("function", [group_norm, group_norm_rows, group_norm_images])
+def test_the_operator_on_the_kernels(function, monkeypatch):
     """Views of one buffer, a gradient that is a view, and autograd around them."""
     images, norm = case([(2, 12), (4, 6)], 16, 4, 2, True, torch.float32)
     buffer = torch.cat([image.flatten(0, 1) for image in images])
@@ -105,11 +129,13 @@ def test_the_operator_on_the_kernels(joined, monkeypatch):
         leaves = [x.detach().requires_grad_() for x in (buffer, norm.weight, norm.bias, norm.scale, norm.shift)]
         rows, weight, bias, scale, shift = leaves
         rest = (weight, bias, norm.groups, EPS, scale, shift, True)
-        if joined:
+        if function is group_norm_rows:
             out = group_norm_rows(rows, [(2, 12), (4, 6)], *rest)
         else:
             parts = rows[:24].view(2, 3, 4, 16), rows[24:].view(4, 3, 2, 16)
-            out = group_norm([part.permute(0, 3, 1, 2) for part in parts], *rest)
+            out = function([part.permute(0, 3, 1, 2) for part in parts], *rest)
+        if function is group_norm_images:
+            out = torch.cat([image.permute(0, 2, 3, 1).flatten(0, 2) for image in out])
         return [out, *torch.autograd.grad((out.T * torch.arange(48.0)).sum(), leaves)]
 
     plain = gradients()

@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.checkpoint import checkpoint
 
 from pvdm_lightning.gpu import group_norm as module
-from pvdm_lightning.gpu.group_norm import group_norm, group_norm_rows
+from pvdm_lightning.gpu.group_norm import group_norm, group_norm_images, group_norm_rows
 
 EPS = 1e-5
 SIZES = [(2, 3, 5), (4, 2, 3)]
@@ -126,6 +126,20 @@ def test_images_in_another_memory_format():
     assert torch.equal(group_norm([x.contiguous() for x in images], *norm[:2], 4, EPS, *norm[2:]), last)
 
 
+def test_images_as_the_result():
+    """The same values and gradients, also where only one of the images is used."""
+    images, *norm = tensors()
+    images = [x.requires_grad_() for x in images]
+    rows = group_norm(images, *norm[:2], 4, EPS, *norm[2:], silu=True)
+    out = group_norm_images(images, *norm[:2], 4, EPS, *norm[2:], silu=True)
+    assert [x.shape for x in out] == [x.shape for x in images]
+    assert all(x.is_contiguous(memory_format=torch.channels_last) for x in out)
+    assert torch.equal(torch.cat([x.permute(0, 2, 3, 1).flatten(0, 2) for x in out]), rows)
+    (expected,) = torch.autograd.grad(rows[30:].square().sum(), images[1:], retain_graph=True)
+    unused, used = torch.autograd.grad(out[1].square().sum(), images)
+    assert torch.equal(used, expected) and not unused.any()
+
+
 @pytest.mark.parametrize("norm_dtype", [torch.float32, torch.bfloat16])
 def test_no_float32_activation_under_bfloat16(norm_dtype):
     """Neither returned, nor kept for the backward pass, nor as a gradient; the values are those of float32."""
@@ -158,13 +172,15 @@ def test_registration(modulate):
     rows = [x.permute(0, 2, 3, 1).flatten(0, 2).requires_grad_() for x in images]
     weight, bias, scale, shift = (None if x is None else x.detach().requires_grad_() for x in norm)
     sizes = [samples for samples, *_ in SIZES], [rows * columns for _, rows, columns in SIZES]
-    arguments = (rows, *sizes, weight, bias, 4, EPS, scale, shift, True)
-    torch.library.opcheck(module._group_norm, arguments)
-    out, statistics = module._group_norm(*arguments)
-    rest = ([x.detach() for x in rows], *sizes, *(None if x is None else x.detach() for x in norm[:2]), 4, EPS)
-    rest = (*rest, *norm[2:], True)
+    rest = (weight, bias, 4, EPS, scale, shift, True)
+    for joined in (True, False):
+        torch.library.opcheck(module._group_norm, (rows, *sizes, joined, *rest))
+    with torch.no_grad():
+        statistics, *out = module._group_norm(rows, *sizes, False, *rest)
+    rows = [x.detach() for x in rows]
+    rest = [x.detach() if isinstance(x, torch.Tensor) else x for x in rest]
     for wanted in ((True, True), (False, True), (True, False)):
-        torch.library.opcheck(module._group_norm_backward, (torch.randn_like(out), statistics.detach(), *wanted, *rest))
+        torch.library.opcheck(module._group_norm_backward, (out, statistics, *wanted, rows, *sizes, *rest))
 
 
 class Norm(nn.Module):
@@ -225,27 +241,23 @@ class Operations(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-@pytest.mark.parametrize("joined", [False, True])
-def test_one_operation_each_way_and_no_copy(joined):
+@pytest.mark.parametrize("function", [group_norm, group_norm_rows, group_norm_images])
+def test_one_operation_each_way_and_no_copy(function):
     """On the meta device, as the operations of a whole network are counted."""
     with torch.device("meta"):
         images, *norm = tensors(dtype=torch.bfloat16, norm_dtype=torch.float32)
         buffer = torch.randn(2 * 15 + 4 * 6, 12, dtype=torch.bfloat16)
-    leaves = [x.detach().requires_grad_() for x in ([buffer] if joined else images)]
+    leaves = [x.detach().requires_grad_() for x in ([buffer] if function is group_norm_rows else images)]
+    given = (leaves[0], [(2, 15), (4, 6)]) if function is group_norm_rows else (leaves,)
     with Operations() as forward:
-        if joined:
-            out = group_norm_rows(leaves[0], [(2, 15), (4, 6)], *norm[:2], 4, EPS, *norm[2:], silu=True)
-        else:
-            out = group_norm(leaves, *norm[:2], 4, EPS, *norm[2:], silu=True)
+        out = function(*given, *norm[:2], 4, EPS, *norm[2:], silu=True)
     assert forward.names == ["pvdm_lightning.group_norm"]
-    assert (out.shape, out.dtype) == (buffer.shape, buffer.dtype)
-    upstream = torch.empty_like(out)
+    upstream = [torch.empty_like(x) for x in (out if function is group_norm_images else [out])]
     with Operations() as backward:
         grads = torch.autograd.grad(out, leaves, upstream)
     assert backward.names == ["pvdm_lightning.group_norm_backward"]
-    assert all(grad.dtype == torch.bfloat16 for grad in grads)
-    if not joined:
-        assert all(grad.is_contiguous(memory_format=torch.channels_last) for grad in grads)
+    for x, grad in zip(leaves, grads, strict=True):
+        assert (grad.shape, grad.dtype, grad.stride()) == (x.shape, torch.bfloat16, x.stride())
 
 
 def kernel_for(is_cuda, dtype):

@@ -65,8 +65,8 @@ def launch(sizes, channels, modulate, groups=32):
     weight, bias = torch.randn(2, channels)
     both = torch.randn(sizes[0][0], 2 * channels).bfloat16().chunk(2, dim=1) if modulate else (None, None)
     norm = Norm(weight, bias, groups, 1e-5, *both, modulate)
-    out, statistics = kernel.forward(images, norm)
-    kernel.backward(out, statistics, images, norm, True, True)
+    statistics = kernel.forward(images, norm, images)
+    kernel.backward(images, statistics, images, norm, images, True)
 
 
 @pytest.mark.parametrize("capability", [80, 90])
