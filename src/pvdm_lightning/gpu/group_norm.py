@@ -11,6 +11,7 @@ neither scale nor shift.
 
 import functools
 import importlib.util
+import logging
 from collections.abc import Sequence
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -18,6 +19,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+logger = logging.getLogger(__name__)
 
 
 def group_norm(
@@ -47,9 +50,28 @@ def group_norm(
     Returns:
         Rows [N C], image after image, in the dtype of the images.
     """
-    rows = [image.permute(0, 2, 3, 1).flatten(0, 2) for image in images]
-    sizes = [(image.shape[0], image.shape[2] * image.shape[3]) for image in images]
-    return _normalize(rows, sizes, Norm(weight, bias, groups, eps, scale, shift, silu))
+    (rows,) = _normalize(*_rows(images), Norm(weight, bias, groups, eps, scale, shift, silu), True)
+    return rows
+
+
+def group_norm_images(
+    images: Sequence[Tensor],
+    weight: Tensor,
+    bias: Tensor,
+    groups: int,
+    eps: float,
+    scale: Tensor | None = None,
+    shift: Tensor | None = None,
+    silu: bool = False,
+) -> list[Tensor]:
+    """`group_norm` with images [B' C R Q] in channels-last memory as its result, each with memory of its own.
+
+    What follows may then give each image a gradient of its own, as a convolution does. Autograd would copy the gradients
+    of images that are views of one buffer to join them.
+    """
+    out = _normalize(*_rows(images), Norm(weight, bias, groups, eps, scale, shift, silu), False)
+    shapes = [(image.shape[0], *image.shape[2:]) for image in images]
+    return [part.unflatten(0, shape).permute(0, 3, 1, 2) for part, shape in zip(out, shapes, strict=True)]
 
 
 def group_norm_rows(
@@ -63,17 +85,15 @@ def group_norm_rows(
     shift: Tensor | None = None,
     silu: bool = False,
 ) -> Tensor:
-    """`group_norm` of images that are one buffer already.
-
-    Their gradient is then written as one buffer. Autograd would copy the gradients of images that are views of `rows`
-    to join them.
+    """`group_norm` of images that are one buffer; so is their gradient, for the same reason as in `group_norm_images`.
 
     Args:
         rows: [N C], one to three images one after another.
         sizes: Samples B' and positions R*Q of each image.
         weight: As in `group_norm`, like all that follow.
     """
-    return _normalize([rows], sizes, Norm(weight, bias, groups, eps, scale, shift, silu))
+    (out,) = _normalize([rows], sizes, Norm(weight, bias, groups, eps, scale, shift, silu), True)
+    return out
 
 
 class Norm(NamedTuple):
@@ -88,11 +108,17 @@ class Norm(NamedTuple):
     silu: bool
 
 
-def _normalize(rows: list[Tensor], sizes: Sequence[tuple[int, int]], norm: Norm) -> Tensor:
+def _rows(images: Sequence[Tensor]) -> tuple[list[Tensor], list[tuple[int, int]]]:
+    """Images [B' C R Q] -> rows [B'*R*Q C] of each, and its samples and positions."""
+    sizes = [(image.shape[0], image.shape[2] * image.shape[3]) for image in images]
+    return [image.permute(0, 2, 3, 1).flatten(0, 2) for image in images], sizes
+
+
+def _normalize(rows: list[Tensor], sizes: Sequence[tuple[int, int]], norm: Norm, joined: bool) -> list[Tensor]:
     assert 1 <= len(sizes) <= 3 and (norm.scale is None) == (norm.shift is None)
-    assert norm.scale is None or all(samples % len(norm.scale) == 0 for samples, _ in sizes)
-    out, _ = _group_norm(rows, [samples for samples, _ in sizes], [positions for _, positions in sizes], *norm)
-    return out
+    assert norm.scale is None or all(samples % norm.scale.shape[0] == 0 for samples, _ in sizes)
+    samples, positions = [samples for samples, _ in sizes], [positions for _, positions in sizes]
+    return _group_norm(rows, samples, positions, joined, *norm)[1:]
 
 
 @torch.library.custom_op("pvdm_lightning::group_norm", mutates_args=())
@@ -100,6 +126,7 @@ def _group_norm(
     rows: Sequence[Tensor],  # one buffer of all images, or one of each
     samples: Sequence[int],
     positions: Sequence[int],
+    joined: bool,
     weight: Tensor,
     bias: Tensor,
     groups: int,
@@ -107,17 +134,19 @@ def _group_norm(
     scale: Tensor | None,
     shift: Tensor | None,
     silu: bool,
-) -> tuple[Tensor, Tensor]:
-    """Rows [N C], and mean and 1 / std of each group [2 samples groups]."""
+) -> list[Tensor]:
+    """Mean and 1 / std of each group [2 samples groups], then rows: one buffer if `joined`, else one of each image."""
     images = _images(rows, samples, positions)
+    out = _new_rows(images, joined)
     kernel = _kernel(images[0])
     forward = plain_forward if kernel is None else kernel.forward
-    return forward(images, Norm(weight, bias, groups, eps, scale, shift, silu))
+    statistics = forward(images, Norm(weight, bias, groups, eps, scale, shift, silu), _images(out, samples, positions))
+    return [statistics, *out]
 
 
 @torch.library.custom_op("pvdm_lightning::group_norm_backward", mutates_args=())
 def _group_norm_backward(
-    grad: Tensor,
+    grads: Sequence[Tensor],  # likewise one or several
     statistics: Tensor,
     for_rows: bool,
     for_norm: bool,
@@ -132,12 +161,20 @@ def _group_norm_backward(
     shift: Tensor | None,
     silu: bool,
 ) -> list[Tensor]:
-    """Gradients of the rows, [N C], then of weight, bias and, unless they are None, scale and shift; those asked for."""
+    """Gradients of the rows [N C], then of weight, bias, scale and shift; those asked for and given."""
     images = _images(rows, samples, positions)
+    out = _new_rows(images, joined=True) if for_rows else []
     kernel = _kernel(images[0])
     backward = plain_backward if kernel is None else kernel.backward
     norm = Norm(weight, bias, groups, eps, scale, shift, silu)
-    return backward(grad.contiguous(), statistics, images, norm, for_rows, for_norm)
+    grad_images, out_images = _images(grads, samples, positions), _images(out, samples, positions) if for_rows else None
+    return [*out, *backward(grad_images, statistics, images, norm, out_images, for_norm)]
+
+
+def _new_rows(images: list[Tensor], joined: bool) -> list[Tensor]:
+    """Memory for a result."""
+    sizes = [len(image) * image.shape[1] for image in images]
+    return [images[0].new_empty(size, images[0].shape[2]) for size in ([sum(sizes)] if joined else sizes)]
 
 
 def _images(rows: Sequence[Tensor], samples: Sequence[int], positions: Sequence[int]) -> list[Tensor]:
@@ -149,8 +186,8 @@ def _images(rows: Sequence[Tensor], samples: Sequence[int], positions: Sequence[
 
 
 def _kernel(x: Tensor) -> ModuleType | None:
-    """The module with kernels for this tensor, if there is one; on Windows PyTorch comes without Triton."""
-    if x.is_cuda and x.dtype != torch.float64 and _has_triton():
+    """The module with kernels for this tensor, or None for the plain code."""
+    if x.is_cuda and x.dtype != torch.float64 and _runs_triton(x.device):
         from pvdm_lightning.gpu import group_norm_kernel
 
         return group_norm_kernel
@@ -158,20 +195,36 @@ def _kernel(x: Tensor) -> ModuleType | None:
 
 
 @functools.cache
-def _has_triton() -> bool:
-    return importlib.util.find_spec("triton") is not None
+def _runs_triton(device: torch.device) -> bool:
+    """Whether Triton is installed (not on Windows), supports the GPU, and could build its driver for it."""
+    if importlib.util.find_spec("triton") is None or torch.cuda.get_device_capability(device) < (8, 0):
+        return False
+    try:
+        from triton.runtime import driver
+
+        driver.active.get_current_target()  # compiles C code where that was not done before
+    except Exception as error:
+        logger.warning(
+            "Group norms run in plain PyTorch, which is slower, because Triton does not work here. It needs a C "
+            "compiler and Python's headers, such as the packages gcc and python3-dev. It says: %s",
+            error,
+        )
+        return False
+    return True
 
 
 @_group_norm.register_fake
-def _(rows: Sequence[Tensor], samples: Sequence[int], positions: Sequence[int], *norm: Any) -> tuple[Tensor, Tensor]:
-    x, groups = rows[0], Norm(*norm).groups
-    out = x.new_empty(sum(len(part) for part in rows), x.shape[1])
-    return out, x.new_empty(2, sum(samples), groups, dtype=_compute_dtype(x))
+def _(
+    rows: Sequence[Tensor], samples: Sequence[int], positions: Sequence[int], joined: bool, *norm: Any
+) -> list[Tensor]:
+    x, sizes = rows[0], [b * n for b, n in zip(samples, positions, strict=True)]
+    statistics = x.new_empty(2, sum(samples), Norm(*norm).groups, dtype=_compute_dtype(x))
+    return [statistics, *(x.new_empty(size, x.shape[1]) for size in ([sum(sizes)] if joined else sizes))]
 
 
 @_group_norm_backward.register_fake
 def _(
-    grad: Tensor,
+    grads: Sequence[Tensor],
     statistics: Tensor,
     for_rows: bool,
     for_norm: bool,
@@ -186,82 +239,91 @@ def _(
     shift: Tensor | None,
     silu: bool,
 ) -> list[Tensor]:
-    grads = [rows[0].new_empty(grad.shape)] if for_rows else []
+    x, size = rows[0], sum(b * n for b, n in zip(samples, positions, strict=True))
+    out = [x.new_empty(size, x.shape[1])] if for_rows else []
     if for_norm:
-        grads += [x.new_empty(x.shape) for x in (weight, bias, scale, shift) if x is not None]
-    return grads
+        out += [x.new_empty(x.shape) for x in (weight, bias, scale, shift) if x is not None]
+    return out
 
 
-def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    rows, ctx.samples, ctx.positions, *norm = inputs
-    weight, bias, ctx.groups, ctx.eps, scale, shift, ctx.silu = norm
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
+    rows, ctx.samples, ctx.positions, _, weight, bias, ctx.groups, ctx.eps, scale, shift, ctx.silu = inputs
     ctx.set_materialize_grads(False)  # the statistics have none
-    ctx.save_for_backward(output[1], weight, bias, scale, shift, *rows)
+    ctx.save_for_backward(output[0], weight, bias, scale, shift, *rows)
+    ctx.shapes = [x.shape for x in output[1:]]
 
 
-def _gradients(ctx: Any, grad: Tensor, _: None) -> tuple[Any, ...]:
+def _gradients(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
     statistics, weight, bias, scale, shift, *rows = ctx.saved_tensors
     needed = ctx.needs_input_grad
-    for_rows, for_norm = any(needed[0]), any(needed[3:])
+    if all(grad is None for grad in grads[1:]):
+        return [None] * len(rows), *[None] * (len(needed) - 1)
+    given = [
+        rows[0].new_zeros(shape) if grad is None else grad for grad, shape in zip(grads[1:], ctx.shapes, strict=True)
+    ]
+    for_rows, for_norm = any(needed[0]), any(needed[4:])
     norm = Norm(weight, bias, ctx.groups, ctx.eps, scale, shift, ctx.silu)
-    grads = _group_norm_backward(grad, statistics, for_rows, for_norm, rows, ctx.samples, ctx.positions, *norm)
+    out = _group_norm_backward(given, statistics, for_rows, for_norm, rows, ctx.samples, ctx.positions, *norm)
     grad_rows: list[Tensor | None] = [None] * len(rows)
     if for_rows:
-        joined = grads.pop(0)
-        grad_rows = [joined] if len(rows) == 1 else list(joined.split([len(part) for part in rows]))
-    of_weight, of_bias, of_scale, of_shift = (*grads, *[None] * (4 - len(grads)))
-    return grad_rows, None, None, of_weight, of_bias, None, None, of_scale, of_shift, None
+        joined = out.pop(0)
+        grad_rows = [joined] if len(rows) == 1 else list(joined.split([part.shape[0] for part in rows]))
+    of_weight, of_bias, of_scale, of_shift = [*out, None, None, None, None][:4]
+    return grad_rows, None, None, None, of_weight, of_bias, None, None, of_scale, of_shift, None
 
 
 _group_norm.register_autograd(_gradients, setup_context=_keep)
 
 
-def plain_forward(images: list[Tensor], norm: Norm) -> tuple[Tensor, Tensor]:
-    """The definition: images [B' R*Q C] -> rows [N C], and mean and 1 / std of each group [2 samples groups]."""
-    out, statistics = [], []
-    for image in images:
+def plain_forward(images: list[Tensor], norm: Norm, out: list[Tensor]) -> Tensor:
+    """The definition: normalize images [B' R*Q C] into `out`; returns mean and 1 / std of groups [2 samples groups]."""
+    statistics = []
+    for image, result in zip(images, out, strict=True):
         x = image.to(_compute_dtype(image)).unflatten(2, (norm.groups, -1))
         variance, mean = torch.var_mean(x, dim=(1, 3), correction=0)
         statistics.append(torch.stack([mean, (variance + norm.eps).rsqrt()]))
         gain, offset = _gain_and_offset(norm, image)
         y = torch.addcmul(offset, gain, _normalized(image, statistics[-1]))
-        out.append((F.silu(y) if norm.silu else y).to(image.dtype).flatten(0, 1))
-    return torch.cat(out), torch.cat(statistics, dim=1)
+        result.copy_(F.silu(y) if norm.silu else y)
+    return torch.cat(statistics, dim=1)
 
 
 def plain_backward(
-    grad: Tensor, statistics: Tensor, images: list[Tensor], norm: Norm, for_rows: bool, for_norm: bool
+    grads: list[Tensor],
+    statistics: Tensor,
+    images: list[Tensor],
+    norm: Norm,
+    out: list[Tensor] | None,
+    for_norm: bool,
 ) -> list[Tensor]:
-    """The gradients of the rows [N C], then of weight, bias, scale and shift; those asked for and given.
+    """Write the gradients of the images into `out`, unless None; return those of weight, bias, scale and shift.
 
     With n the normalized values, g the gradient of gain * n + offset, and means over the positions and channels of a
     group: dx = (gain * g - mean(gain * g) - n * mean(gain * g * n)) / std.
     """
-    grads = grad.split([len(image) * image.shape[1] for image in images])
-    grad_rows, sums = [], []
-    for image, own, g in zip(images, statistics.split([len(x) for x in images], dim=1), grads, strict=True):
-        normed = _normalized(image, own)
+    sums = []
+    own = statistics.split([len(image) for image in images], dim=1)
+    for i, image in enumerate(images):
+        normed = _normalized(image, own[i])
         gain, offset = _gain_and_offset(norm, image)
-        g = g.view_as(image).to(normed.dtype)
+        g = grads[i].to(normed.dtype)
         if norm.silu:
             y = torch.addcmul(offset, gain, normed)
             sigmoid = y.sigmoid()
             g = g * sigmoid * (1 + y * (1 - sigmoid))
         sums.append(torch.stack([g.sum(1), (g * normed).sum(1)]))
-        if for_rows:
-            means = (sums[-1] * gain[:, 0]).unflatten(2, (norm.groups, -1)).mean(3) / image.shape[1]
-            mean_g, mean_gn, rstd = (_per_channel(x, image) for x in (*means, own[1]))
-            grad_rows.append(((gain * g - mean_g - normed * mean_gn) * rstd).to(image.dtype).flatten(0, 1))
-    rows_first = [torch.cat(grad_rows)] if for_rows else []
-    return [*rows_first, *_norm_gradients(torch.cat(sums, dim=1), norm)] if for_norm else rows_first
+        if out is not None:
+            means = (sums[i] * gain[:, 0]).unflatten(2, (norm.groups, -1)).mean(3) / image.shape[1]
+            mean_g, mean_gn, rstd = (_per_channel(x, image) for x in (*means, own[i][1]))
+            out[i].copy_((gain * g - mean_g - normed * mean_gn) * rstd)
+    return _norm_gradients(torch.cat(sums, dim=1), norm) if for_norm else []
 
 
 def _norm_gradients(sums: Tensor, norm: Norm) -> list[Tensor]:
     """Gradients of weight, bias and, if given, scale and shift, from the sums of g and of g * n over positions."""
     weight, bias, _, _, scale, shift, _ = norm
     if scale is None or shift is None:
-        g, gn = sums.sum(1)
-        return [gn.to(weight.dtype), g.to(bias.dtype)]
+        return [sums[1].sum(0).to(weight.dtype), sums[0].sum(0).to(bias.dtype)]
     g, gn = sums.unflatten(1, (-1, len(scale))).sum(1)  # samples that share a row of scale and shift
     gain = 1 + scale.to(sums.dtype)
     of_scale = gn * weight.to(sums.dtype) + g * bias.to(sums.dtype)

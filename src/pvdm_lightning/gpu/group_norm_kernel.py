@@ -20,10 +20,14 @@ from torch import Tensor
 from pvdm_lightning.gpu.group_norm import Norm
 
 TILE = 4096
-"""Values that a program has in its registers at once, 16 a thread."""
-WARPS = 8
+"""Values that a program reads at once."""
+VALUES_OF_WARP = 512
+"""16 a thread, which are two loads in bfloat16."""
+WIDE, NARROW = 64, 32
+"""Adjacent bytes that a program reads. 32 are the least that memory gives out. With 128, all running programs together
+would read more than the cache of an H200 holds; this is arithmetic, not measured."""
 MIN_PROGRAMS = 512
-"""Programs that keep a large GPU busy; with fewer, each has fewer channels."""
+"""Programs that keep a large GPU busy; with fewer wide ones, all are narrow. Not measured."""
 
 
 class Blocks(NamedTuple):
@@ -41,50 +45,52 @@ class Blocks(NamedTuple):
     GROUPS: int
     POSITIONS: int
 
+    @property
+    def warps(self) -> int:
+        return min(16, max(1, self.WIDTH * self.GROUPS * self.POSITIONS // VALUES_OF_WARP))
+
 
 def blocks(channels: int, groups: int, samples: int, positions: int, itemsize: int) -> Blocks:
-    """How the work is divided.
-
-    A program reads 128 adjacent bytes, one line of the cache, where that leaves enough programs, and else 32, the least
-    that memory gives out.
-    """
+    """How the work is divided; whole groups stay together, however wide."""
     group = channels // groups
     width = triton.next_power_of_2(group)
-    many = samples * channels * itemsize >= 128 * MIN_PROGRAMS
-    together = min(max(1, (128 if many else 32) // itemsize // width), triton.next_power_of_2(groups))
+    adjacent = WIDE if samples * channels * itemsize >= WIDE * MIN_PROGRAMS else NARROW
+    together = min(max(1, adjacent // (itemsize * width)), triton.next_power_of_2(groups))
     at_once = min(max(1, TILE // (together * width)), triton.next_power_of_2(positions))
     return Blocks(group, width, together, at_once)
 
 
 @triton.jit
 def _channels(groups, GROUP: tl.constexpr, WIDTH: tl.constexpr, GROUPS: tl.constexpr):
-    """Channels, their groups, and which of them exist, of this program."""
+    """Channels of this program, their groups, and which of them exist."""
     lane = tl.arange(0, GROUPS * WIDTH)
     group = tl.program_id(0) * GROUPS + lane // WIDTH
-    return group * GROUP + lane % WIDTH, group, (lane % WIDTH < GROUP) & (group < groups)
+    if GROUP == WIDTH:  # told so, the compiler reads several small groups at once
+        channel = tl.program_id(0) * (GROUPS * WIDTH) + lane
+        exists = channel < groups * GROUP
+    else:
+        channel = group * GROUP + lane % WIDTH
+        exists = (lane % WIDTH < GROUP) & (group < groups)
+    return channel, group, exists
 
 
 @triton.jit
-def _place(sample, x_0, x_1, x_2, first_1, first_2, positions_0, positions_1, positions_2):
-    """The image of a sample, its positions, and rows before the sample: in the image, and in the buffer of all."""
-    row_1 = first_1.to(tl.int64) * positions_0
-    row_2 = row_1 + (first_2 - first_1).to(tl.int64) * positions_1
+def _of_image(sample, first_1, first_2, of_0, of_1, of_2):
+    """What belongs to the image of a sample."""
     if sample < first_1:
-        x = x_0
-        positions = positions_0
-        inside = sample.to(tl.int64) * positions_0
-        row = inside
+        own = of_0
     elif sample < first_2:
-        x = x_1
-        positions = positions_1
-        inside = (sample - first_1).to(tl.int64) * positions_1
-        row = row_1 + inside
+        own = of_1
     else:
-        x = x_2
-        positions = positions_2
-        inside = (sample - first_2).to(tl.int64) * positions_2
-        row = row_2 + inside
-    return x, positions, inside, row
+        own = of_2
+    return own
+
+
+@triton.jit
+def _before(sample, first_1, first_2, positions):
+    """Positions of the samples before this one in its image."""
+    first = tl.where(sample < first_1, 0, tl.where(sample < first_2, first_1, first_2))
+    return (sample - first).to(tl.int64) * positions
 
 
 @triton.jit
@@ -107,21 +113,22 @@ def _gain_and_offset(weight, bias, scale, shift, scale_stride, shift_stride, row
 
 @triton.jit(do_not_specialize=["first_1", "first_2", "positions_0", "positions_1", "positions_2", "batch", "samples"])
 def _forward_kernel(
-    x_0, x_1, x_2, first_1, first_2, positions_0, positions_1, positions_2,
-    out, statistics, weight, bias, scale, shift, scale_stride, shift_stride,
+    x_0, x_1, x_2, out_0, out_1, out_2, first_1, first_2, positions_0, positions_1, positions_2,
+    statistics, weight, bias, scale, shift, scale_stride, shift_stride,
     samples, batch, channels, groups, eps,
     SCALE: tl.constexpr, SILU: tl.constexpr,
     GROUP: tl.constexpr, WIDTH: tl.constexpr, GROUPS: tl.constexpr, POSITIONS: tl.constexpr,
 ):  # fmt: skip
     sample = tl.program_id(1)
     channel, group, exists = _channels(groups, GROUP, WIDTH, GROUPS)
-    x, positions, inside, row = _place(sample, x_0, x_1, x_2, first_1, first_2, positions_0, positions_1, positions_2)
-    x += inside * channels
-    out += row * channels
+    positions = _of_image(sample, first_1, first_2, positions_0, positions_1, positions_2)
+    before = _before(sample, first_1, first_2, positions) * channels
+    x = _of_image(sample, first_1, first_2, x_0, x_1, x_2) + before
+    out = _of_image(sample, first_1, first_2, out_0, out_1, out_2) + before
     lines = tl.arange(0, POSITIONS)[:, None]
 
-    # Sums of the differences to the mean of the first tile, which cancel little: that mean is as far from the true one
-    # as the variance allows for, at most a factor of positions / POSITIONS in the squares.
+    # Differences to the mean of the first tile, whose sum of squares can be subtracted from: the tile is a part of the
+    # data, so that its mean is at most sqrt(positions / POSITIONS) standard deviations off.
     mask = (lines < positions) & exists[None, :]
     tile = tl.load(x + lines * channels + channel[None, :], mask=mask, other=0.0).to(tl.float32)
     centre = _sum_groups(tl.sum(tile, axis=0), WIDTH, GROUPS) / (tl.minimum(positions, POSITIONS) * GROUP)
@@ -167,18 +174,19 @@ def _pulled_back(grad, normed, gain, offset, SILU: tl.constexpr):
 
 @triton.jit(do_not_specialize=["first_1", "first_2", "positions_0", "positions_1", "positions_2", "batch", "samples"])
 def _backward_kernel(
-    x_0, x_1, x_2, first_1, first_2, positions_0, positions_1, positions_2,
-    grad, out, sums, statistics, weight, bias, scale, shift, scale_stride, shift_stride,
+    x_0, x_1, x_2, grad_0, grad_1, grad_2, out_0, out_1, out_2, first_1, first_2, positions_0, positions_1, positions_2,
+    sums, statistics, weight, bias, scale, shift, scale_stride, shift_stride,
     samples, batch, channels, groups,
     SCALE: tl.constexpr, SILU: tl.constexpr, FOR_ROWS: tl.constexpr,
     GROUP: tl.constexpr, WIDTH: tl.constexpr, GROUPS: tl.constexpr, POSITIONS: tl.constexpr,
 ):  # fmt: skip
     sample = tl.program_id(1)
     channel, group, exists = _channels(groups, GROUP, WIDTH, GROUPS)
-    x, positions, inside, row = _place(sample, x_0, x_1, x_2, first_1, first_2, positions_0, positions_1, positions_2)
-    x += inside * channels
-    grad += row * channels
-    out += row * channels
+    positions = _of_image(sample, first_1, first_2, positions_0, positions_1, positions_2)
+    before = _before(sample, first_1, first_2, positions) * channels
+    x = _of_image(sample, first_1, first_2, x_0, x_1, x_2) + before
+    grad = _of_image(sample, first_1, first_2, grad_0, grad_1, grad_2) + before
+    out = _of_image(sample, first_1, first_2, out_0, out_1, out_2) + before
     lines = tl.arange(0, POSITIONS)[:, None]
     mean = tl.load(statistics + sample * groups + group, mask=exists, other=0.0)
     rstd = tl.load(statistics + (samples + sample) * groups + group, mask=exists, other=0.0)
@@ -251,55 +259,63 @@ def _norm_kernel(
     tl.store(of_bias + channel, tl.sum(total_g, axis=0).to(of_bias.dtype.element_ty), mask=exists)
 
 
-def forward(images: list[Tensor], norm: Norm) -> tuple[Tensor, Tensor]:
+def forward(images: list[Tensor], norm: Norm, out: list[Tensor]) -> Tensor:
     """As `plain_forward` of group_norm.py."""
-    x, samples = images[0], sum(len(image) for image in images)
-    out = x.new_empty(sum(len(image) * image.shape[1] for image in images), x.shape[2])
-    statistics = x.new_empty(2, samples, norm.groups, dtype=torch.float32)
+    samples = sum(len(image) for image in images)
+    statistics = images[0].new_empty(2, samples, norm.groups, dtype=torch.float32)
     sizes, grid = _launch(images, norm)
-    with _device(x):
+    with _device(images[0]):
         _forward_kernel[grid](
-            *_image_arguments(images),
-            *(out, statistics),
+            *_three(images),
+            *_three(out),
+            *_sizes(images),
+            statistics,
             *_norm_arguments(norm, samples),
-            **{"eps": norm.eps, "SILU": norm.silu, "SCALE": norm.scale is not None},
-            **sizes._asdict(),
-            num_warps=WARPS,
+            *(norm.eps, norm.scale is not None, norm.silu),
+            *sizes,
+            num_warps=sizes.warps,
         )
-    return out, statistics
+    return statistics
 
 
 def backward(
-    grad: Tensor, statistics: Tensor, images: list[Tensor], norm: Norm, for_rows: bool, for_norm: bool
+    grads: list[Tensor],
+    statistics: Tensor,
+    images: list[Tensor],
+    norm: Norm,
+    out: list[Tensor] | None,
+    for_norm: bool,
 ) -> list[Tensor]:
     """As `plain_backward` of group_norm.py."""
-    x, samples = images[0], sum(len(image) for image in images)
-    out = torch.empty_like(grad) if for_rows else grad  # then only read
-    sums = x.new_empty(2, samples, x.shape[2], dtype=torch.float32)
+    samples = sum(len(image) for image in images)
+    sums = images[0].new_empty(2, samples, images[0].shape[2], dtype=torch.float32)
     sizes, grid = _launch(images, norm)
-    with _device(x):
+    with _device(images[0]):
         _backward_kernel[grid](
-            *_image_arguments(images),
-            *(grad, out, sums, statistics),
+            *_three(images),
+            *_three(grads),
+            *_three(grads if out is None else out),  # not written if None
+            *_sizes(images),
+            *(sums, statistics),
             *_norm_arguments(norm, samples),
-            **{"FOR_ROWS": for_rows, "SILU": norm.silu, "SCALE": norm.scale is not None},
-            **sizes._asdict(),
-            num_warps=WARPS,
+            *(norm.scale is not None, norm.silu, out is not None),
+            *sizes,
+            num_warps=sizes.warps,
         )
-        of_rows = [out] if for_rows else []
-        return [*of_rows, *_norm_gradients(sums, norm)] if for_norm else of_rows
+        return _norm_gradients(sums, norm) if for_norm else []
 
 
 def _norm_gradients(sums: Tensor, norm: Norm) -> list[Tensor]:
     samples, channels = sums.shape[1:]
     weight, bias, scale, _, scale_stride, _, _, batch, *_ = _norm_arguments(norm, samples)
     grads = [x.new_empty(x.shape) for x in (norm.weight, norm.bias, norm.scale, norm.shift) if x is not None]
-    rows, width = min(64, triton.next_power_of_2(batch)), min(32, triton.next_power_of_2(channels))
-    _norm_kernel[(triton.cdiv(channels, width),)](
+    _norm_kernel[(triton.cdiv(channels, 32),)](
         *(sums, weight, bias, scale, scale_stride),
         *(grads if len(grads) == 4 else grads + grads),  # without scale and shift their places are not written
         *(samples, batch, channels),
-        **{"SCALE": norm.scale is not None, "ROWS": rows, "CHANNELS": width},
+        SCALE=norm.scale is not None,
+        ROWS=32,
+        CHANNELS=32,
     )
     return grads
 
@@ -311,11 +327,15 @@ def _launch(images: list[Tensor], norm: Norm) -> tuple[Blocks, tuple[int, int]]:
     return sizes, (triton.cdiv(norm.groups, sizes.GROUPS), samples)
 
 
-def _image_arguments(images: list[Tensor]) -> tuple[Any, ...]:
+def _three(images: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    return images[0], images[min(1, len(images) - 1)], images[-1]
+
+
+def _sizes(images: list[Tensor]) -> tuple[int, ...]:
+    """First samples of the second and third image, and positions of all three."""
     first_1 = len(images[0])
     first_2 = first_1 + (len(images[1]) if len(images) > 1 else 0)
-    x_0, x_1, x_2 = (images[min(i, len(images) - 1)] for i in range(3))
-    return x_0, x_1, x_2, first_1, first_2, x_0.shape[1], x_1.shape[1], x_2.shape[1]
+    return first_1, first_2, *(image.shape[1] for image in _three(images))
 
 
 def _norm_arguments(norm: Norm, samples: int) -> tuple[Any, ...]:
