@@ -107,10 +107,10 @@ def test_all_that_a_clip_needs_is_moved_to_the_device_at_its_start(monkeypatch, 
 
     whole = run(torch.Generator().manual_seed(0))
     assert moved == [0, 0, 0]  # noise, coefficients, times
-    # Very many steps: the noise of two at a time.
+    # Very many steps: the noise of two at a time, where the first is the start.
     monkeypatch.setattr(sampler, "MOST_NUMBERS", 2 * 2 * 2 * 8)
     assert torch.equal(run(torch.Generator().manual_seed(0)), whole)
-    assert moved == ([0, 0, 0, 2, 4, 6] if make is DDIMSampler else [0, 0, 0])
+    assert moved == ([0, 0, 0, 1, 3, 5] if make is DDIMSampler else [0, 0, 0])
 
 
 def test_clean_latents_are_predicted_and_clipped():
