@@ -1,7 +1,5 @@
 """Which kernel of PyTorch computes attention on which GPU."""
 
-from functools import cache
-
 import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -12,6 +10,7 @@ CUDNN_GENERATIONS = (9, 10)
 """Major compute capabilities on which cuDNN's kernel is the fastest: Hopper, and Blackwell in data centers. On others
 it is slower than FlashAttention (pytorch PR 130494, transformers PR 48163)."""
 CUDNN_HEAD_WIDTH = 128
+DEVICE = "cuda"
 _FLASH = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH, SDPBackend.CUDNN_ATTENTION]
 _CUDNN = [SDPBackend.CUDNN_ATTENTION, *_FLASH[:-1]]
 
@@ -21,9 +20,9 @@ class GpuAttention(ScaledDotProductAttention):
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Queries, keys and values [B H N D] -> [B H N D]."""
-        if q.device.type != "cuda":
+        if q.device.type != DEVICE:
             return super().forward(q, k, v)
-        dtype = torch.get_autocast_dtype("cuda") if torch.is_autocast_enabled("cuda") else q.dtype
+        dtype = torch.get_autocast_dtype(DEVICE) if torch.is_autocast_enabled(DEVICE) else q.dtype
         backends = preferred_backends(_capability(q.device), dtype, q.shape[-1])
         if not backends:
             return super().forward(q, k, v)
@@ -45,6 +44,5 @@ def preferred_backends(capability: tuple[int, int], dtype: torch.dtype, head_wid
 
 
 @torch.compiler.assume_constant_result
-@cache
 def _capability(device: torch.device) -> tuple[int, int]:
     return torch.cuda.get_device_capability(device)

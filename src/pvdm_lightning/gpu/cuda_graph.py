@@ -28,7 +28,7 @@ def capture_on_cuda(function: Callable[..., Sequence[Tensor]], inputs: Sequence[
                 function(*inputs)
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, stream=stream):
+        with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):  # other threads load data
             outputs = function(*inputs)
 
     def replay() -> Sequence[Tensor]:

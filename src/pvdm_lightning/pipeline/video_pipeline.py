@@ -446,15 +446,16 @@ class VideoPipeline:
 
     def _runner(self, sampling: Sampling) -> RunStep:
         """What runs the steps of samplers."""
-        if sampling.cuda_graph == "off" or (self.graphs is None and sampling.cuda_graph == "auto"):
+        graphs = None if self.denoiser is None or _is_sharded(self.denoiser) else self.graphs
+        if graphs is None and sampling.cuda_graph == "on":
+            remedy = "Set VideoPipeline.graphs to CudaGraphs(), of a model that is not sharded, or give auto."
+            raise InvalidArgumentError("Sampling.cuda_graph", "on", "no graphs are captured here", remedy)
+        if graphs is None or sampling.cuda_graph == "off":
             return call
-        if self.graphs is None:
-            remedy = "Set VideoPipeline.graphs to CudaGraphs() of pvdm_lightning.gpu.cuda_graph, or give auto."
-            raise InvalidArgumentError("Sampling.cuda_graph", "on", "nothing captures graphs", remedy)
         # All that a step is made of but its tensors. Which videos are drawn, and how many, changes no step.
         options = repr(replace(sampling, num_videos=1, num_frames=None, seed=0, batch_size=1))
         parts = (self.denoiser, self.schedule, self.prediction_type, self._cast if self._is_cast else None)
-        return partial(self.graphs, (options, *parts))
+        return partial(graphs, (options, *parts))
 
     @contextmanager
     def cast_weights(self) -> Iterator[None]:

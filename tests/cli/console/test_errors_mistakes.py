@@ -170,6 +170,11 @@ def test_a_name_that_is_not_an_option(error_of, command, option, meant):
             [*PREDICT, "--sampling.guidance_scale", "-3"],
             "--sampling.guidance_scale -3.0: steers away from the clip bef",
         ),
+        (
+            [*PREDICT, "--trainer.accelerator", "cpu", "--sampling.cuda_graph", "on"],
+            "--sampling.cuda_graph on: needs a CUDA device, and this runs on cpu. Leave it out, or give auto.",
+        ),
+        ([*PREDICT, "--sampling.cuda_graph", "yes"], "--sampling.cuda_graph yes: is not one of"),
         ([*AE, "stray"], "stray: is no option. Names begin with --; a value with spaces needs quotes"),
         (["prdict"], "prdict: there is no such command. Did you mean predict?"),
         (["fit", "--config", "demo_ea.yaml"], "--config demo_ea.yaml: is neither .* Did you mean demo_ae.yaml?"),

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from gaussian import MEAN, SCHEDULE, STD, gaussian_denoise
+from pvdm_lightning.diffusion import NoiseSchedule
 from pvdm_lightning.diffusion.samplers import DDIMSampler, DDPMSampler, DPMSolverSampler, sampler
 from pvdm_lightning.random import randn
 
@@ -92,6 +93,33 @@ def test_a_sampler_keeps_nothing_from_one_run_to_the_next(make):
 
     outer = sampler(gaussian_denoise, (1, 2, 8), torch.Generator().manual_seed(0), on_step=interrupt)
     assert torch.equal(outer, alone[0]) and torch.equal(inner[0], alone[1])
+
+
+@pytest.mark.parametrize("make", [DDIMSampler, DPMSolverSampler], ids=["ddim", "dpm-solver"])
+def test_all_that_a_clip_needs_is_moved_to_the_device_at_its_start(monkeypatch, make):
+    moved, steps = [], []
+    upload = sampler._upload
+    monkeypatch.setattr(sampler, "_upload", lambda numbers, device: moved.append(len(steps)) or upload(numbers, device))
+
+    def run(generator):
+        moved.clear(), steps.clear()
+        return make(SCHEDULE, 7)(gaussian_denoise, (2, 2, 8), generator, lambda *step: steps.append(step))
+
+    whole = run(torch.Generator().manual_seed(0))
+    assert moved == [0, 0, 0]  # noise, coefficients, times
+    # Very many steps: the noise of two at a time, where the first is the start.
+    monkeypatch.setattr(sampler, "MOST_NUMBERS", 2 * 2 * 2 * 8)
+    assert torch.equal(run(torch.Generator().manual_seed(0)), whole)
+    assert moved == ([0, 0, 0, 1, 3, 5] if make is DDIMSampler else [0, 0, 0])
+
+
+def test_clean_latents_are_predicted_and_clipped():
+    z_0, noise = 3 * torch.randn(2, 4, 6), torch.randn(2, 4, 6)
+    for schedule in (SCHEDULE, NoiseSchedule(clip_range=20)):
+        solver = DPMSolverSampler(schedule, 20)
+        t = torch.full((2,), solver.timesteps[8])
+        predicted = solver.step(8, schedule.add_noise(z_0, noise, t), noise, torch.zeros_like(noise))[1]
+        assert torch.allclose(predicted, z_0.clamp(-schedule.clip_range, schedule.clip_range), atol=1e-4)
 
 
 def test_steps_are_reported_with_their_time_and_latents():
