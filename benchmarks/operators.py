@@ -19,7 +19,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -79,12 +79,22 @@ class CudaAutocast(TorchFunctionMode):
     def __init__(self) -> None:
         super().__init__()
         self._casts: dict[Tensor, Tensor] = {}
+        self._enabled = True
+
+    @contextmanager
+    def autocast(self, device_type: str, enabled: bool = True, **_: Any) -> Iterator[None]:
+        """In place of torch.autocast, which knows no meta device: networks leave it for a part."""
+        before, self._enabled = self._enabled, enabled
+        yield
+        self._enabled = before
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Cast, then run."""
         kwargs = kwargs or {}
         dtype = torch.bfloat16 if func in IN_BF16 else torch.float32 if func in IN_FLOAT32 else None
-        if func in IN_WIDEST:
+        if not self._enabled:
+            dtype = None
+        elif func in IN_WIDEST:
             dtype = max((x.dtype for x in _tensors(args)), key=lambda each: each.itemsize)
         if dtype is not None:
             args = [self._cast(x, dtype) for x in args]
@@ -198,8 +208,8 @@ def _nbytes(x: Tensor) -> int:
 @contextmanager
 def counting() -> Iterator[Count]:
     """Counts what runs inside on the meta device, under the autocast of CUDA."""
-    # torch.autocast knows no meta device; networks call it to leave autocast, for what stays in float32 anyway.
-    with patch("torch.autocast", lambda *_, **__: nullcontext()), Counting() as mode, CudaAutocast():
+    casts = CudaAutocast()
+    with patch("torch.autocast", casts.autocast), Counting() as mode, casts:
         yield mode.count
 
 
@@ -253,6 +263,7 @@ def _unet() -> TriplaneUNet:
 CASES: dict[str, Callable[[], dict[str, Count]]] = {
     "PVDM-L, batch 64": stage_two,
     "stage one, batch 8": stage_one,
+    "stage one, batch 8, selective checkpointing": partial(stage_one, gradient_checkpointing="selective"),
     "stage one, batch 8, checkpointing": partial(stage_one, gradient_checkpointing=True),
     "PVDM-L, sampling one video": sampling,
 }
