@@ -46,6 +46,7 @@ from benchmarks.timing import add_timing_options, apply_timing_options, autocast
 from pvdm_lightning.cpu.accelerate import accelerate
 from pvdm_lightning.diffusion import NoiseSchedule, bind
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
+from pvdm_lightning.models.compilation import compile_parts
 from pvdm_lightning.models.triplane import TriplaneShape
 from pvdm_lightning.models.unet import TriplaneUNet
 from pvdm_lightning.training.ema import EMA
@@ -92,7 +93,7 @@ def denoiser_runs(args: argparse.Namespace, base_channels: int) -> original.Runs
     shape = _shape(args)
     network = _ready(awaken(TriplaneUNet(shape, base_channels=base_channels)), args)
     if args.compile:
-        network.compile()
+        compile_parts(network.parts_to_compile())
     denoise, (z, t, c) = autocast(network, args), denoiser_inputs(args.batch_size, shape, args.device)
     step, average = cache(lambda: training_step(network, fused=True)), cache(lambda: EMA(network))
     schedule = NoiseSchedule().to(args.device)
@@ -165,7 +166,7 @@ def autoencoder_runs(args: argparse.Namespace) -> original.Runs:
     def own(gradient_checkpointing: bool = False) -> VideoAutoencoder:
         network = _ready(VideoAutoencoder(**_sizes(args), gradient_checkpointing=gradient_checkpointing), args)
         if args.compile:
-            network.compile_parts()
+            compile_parts(network.parts_to_compile())
         return network
 
     @cache

@@ -78,13 +78,25 @@ def test_flops_of_a_step_and_their_share_of_the_peak(clock):
 
 
 def test_no_flops_are_claimed_where_they_are_not_counted(clock):
-    for callback in (Utilization(), Utilization(compiled=True, peak_tflops=1.0)):
-        module, run = Module(), trainer()
-        callback.on_train_start(run, module)
-        for number in range(4):
+    callback, module, run = Utilization(), Module(), trainer()
+    callback.on_train_start(run, module)
+    for number in range(4):
+        callback.on_train_batch_start(run, module, {}, number)
+        callback.on_train_batch_end(run, module, None, {}, number)
+    assert not module.logged
+
+
+def test_flops_of_compiled_parts_are_counted_without_compiling_again(clock):
+    callback, module, run = Utilization(peak_tflops=1.0), Module(), trainer()
+    module.net.forward = torch.compile(module.net.forward, backend="aot_eager")
+    callback.on_train_start(run, module)
+    for number in range(4):
+        with torch.compiler.set_stance("fail_on_recompile" if number else "default"):
             callback.on_train_batch_start(run, module, {}, number)
+            module.net(torch.ones(16, 64)).sum().backward()
+            clock.seconds += 0.5
             callback.on_train_batch_end(run, module, None, {}, number)
-        assert not module.logged
+    assert module.logged["train/tflops_per_second"] == pytest.approx(2 * 16 * 64 * 32 * 2 / 0.5 / 1e12)
 
 
 def test_norms_of_trained_networks_alone():

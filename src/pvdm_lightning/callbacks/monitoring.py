@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import deque
+from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 import torch
@@ -88,17 +89,17 @@ class Utilization(Callback):
     """Logs train/tflops_per_second and, on a GPU whose peak is known, train/mfu (PaLM, appendix B).
 
     The FLOPs of matrix products and convolutions, forward and backward, are counted once, in one step; in stage one
-    that is a step without discriminators. Compiled networks, sharded ones and a CPU, whose own kernels are no
-    operators that are counted, are left out.
+    that is a step without discriminators, in which nothing compiled runs. Sharded networks and a CPU, whose own kernels
+    are no operators that are counted, are left out.
 
     Args:
-        compiled: Whether the networks are compiled.
         peak_tflops: Peak of the device in TFLOP/s; None looks its name up.
     """
 
-    def __init__(self, compiled: bool = False, peak_tflops: float | None = None) -> None:
-        self.compiled, self.peak_tflops = compiled, peak_tflops
+    def __init__(self, peak_tflops: float | None = None) -> None:
+        self.peak_tflops = peak_tflops
         self._counter: FlopCounterMode | None = None
+        self._counting = ExitStack()
         self._flops: float | None = None
         self._batches = 0
         self._since = 0.0
@@ -113,15 +114,16 @@ class Utilization(Callback):
         self._batches += 1
         sharded = type(trainer.strategy).__name__ in ("FSDPStrategy", "ModelParallelStrategy")
         on_gpu = pl_module.device.type == "cuda" or self.peak_tflops is not None
-        if self._batches == COUNTED and on_gpu and not self.compiled and not sharded:
-            self._counter = FlopCounterMode(display=False)
-            self._counter.__enter__()
+        if self._batches == COUNTED and on_gpu and not sharded:
+            # What is compiled would be compiled once more, for tensors that are counted.
+            self._counting.enter_context(torch.compiler.set_stance("force_eager"))
+            self._counter = self._counting.enter_context(FlopCounterMode(display=False))
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         if self._counter is not None:
-            self._counter.__exit__(None, None, None)
+            self._counting.close()
             self._flops, self._counter = float(self._counter.get_total_flops()), None
             self._since, self._batches = time.perf_counter(), COUNTED
             return
@@ -141,9 +143,8 @@ class Utilization(Callback):
             self._batches = COUNTED
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        if self._counter is not None:
-            self._counter.__exit__(None, None, None)
-            self._counter = None
+        self._counting.close()
+        self._counter = None
 
 
 class WeightNorms(Callback):

@@ -10,6 +10,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from pvdm_lightning.cli.checkpoint import OPTION, check_keyword
 from pvdm_lightning.cli.commands import function_of
+from pvdm_lightning.cli.compilation import prepare_compilation
 from pvdm_lightning.cli.dry_run import DryRun
 from pvdm_lightning.cli.parser import build_parser, parse
 from pvdm_lightning.cli.request import Request
@@ -153,6 +154,7 @@ class PvdmCLI(LightningCLI):
         if sampling is not None and isinstance(self.model, LatentDiffusionModule):
             self._prepare_sampling(sampling)
         if self.config_init["compile"]:
+            prepare_compilation(self.trainer.strategy.root_device.type)
             self.model.compile_networks()
 
     def _prepare_sampling(self, sampling: Sampling) -> None:

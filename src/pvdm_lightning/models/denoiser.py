@@ -76,6 +76,10 @@ class Denoiser(nn.Module):
         """Submodules that are sharded one by one: each is gathered as a whole when it computes."""
         return list(self.children())
 
+    def parts_to_compile(self) -> Sequence[tuple[nn.Module, str]]:
+        """Modules and methods that `--compile true` compiles, each small and element by element; none by default."""
+        return ()
+
     @abstractmethod
     def forward(self, z_t: Tensor, t: Tensor, condition: Condition | None = None) -> Tensor:
         """Noisy latents z_t [B C L], times t int64 [B], condition of B samples or None -> float32 [B C L].

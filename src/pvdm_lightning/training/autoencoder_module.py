@@ -18,6 +18,7 @@ from pvdm_lightning.foreign_config import default_arguments
 from pvdm_lightning.losses import AutoencoderLoss
 from pvdm_lightning.metrics.reconstruction import mean_psnr, psnr_per_video, ssim_per_video
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
+from pvdm_lightning.models.compilation import compile_parts
 from pvdm_lightning.pipeline.checkpoint import check_same, check_same_value, check_shapes, read_checkpoint
 from pvdm_lightning.pipeline.pixels import to_signed_float, to_uint8
 from pvdm_lightning.random import Generators, randint, sample_generators
@@ -113,8 +114,8 @@ class AutoencoderModule(LightningModule):
         return self.autoencoder.clip_shape
 
     def compile_networks(self, **options: Any) -> None:
-        """Compile the autoencoder in place, so that the keys of checkpoints stay; `options` as of torch.compile."""
-        self.autoencoder.compile_parts(**options)
+        """Compile parts of the autoencoder in place; `options` as of torch.compile."""
+        compile_parts(self.autoencoder.parts_to_compile(), **options)
 
     def setup(self, stage: str) -> None:
         check_precision(self.trainer)

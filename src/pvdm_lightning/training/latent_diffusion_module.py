@@ -21,6 +21,7 @@ from pvdm_lightning.config import register_to_config
 from pvdm_lightning.diffusion import PredictionType, denoising_loss
 from pvdm_lightning.diffusion.samplers import OnStep
 from pvdm_lightning.errors import InvalidArgumentError
+from pvdm_lightning.models.compilation import compile_parts
 from pvdm_lightning.models.condition import NO_LABEL, Condition, KnownFrames
 from pvdm_lightning.models.denoiser import Denoiser
 from pvdm_lightning.models.triplane import Triplane
@@ -179,11 +180,11 @@ class LatentDiffusionModule(LightningModule):
         return self.first_stage.autoencoder.clip_shape
 
     def compile_networks(self, **options: Any) -> None:
-        """Compile denoiser, EMA and autoencoder in place; `options` as of torch.compile."""
-        for network in (self.denoiser, self.ema.network):
-            network.compile(**options)
+        """Compile parts of denoiser, EMA and autoencoder in place; `options` as of torch.compile."""
+        parts = [*self.denoiser.parts_to_compile(), *self.ema.network.parts_to_compile()]
         if self.autoencoder is not None:
-            self.autoencoder.autoencoder.compile_parts(**options)
+            parts += self.autoencoder.autoencoder.parts_to_compile()
+        compile_parts(parts, **options)
 
     def configure_model(self) -> None:
         shard(self.trainer, [self.denoiser, self.ema.network])

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
+from pvdm_lightning.models.compilation import compile_parts
 from pvdm_lightning.pipeline.first_stage import FrozenAutoencoder
 from pvdm_lightning.pipeline.known_frames import fill_unknown, parse_masks
 from pvdm_lightning.training.start_checks import check_precision
@@ -58,8 +59,8 @@ class LatentEncoder(LightningModule):
         return self.frozen.autoencoder.clip_shape
 
     def compile_networks(self, **options: Any) -> None:
-        """Compile the autoencoder in place; `options` as of torch.compile."""
-        self.frozen.autoencoder.compile_parts(**options)
+        """Compile parts of the autoencoder in place; `options` as of torch.compile."""
+        compile_parts(self.frozen.autoencoder.parts_to_compile(), **options)
 
     def setup(self, stage: str) -> None:
         check_precision(self.trainer)

@@ -26,7 +26,7 @@ def fit(cli: PvdmCLI) -> None:
         DryRun(run.folder.path, trainer.max_steps).attach(trainer)
         trainer.fit(model, datamodule=data)
         return
-    trainer.callback_list.extend([Throughput(), Utilization(cli.config_init["compile"]), WeightNorms()])
+    trainer.callback_list.extend([Throughput(), Utilization(), WeightNorms()])
     trainer.callback_list.extend([RunRecord(cli.given), SaveRun(cli.given, run.folder)])
     if cli.data_section is not None:
         trainer.callback_list.append(SaveDataConfig(cli.data_section))

@@ -11,7 +11,8 @@ from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.models.autoencoder.decoder import TriplaneDecoder
 from pvdm_lightning.models.autoencoder.encoder import VideoEncoder
 from pvdm_lightning.models.autoencoder.projector import TriplaneProjector
-from pvdm_lightning.models.autoencoder.space_time_transformer import SpaceTimeTransformer
+from pvdm_lightning.models.autoencoder.rotary import RotaryHeads
+from pvdm_lightning.models.autoencoder.space_time_transformer import GEGLU, SpaceTimeTransformer
 from pvdm_lightning.models.gradient_checkpointing import GradientCheckpointing
 from pvdm_lightning.models.triplane import Triplane, TriplaneShape
 
@@ -120,10 +121,9 @@ class VideoAutoencoder(nn.Module):
                 f"{_NAME}.dim", self.config["dim"], "is not a multiple of 8", "Give one, such as 384."
             )
 
-    def compile_parts(self, **options: Any) -> None:
-        """Compile encoder, projector and decoder in place, which `encode` and `decode` run; as torch.compile."""
-        for part in (self.encoder, self.projector, self.decoder):
-            part.compile(**options)
+    def parts_to_compile(self) -> list[tuple[nn.Module, str]]:
+        """Modules and methods that `compile_parts` compiles; all else is one call of a library each."""
+        return [(module, "forward") for module in self.modules() if isinstance(module, RotaryHeads | GEGLU)]
 
     def encode(self, clip: Tensor) -> Triplane:
         """Clip [B 3 S H W] in [-1, 1] -> latent planes in [-1, 1], or in [-2, 2] with `zero_mean_motion`.

@@ -79,6 +79,9 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor, out: Tensor | None = None) -> Te
     # Operators cast as they read and write: autocast would cast in passes of its own.
     with torch.autocast(x.device.type, enabled=False):
         turned = swap_pairs(x) * sin
+        if torch.compiler.is_compiling():  # which takes no `out` that is a view, and fuses these
+            turned = torch.addcmul(turned, x, cos).to(x.dtype)
+            return turned if out is None else out.copy_(turned)
         if out is None:
             out = turned if turned.dtype == x.dtype else torch.empty_like(x)
         return torch.addcmul(turned, x, cos, out=out)

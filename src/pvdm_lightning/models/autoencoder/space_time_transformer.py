@@ -62,10 +62,14 @@ class SelfAttention(nn.Module):
 
 
 class GEGLU(nn.Module):
-    """(a, g) side by side in the last dimension -> a * gelu(g)."""
+    """(a, g) side by side -> a * gelu(g), each of `width` channels."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
 
     def forward(self, x: Tensor) -> Tensor:
-        value, gate = x.chunk(2, dim=-1)
+        value, gate = x.unflatten(-1, (2, self.width)).unbind(-2)
         return value * F.gelu(gate)
 
 
@@ -75,10 +79,11 @@ class GatedFeedForward(nn.Module):
     def __init__(self, dim: int, expansion: int = 4) -> None:
         super().__init__()
         self.to_hidden = nn.Linear(dim, 2 * expansion * dim)
-        self.activation = GEGLU()
+        self.activation = GEGLU(expansion * dim)
         self.to_out = start_at_zero(nn.Linear(expansion * dim, dim))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Rows [N D] -> [N D]."""
         return self.to_out(self.activation(self.to_hidden(x)))
 
 
@@ -103,7 +108,9 @@ class SpaceTimeBlock(nn.Module):
         x = x + self.time_attention(across_time, time, axis=0).view_as(x)
         across_space = self.space_norm(x).flatten(0, 1)
         x = x + self.space_attention(across_space, space).view_as(x)
-        return x + self.feed_forward(self.feed_forward_norm(x))
+        # Rows of all clips: a batch of one is no other shape, for which a compiler would compile again.
+        rows = self.feed_forward_norm(x).flatten(0, 2)
+        return x + self.feed_forward(rows).view_as(x)
 
 
 class SpaceTimeTransformer(nn.Module):
