@@ -64,10 +64,10 @@ def group_norm_images(
     shift: Tensor | None = None,
     silu: bool = False,
 ) -> list[Tensor]:
-    """`group_norm` with images [B' C R Q] in channels-last memory as its result, each with memory of its own.
+    """`group_norm` that returns images [B' C R Q] in channels-last memory, not in one buffer.
 
-    What follows may then give each image a gradient of its own, as a convolution does. Autograd would copy the gradients
-    of images that are views of one buffer to join them.
+    For norms that convolutions follow, which give each image its own gradient: autograd would copy the gradients of
+    views of one buffer to join them.
     """
     out = _normalize(*_rows(images), Norm(weight, bias, groups, eps, scale, shift, silu), False)
     shapes = [(image.shape[0], *image.shape[2:]) for image in images]
@@ -85,7 +85,7 @@ def group_norm_rows(
     shift: Tensor | None = None,
     silu: bool = False,
 ) -> Tensor:
-    """`group_norm` of images that are one buffer; so is their gradient, for the same reason as in `group_norm_images`.
+    """`group_norm` of images in one buffer, whose gradient is one buffer, too.
 
     Args:
         rows: [N C], one to three images one after another.
