@@ -96,6 +96,21 @@ def group_norm_rows(
     return out
 
 
+def group_norm_parts(
+    rows: Tensor,
+    sizes: Sequence[tuple[int, int]],
+    weight: Tensor,
+    bias: Tensor,
+    groups: int,
+    eps: float,
+    scale: Tensor | None = None,
+    shift: Tensor | None = None,
+    silu: bool = False,
+) -> list[Tensor]:
+    """`group_norm_rows` with the rows of each image, [B'*R*Q C], in memory of their own."""
+    return _normalize([rows], sizes, Norm(weight, bias, groups, eps, scale, shift, silu), False)
+
+
 class Norm(NamedTuple):
     """What is done to the images, as the arguments of `group_norm` describe it."""
 

@@ -128,12 +128,16 @@ class RowLayout:
         """Whether z^h and z^w are one image of 2B samples: their sizes agree."""
         return self.shape.height == self.shape.width
 
+    def image_shapes(self, join: bool = True) -> list[tuple[int, int, int]]:
+        """(samples, rows, columns) of each image; `join` as of `images`."""
+        content, over_height, over_width = self.shape.planes
+        if join and self.joins:
+            return [(self.batch, *content), (2 * self.batch, *over_height)]
+        return [(self.batch, *content), (self.batch, *over_height), (self.batch, *over_width)]
+
     def sizes(self, join: bool = True) -> list[tuple[int, int]]:
         """(samples, positions) of each image; `join` as of `images`."""
-        content, over_height, over_width = self.shape.lengths
-        if join and self.joins:
-            return [(self.batch, content), (2 * self.batch, over_height)]
-        return [(self.batch, content), (self.batch, over_height), (self.batch, over_width)]
+        return [(samples, rows * columns) for samples, rows, columns in self.image_shapes(join)]
 
     def halved(self) -> RowLayout:
         """Every side halved, rounded up."""
@@ -146,10 +150,7 @@ class RowLayout:
             rows: The features.
             join: Give z^h and z^w as one image where `joins` says so.
         """
-        content, over_height, over_width = self.shape.planes
-        shapes = [(self.batch, *content), (self.batch, *over_height), (self.batch, *over_width)]
-        if join and self.joins:
-            shapes[1:] = [(2 * self.batch, *over_height)]
+        shapes = self.image_shapes(join)
         parts = rows.split([batch * height * width for batch, height, width in shapes])
         return [part.unflatten(0, shape).permute(0, 3, 1, 2) for part, shape in zip(parts, shapes, strict=True)]
 
