@@ -33,7 +33,11 @@ class CastWeights:
             for layer in (module for module in network.modules() if isinstance(module, LAYERS)):
                 for name, weight in layer.named_parameters(recurse=False):
                     if weight.dtype == torch.float32:
-                        self._weights.append((layer, name, nn.Parameter(torch.empty_like(weight, dtype=dtype), False)))
+                        # Kernels of GPUs for channels-last images would turn the weights of convolutions in each call.
+                        turned = weight.dim() == 4 and weight.device.type != "cpu"
+                        memory_format = torch.channels_last if turned else torch.preserve_format
+                        empty = torch.empty_like(weight, dtype=dtype, memory_format=memory_format)
+                        self._weights.append((layer, name, nn.Parameter(empty, False)))
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
