@@ -13,7 +13,6 @@ from pvdm_lightning.gpu import group_norm_kernel as kernel
 from pvdm_lightning.gpu.group_norm import (
     Norm,
     group_norm,
-    group_norm_images,
     group_norm_rows,
     plain_backward,
     plain_forward,
@@ -119,7 +118,7 @@ def test_only_what_is_asked_for():
     assert all(torch.equal(*pair) for pair in zip(alone, of_norm, strict=True))
 
 
-@pytest.mark.parametrize("function", [group_norm, group_norm_rows, group_norm_images])
+@pytest.mark.parametrize("function", [group_norm, group_norm_rows])
 def test_the_operator_on_the_kernels(function, monkeypatch):
     """Views of one buffer, a gradient that is a view, and autograd around them."""
     images, norm = case([(2, 12), (4, 6)], 16, 4, 2, True, torch.float32)
@@ -134,7 +133,6 @@ def test_the_operator_on_the_kernels(function, monkeypatch):
         else:
             parts = rows[:24].view(2, 3, 4, 16), rows[24:].view(4, 3, 2, 16)
             out = function([part.permute(0, 3, 1, 2) for part in parts], *rest)
-        if function is group_norm_images:
             out = torch.cat([image.permute(0, 2, 3, 1).flatten(0, 2) for image in out])
         return [out, *torch.autograd.grad((out.T * torch.arange(48.0)).sum(), leaves)]
 

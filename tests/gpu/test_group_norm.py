@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.checkpoint import checkpoint
 
 from pvdm_lightning.gpu import group_norm as module
-from pvdm_lightning.gpu.group_norm import group_norm, group_norm_images, group_norm_rows
+from pvdm_lightning.gpu.group_norm import group_norm, group_norm_rows, group_norm_parts
 
 EPS = 1e-5
 SIZES = [(2, 3, 5), (4, 2, 3)]
@@ -35,6 +35,10 @@ def tensors(sizes=SIZES, channels=12, dtype=torch.float32, norm_dtype=None, modu
     both = torch.randn(math.gcd(*(size[0] for size in sizes)), 2 * channels, dtype=norm_dtype).chunk(2, dim=1)
     scale, shift = both if modulate else (None, None)
     return images, weight, bias, scale, shift
+
+
+def normalized_rows(images, *norm, **options):
+    return torch.cat([x.permute(0, 2, 3, 1).flatten(0, 2) for x in group_norm(images, *norm, **options)])
 
 
 def composed(images, weight, bias, groups, eps, scale, shift, silu):
@@ -74,7 +78,7 @@ def test_values_and_gradients_are_those_of_the_composition(groups, group, sizes,
     images, *norm = tensors(sizes, groups * group, torch.float64, modulate=modulate)
     images = [x + mean for x in images]
     (ours, of_ours), (theirs, of_theirs) = (
-        gradients(function, images, *norm[:2], groups, *norm[2:], silu) for function in (group_norm, composed)
+        gradients(function, images, *norm[:2], groups, *norm[2:], silu) for function in (normalized_rows, composed)
     )
     assert torch.allclose(ours, theirs, atol=1e-8)
     for one, other in zip(of_ours, of_theirs, strict=True):
@@ -89,7 +93,7 @@ def test_gradients_are_those_of_finite_differences(silu, modulate):
     leaves = [x.detach().requires_grad_() for x in (*images, *norm) if x is not None]
 
     def function(one, other, weight, bias, scale=None, shift=None):
-        return group_norm([one, other], weight, bias, 3, EPS, scale, shift, silu)
+        return normalized_rows([one, other], weight, bias, 3, EPS, scale, shift, silu)
 
     assert torch.autograd.gradcheck(function, leaves)
 
@@ -113,25 +117,27 @@ def test_a_token_tensor_and_one_buffer_are_images_too():
     images, *norm = tensors(modulate=False)
     tokens = [x.flatten(2).transpose(1, 2).contiguous() for x in images]  # [B' N C]
     expected = composed(images, *norm[:2], 4, EPS, None, None, True)
-    as_views = group_norm([x.transpose(1, 2).unsqueeze(3) for x in tokens], *norm[:2], 4, EPS, silu=True)
+    as_views = normalized_rows([x.transpose(1, 2).unsqueeze(3) for x in tokens], *norm[:2], 4, EPS, silu=True)
     buffer = torch.cat([x.flatten(0, 1) for x in tokens])
     as_buffer = group_norm_rows(buffer, [x.shape[:2] for x in tokens], *norm[:2], 4, EPS, silu=True)
     assert torch.allclose(as_views, expected, atol=1e-6)
     assert torch.equal(as_buffer, as_views)
+    parts = group_norm_parts(buffer, [x.shape[:2] for x in tokens], *norm[:2], 4, EPS, silu=True)
+    assert [len(part) for part in parts] == [30, 24] and torch.equal(torch.cat(parts), as_views)
 
 
 def test_images_in_another_memory_format():
     images, *norm = tensors()
-    last = group_norm(images, *norm[:2], 4, EPS, *norm[2:])
-    assert torch.equal(group_norm([x.contiguous() for x in images], *norm[:2], 4, EPS, *norm[2:]), last)
+    last = normalized_rows(images, *norm[:2], 4, EPS, *norm[2:])
+    assert torch.equal(normalized_rows([x.contiguous() for x in images], *norm[:2], 4, EPS, *norm[2:]), last)
 
 
 def test_images_as_the_result():
     """The same values and gradients, also where only one of the images is used."""
     images, *norm = tensors()
     images = [x.requires_grad_() for x in images]
-    rows = group_norm(images, *norm[:2], 4, EPS, *norm[2:], silu=True)
-    out = group_norm_images(images, *norm[:2], 4, EPS, *norm[2:], silu=True)
+    rows = normalized_rows(images, *norm[:2], 4, EPS, *norm[2:], silu=True)
+    out = group_norm(images, *norm[:2], 4, EPS, *norm[2:], silu=True)
     assert [x.shape for x in out] == [x.shape for x in images]
     assert all(x.is_contiguous(memory_format=torch.channels_last) for x in out)
     assert torch.equal(torch.cat([x.permute(0, 2, 3, 1).flatten(0, 2) for x in out]), rows)
@@ -148,7 +154,7 @@ def test_no_float32_activation_under_bfloat16(norm_dtype):
     leaves = [x.detach().requires_grad_() for x in (*images, *norm)]
     kept = []
     with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x) or x, lambda x: x):
-        out = group_norm(leaves[:2], *leaves[2:4], 4, EPS, *leaves[4:], silu=True)
+        out = normalized_rows(leaves[:2], *leaves[2:4], 4, EPS, *leaves[4:], silu=True)
     assert out.dtype == torch.bfloat16
     assert all(x.dtype == torch.bfloat16 for x in kept if x.numel() >= images[0].numel())
     assert sum(x.numel() for x in kept if x.dtype == torch.float32) < images[0].numel() / 8
@@ -160,7 +166,7 @@ def test_no_float32_activation_under_bfloat16(norm_dtype):
 
 def test_the_same_inputs_give_the_same_bits():
     images, *norm = tensors()
-    one, other = (gradients(group_norm, images, *norm[:2], 4, *norm[2:], True) for _ in range(2))
+    one, other = (gradients(normalized_rows, images, *norm[:2], 4, *norm[2:], True) for _ in range(2))
     assert torch.equal(one[0], other[0])
     assert all(torch.equal(*pair) for pair in zip(one[1], other[1], strict=True))
 
@@ -189,7 +195,7 @@ class Norm(nn.Module):
         self.norm = nn.GroupNorm(4, 12)
 
     def forward(self, one, other, scale, shift):
-        return group_norm([one, other], self.norm.weight, self.norm.bias, 4, EPS, scale, shift, silu=True)
+        return normalized_rows([one, other], self.norm.weight, self.norm.bias, 4, EPS, scale, shift, silu=True)
 
 
 def test_export_with_any_batch():
@@ -241,18 +247,19 @@ class Operations(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-@pytest.mark.parametrize("function", [group_norm, group_norm_rows, group_norm_images])
+@pytest.mark.parametrize("function", [group_norm, group_norm_rows, group_norm_parts])
 def test_one_operation_each_way_and_no_copy(function):
     """On the meta device, as the operations of a whole network are counted."""
+    from_rows = function in (group_norm_rows, group_norm_parts)
     with torch.device("meta"):
         images, *norm = tensors(dtype=torch.bfloat16, norm_dtype=torch.float32)
         buffer = torch.randn(2 * 15 + 4 * 6, 12, dtype=torch.bfloat16)
-    leaves = [x.detach().requires_grad_() for x in ([buffer] if function is group_norm_rows else images)]
-    given = (leaves[0], [(2, 15), (4, 6)]) if function is group_norm_rows else (leaves,)
+    leaves = [x.detach().requires_grad_() for x in ([buffer] if from_rows else images)]
+    given = (leaves[0], [(2, 15), (4, 6)]) if from_rows else (leaves,)
     with Operations() as forward:
         out = function(*given, *norm[:2], 4, EPS, *norm[2:], silu=True)
     assert forward.names == ["pvdm_lightning.group_norm"]
-    upstream = [torch.empty_like(x) for x in (out if function is group_norm_images else [out])]
+    upstream = [torch.empty_like(x) for x in (out if isinstance(out, list) else [out])]
     with Operations() as backward:
         grads = torch.autograd.grad(out, leaves, upstream)
     assert backward.names == ["pvdm_lightning.group_norm_backward"]

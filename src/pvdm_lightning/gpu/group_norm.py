@@ -32,7 +32,7 @@ def group_norm(
     scale: Tensor | None = None,
     shift: Tensor | None = None,
     silu: bool = False,
-) -> Tensor:
+) -> list[Tensor]:
     """Normalize each sample of each image by groups of channels, then scale and shift, then SiLU.
 
     Args:
@@ -48,26 +48,8 @@ def group_norm(
         silu: Whether to apply SiLU.
 
     Returns:
-        Rows [N C], image after image, in the dtype of the images.
-    """
-    (rows,) = _normalize(*_rows(images), Norm(weight, bias, groups, eps, scale, shift, silu), True)
-    return rows
-
-
-def group_norm_images(
-    images: Sequence[Tensor],
-    weight: Tensor,
-    bias: Tensor,
-    groups: int,
-    eps: float,
-    scale: Tensor | None = None,
-    shift: Tensor | None = None,
-    silu: bool = False,
-) -> list[Tensor]:
-    """`group_norm` that returns images [B' C R Q] in channels-last memory, not in one buffer.
-
-    For norms that convolutions follow, which give each image its own gradient: autograd would copy the gradients of
-    views of one buffer to join them.
+        Images of the same sizes and dtype in channels-last memory. They are not views of one buffer, because autograd
+        would copy the gradients of those to join them.
     """
     out = _normalize(*_rows(images), Norm(weight, bias, groups, eps, scale, shift, silu), False)
     shapes = [(image.shape[0], *image.shape[2:]) for image in images]
@@ -107,7 +89,7 @@ def group_norm_parts(
     shift: Tensor | None = None,
     silu: bool = False,
 ) -> list[Tensor]:
-    """`group_norm_rows` with the rows of each image, [B'*R*Q C], in memory of their own."""
+    """`group_norm_rows` that returns the rows [N C] of each image, not in one buffer, as `group_norm`."""
     return _normalize([rows], sizes, Norm(weight, bias, groups, eps, scale, shift, silu), False)
 
 

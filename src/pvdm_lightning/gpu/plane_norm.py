@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from pvdm_lightning.gpu.group_norm import group_norm_images, group_norm_parts, group_norm_rows
+from pvdm_lightning.gpu.group_norm import group_norm, group_norm_parts, group_norm_rows
 from pvdm_lightning.models.triplane import RowLayout
 from pvdm_lightning.models.unet.plane_layers import Modulation, PlaneNorm
 
@@ -15,7 +15,7 @@ class FusedPlaneNorm(PlaneNorm):
     def forward(self, images: Sequence[Tensor], modulation: Modulation | None = None) -> list[Tensor]:  # type: ignore[override]
         """Images [B' C R Q] -> images [B' C R Q]."""
         scale, shift = (None, None) if modulation is None else modulation
-        return group_norm_images(images, *self._weights, scale, shift, self.silu)
+        return group_norm(images, *self._weights, scale, shift, self.silu)
 
     def images_of(self, rows: Tensor, layout: RowLayout, join: bool = True) -> list[Tensor]:
         """As `forward` of the images of rows [B*L C]."""
