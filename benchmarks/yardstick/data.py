@@ -1,16 +1,18 @@
-"""A trained pipeline, and real clips of the generated set that it was trained on."""
+"""A trained pipeline, what it samples, and real clips of the generated set that it was trained on."""
 
 from __future__ import annotations
 
 import argparse
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.timing import say
 from pvdm_lightning import VideoPipeline
 from pvdm_lightning.cpu.accelerate import accelerate
-from pvdm_lightning.data.videos.synthetic import SyntheticVideos
+from pvdm_lightning.data.videos.synthetic import SHAPES, SyntheticVideos
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.pipeline.runs import checkpoint_in
 
@@ -35,6 +37,36 @@ def add_sampling_options(options: argparse.ArgumentParser) -> None:
     options.add_argument("--seed", type=int, default=0)
 
 
+class Samples:
+    """What a pipeline samples: calling it is `VideoPipeline.sample` with the options of `add_sampling_options`."""
+
+    def __init__(self, pipeline: VideoPipeline, args: argparse.Namespace) -> None:
+        self.pipeline = pipeline
+        names = ("sampler", "num_inference_steps", "guidance_scale", "seed")
+        self.options = {name: getattr(args, name) for name in names} | {"batch_size": 16}
+
+    def __call__(self, **options: Any) -> Tensor:
+        return self.pipeline.sample(**self.options, **options)
+
+    def take(self, part: str) -> bool:
+        """Whether the samples can be conditioned on a part of `Condition`; says so if not."""
+        if self.pipeline.denoiser is not None and part in self.pipeline.denoiser.conditions:
+            return True
+        say(f"\nnothing conditioned on {part}: the model does not take it\n")
+        return False
+
+    def by_class(self, count: int) -> tuple[Tensor, np.ndarray]:
+        """Clips of the kinds of shapes in turn, uint8 [N 3 S H W], and their labels, int64 [N]."""
+        labels = np.arange(count) % len(SHAPES)
+        return self(num_videos=count, class_names=[SHAPES[label] for label in labels]), labels
+
+    def going_on(self, clips: Tensor, known: int, num_frames: int) -> Tensor:
+        """Videos uint8 [N 3 num_frames H W] that begin with the last `known` frames of clips uint8 [N 3 S H W]."""
+        mask = (torch.arange(clips.shape[2]) < known).expand(len(clips), -1)
+        frames = clips.roll(known, dims=2)  # from the known ones on, none is read
+        return self(num_videos=len(clips), num_frames=num_frames, known=frames, known_mask=mask, overlap=known)
+
+
 def data_options(pipeline: VideoPipeline, checkpoint: str) -> dict[str, Any]:
     """Arguments of the generated set of one shape that a pipeline was trained on.
 
@@ -49,10 +81,13 @@ def data_options(pipeline: VideoPipeline, checkpoint: str) -> dict[str, Any]:
     return dict(options)
 
 
-def real_clips(options: dict[str, Any], first: int, count: int, frames: int, size: tuple[int, int]) -> Tensor:
-    """Clips from the middle of generated videos that were not trained on: uint8 [N 3 T H W]."""
-    length = max(FRAMES, frames)
+def real_videos(options: dict[str, Any], first: int, count: int) -> SyntheticVideos:
+    """Generated videos that were not trained on."""
     backgrounds, seed = options.get("backgrounds", "coloured"), options.get("seed", 0)
-    videos = SyntheticVideos(2**41 + first, count, length, seed, options.get("max_shapes", 2), backgrounds)
-    start = (length - frames) // 2
-    return torch.stack([videos.read(i, range(start, start + frames), size) for i in range(count)])
+    return SyntheticVideos(2**41 + first, count, FRAMES, seed, options.get("max_shapes", 2), backgrounds)
+
+
+def clips_of(videos: SyntheticVideos, frames: int, size: tuple[int, int]) -> Tensor:
+    """A clip from the middle of each video: uint8 [N 3 T H W]."""
+    start = max(0, FRAMES - frames) // 2
+    return torch.stack([videos.read(i, range(start, start + frames), size) for i in range(len(videos.lengths))])
