@@ -23,10 +23,10 @@ A second table shows how videos longer than a clip go on from one generated clip
     colour inside       the same from frame to frame inside clips
     same object         share of videos whose last clip shows the same kind and colour as the first
 
-Models conditioned on known frames get rows for clips that overlap and for videos that go on from real clips, and the
-PSNR of known frames beside that of reconstructions. Models conditioned on classes get a table by class: the share of
-samples that show their class (found without weights; "real" is its accuracy on real clips), and the TransNetV2 distance
-to as many real clips of their class, and of other classes.
+Models conditioned on known frames, whose clips overlap, get rows for samples without overlap and for videos that go on
+from real clips, and the PSNR of known frames beside that of reconstructions. Models conditioned on classes get a table
+by class: the share of samples that show their class, as a classifier without weights finds it ("real" is its accuracy
+on real clips), and the TransNetV2 distance to real clips of their own and of other classes.
 """
 
 from __future__ import annotations
@@ -97,7 +97,6 @@ def add_options(options: argparse.ArgumentParser) -> None:
     options.add_argument("checkpoint", help="of either stage, its run, or a folder of save_pretrained")
     options.add_argument("--num-videos", type=int, default=64)
     options.add_argument("--num-frames", type=int, help="of the samples; default: one clip")
-    options.add_argument("--overlap", type=int, help="known frames that a clip continues; default: a quarter of a clip")
     add_sampling_options(options)
     options.add_argument("--controls", action="store_true", help="rows of spoiled real clips")
     options.add_argument("--out", type=Path, help="JSON file for the figures")
@@ -140,30 +139,29 @@ def run(args: argparse.Namespace) -> None:
                     own, rest = class_distances(clips.features[name], of, clips.features["reference"], videos.labels)
                     tables["classes"].add(f"{name}: own", own)
                     tables["classes"].add(f"{name}: others", rest)
-        overlap = (args.overlap or max(1, frames // 4)) if samples.take("known") else 0
-        if overlap and length <= frames:
-            length = 4 * frames
-            drawn = samples(num_videos=-(-count // 4), num_frames=length)
-        if length > frames:
-            longer = clips_of(real_videos(options, count, len(drawn)), frames + length, size)
-            _judge_borders(tables, samples, longer, drawn, overlap)
+        if samples.take("known") and length <= frames:
+            drawn = samples(num_videos=-(-count // 4), num_frames=4 * frames)
+        if drawn.shape[2] > frames:
+            longer = clips_of(real_videos(options, count, len(drawn)), frames + drawn.shape[2], size)
+            _judge_borders(tables, samples, longer, drawn)
         say(f"\n{count} samples took {taken:.0f} s\n")
     if args.out is not None:
         figures = {name: table.rows for name, table in tables.items()}
         args.out.write_text(json.dumps({"steps": pipeline.about["steps"], **figures}, indent=1))
 
 
-def _judge_borders(tables: dict[str, Table], samples: Samples, real: Tensor, drawn: Tensor, overlap: int) -> None:
+def _judge_borders(tables: dict[str, Table], samples: Samples, real: Tensor, drawn: Tensor) -> None:
     """Print how long samples go on from clip to clip, beside real videos, which are a clip longer."""
-    frames, length, table = samples.pipeline.clip_shape[0], drawn.shape[2], tables["borders"]
+    frames, length, overlap = samples.pipeline.clip_shape[0], drawn.shape[2], samples.overlap
+    table = tables["borders"]
     table.add("real", measure_borders(real[:, :, :length], frames))
-    table.add("samples", measure_borders(drawn, frames))
+    table.add("samples", measure_borders(drawn, frames, overlap))
     if not overlap:
         return
-    overlapping = samples(num_videos=len(drawn), num_frames=length, overlap=overlap)
-    table.add(f"overlap {overlap}", measure_borders(overlapping, frames, overlap))
+    apart = samples(num_videos=len(drawn), num_frames=length, overlap=0)
+    table.add("without overlap", measure_borders(apart, frames))
     before, given = real[:, :, :frames], real[:, :, frames - overlap : 2 * frames - overlap]
-    continued = samples.going_on(before, overlap, length)
+    continued = samples.going_on(before, length)
     joined = torch.cat([before, continued[:, :, overlap:]], dim=2)
     table.add("from real clips", measure_borders(joined, frames, overlap))
     known = (torch.arange(frames) < overlap).expand(len(given), -1)

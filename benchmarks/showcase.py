@@ -55,9 +55,9 @@ def run(args: argparse.Namespace) -> None:
     contact_sheet(torch.cat(rows)).save(args.out / "comparison.png")
     write_webp(video_grid(clips, args.columns), args.out / "samples.webp", args.fps)
     write_webp(video_grid(videos, args.columns), args.out / "long.webp", args.fps)
-    if samples.take("known"):
-        whole, known = clips_of(real_videos(options, 0, args.columns), 4 * frames, (height, width)), max(1, frames // 4)
+    if samples.take("known") and samples.overlap:
+        whole = clips_of(real_videos(options, 0, args.columns), 4 * frames, (height, width))
         before = whole[:, :, : 2 * frames]
-        continued = samples.going_on(before[:, :, frames:], known, 2 * frames + known)[:, :, known:]
+        continued = samples.going_on(before[:, :, frames:], 2 * frames + samples.overlap)[:, :, samples.overlap :]
         pairs = torch.cat([whole, torch.cat([before, continued], dim=2)])
         write_webp(video_grid(pairs, args.columns), args.out / "continuation.webp", args.fps)

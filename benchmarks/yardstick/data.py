@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -34,37 +35,45 @@ def add_sampling_options(options: argparse.ArgumentParser) -> None:
     options.add_argument("--sampler", default="dpm_solver")
     options.add_argument("--num-inference-steps", type=int, default=20)
     options.add_argument("--guidance-scale", type=float, default=1.0)
+    options.add_argument("--overlap", type=int, help="frames that a clip continues; default: as the model does")
     options.add_argument("--seed", type=int, default=0)
 
 
 class Samples:
-    """What a pipeline samples: calling it is `VideoPipeline.sample` with the options of `add_sampling_options`."""
+    """What a pipeline samples with the options of `add_sampling_options`: calling it is `VideoPipeline.sample`.
+
+    Without `class_names`, samples are of no class.
+
+    Attributes:
+        overlap: Frames of each clip that the next one continues.
+    """
 
     def __init__(self, pipeline: VideoPipeline, args: argparse.Namespace) -> None:
-        self.pipeline = pipeline
-        names = ("sampler", "num_inference_steps", "guidance_scale", "seed")
-        self.options = {name: getattr(args, name) for name in names} | {"batch_size": 16}
+        self.pipeline, self.overlap = pipeline, 0
+        names = ("sampler", "num_inference_steps", "guidance_scale", "overlap", "seed")
+        self.options = {name: getattr(args, name) for name in names} | {"batch_size": 16, "class_names": []}
+        if pipeline.denoiser is not None:
+            sampling = pipeline.sampling if args.overlap is None else replace(pipeline.sampling, overlap=args.overlap)
+            self.overlap = sampling.overlap_of(pipeline.denoiser, pipeline.clip_shape[0])
 
     def __call__(self, **options: Any) -> Tensor:
-        return self.pipeline.sample(**self.options, **options)
+        return self.pipeline.sample(**{**self.options, **options})
 
     def take(self, part: str) -> bool:
-        """Whether the samples can be conditioned on a part of `Condition`; says so if not."""
+        """Whether samples can be conditioned on a part of `Condition`; prints that they cannot."""
         if self.pipeline.denoiser is not None and part in self.pipeline.denoiser.conditions:
             return True
-        say(f"\nnothing conditioned on {part}: the model does not take it\n")
+        say(f"\nnothing by {part}: the model is not conditioned on it\n")
         return False
 
     def by_class(self, count: int) -> tuple[Tensor, np.ndarray]:
-        """Clips of the kinds of shapes in turn, uint8 [N 3 S H W], and their labels, int64 [N]."""
-        labels = np.arange(count) % len(SHAPES)
-        return self(num_videos=count, class_names=[SHAPES[label] for label in labels]), labels
+        """Clips of each kind of shape in turn, uint8 [N 3 S H W], and their labels, int64 [N]."""
+        return self(num_videos=count, class_names=SHAPES), np.arange(count) % len(SHAPES)
 
-    def going_on(self, clips: Tensor, known: int, num_frames: int) -> Tensor:
-        """Videos uint8 [N 3 num_frames H W] that begin with the last `known` frames of clips uint8 [N 3 S H W]."""
-        mask = (torch.arange(clips.shape[2]) < known).expand(len(clips), -1)
-        frames = clips.roll(known, dims=2)  # from the known ones on, none is read
-        return self(num_videos=len(clips), num_frames=num_frames, known=frames, known_mask=mask, overlap=known)
+    def going_on(self, clips: Tensor, num_frames: int) -> Tensor:
+        """Videos uint8 [N 3 num_frames H W] that begin with the last `overlap` frames of clips uint8 [N 3 S H W]."""
+        first = clips.roll(self.overlap, dims=2)  # what follows the known frames has no effect
+        return self(num_videos=len(clips), num_frames=num_frames, known=first, known_mask=f"first:{self.overlap}")
 
 
 def data_options(pipeline: VideoPipeline, checkpoint: str) -> dict[str, Any]:

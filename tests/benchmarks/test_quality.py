@@ -14,10 +14,13 @@ from benchmarks.yardstick.borders import border_jump, measure_borders, object_at
 from benchmarks.yardstick.clip import measure
 from benchmarks.yardstick.conditions import class_accuracy, class_distances, known_frames_psnr
 from benchmarks.yardstick.controls import blurred, noise, shuffled
+from benchmarks.yardstick.data import Samples
 from benchmarks.yardstick.features import TransNetFeatures, distance
 from benchmarks.yardstick.object import background, find, kind_of
 from benchmarks.yardstick.summary import summarise
 from pvdm_lightning.data.videos.synthetic import SHAPES, SyntheticVideos, shape_distance
+from pvdm_lightning.pipeline import Sampling
+from small_pipeline import build
 
 
 def source(first, count=16):
@@ -179,11 +182,12 @@ def test_the_psnr_of_known_frames_is_of_these_alone():
 class RealVideos:
     """A pipeline whose samples are real videos: of the class asked for, and after the frames that are given.
 
-    Without overlap, its long videos are clips that have nothing to do with each other.
+    With an overlap of 0, its long videos are clips that have nothing to do with each other.
     """
 
     clip_shape = (16, 48, 48)
     denoiser = SimpleNamespace(conditions=("previous", "known", "label"))
+    sampling = Sampling()
     first_stage = SimpleNamespace(autoencoder=SimpleNamespace(config={"patch": 8}))
 
     def __init__(self):
@@ -193,19 +197,19 @@ class RealVideos:
     def reconstruct(self, clips):
         return blurred(clips)
 
-    def sample(self, num_videos, num_frames=None, class_names=None, overlap=0, known=None, known_mask=None, **sampling):
+    def sample(
+        self, num_videos, num_frames=None, class_names=None, overlap=None, known=None, known_mask=None, **sampling
+    ):
         assert sampling["sampler"] == "dpm_solver" and sampling["num_inference_steps"] == 20
         num_frames = num_frames or 16
-        if class_names is not None:
-            assert len(class_names) == num_videos
+        if class_names:
             pool = source(0, 64)
-            chosen = [np.flatnonzero(pool.labels == SHAPES.index(name))[i // 4] for i, name in enumerate(class_names)]
+            chosen = [np.flatnonzero(pool.labels == video % 4)[video // 4] for video in range(num_videos)]
             return torch.stack([pool.read(int(index), range(num_frames), (48, 48)) for index in chosen])
         if known is not None:
-            count = int(known_mask[0].sum())
-            assert torch.equal(known_mask, (torch.arange(16) < count).expand(num_videos, -1)) and overlap == count
-            return torch.stack([self.after(frames[:, :count], num_frames) for frames in known])
-        if overlap or num_frames == 16:
+            assert known_mask == "first:4"
+            return torch.stack([self.after(frames[:, :4], num_frames) for frames in known])
+        if overlap is None or num_frames == 16:
             return real(0, num_videos, num_frames)
         return torch.cat(real(0, num_videos * num_frames // 16).split(num_videos), dim=2)
 
@@ -225,16 +229,34 @@ def test_conditions_that_a_model_takes_are_judged(bench, monkeypatch, tmp_path):
     monkeypatch.setattr(quality, "features_if_installed", lambda: lambda clips: clips.double().mean(dim=(2, 3, 4)))
     printed = bench("quality", "some.ckpt", "--num-videos", 8, "--out", tmp_path / "q.json")
     figures = json.loads((tmp_path / "q.json").read_text())
-    assert {"by class", "overlap 4", "from real clips", "known frames"} <= {
+    assert {"by class", "without overlap", "from real clips", "known frames"} <= {
         line[:20].strip() for line in printed.splitlines()
     }
     classes, borders, known = (figures[name] for name in ("classes", "borders", "known"))
     assert list(classes) == [f"{of}: {what}" for of in ("real", "by class") for what in ("accuracy", "own", "others")]
     assert classes["by class: accuracy"]["all"][0] >= 0.8 and classes["real: accuracy"]["all"][0] >= 0.8
-    assert borders["samples"]["jump"][0] > 10
-    for name in ("real", "overlap 4", "from real clips"):
+    assert borders["without overlap"]["jump"][0] > 10
+    for name in ("real", "samples", "from real clips"):
         assert borders[name]["jump"][0] < 1.5 and borders[name]["same object"][0] == 1
     assert known["known frames"]["PSNR"][0] == 100 > 40 > known["reconstructed"]["PSNR"][0]
+
+
+def test_samples_are_asked_for_as_pipelines_take_it(capsys):
+    args = SimpleNamespace(sampler="ddim", num_inference_steps=1, guidance_scale=1.0, overlap=None, seed=0)
+    pipeline = build(num_classes=4, known_frames=True)
+    pipeline.denoiser.class_names = list(SHAPES)
+    samples = Samples(pipeline, args)
+    assert samples.overlap == 1 and samples.take("label") and samples.take("known")
+    clips, labels = samples.by_class(5)
+    assert clips.shape == (5, 3, 4, 16, 16) and labels.tolist() == [0, 1, 2, 3, 0]
+    assert samples.going_on(clips, 9).shape == (5, 3, 9, 16, 16)
+    # Only the last frame of a clip says how it goes on.
+    other = torch.cat([255 - clips[:, :, :-1], clips[:, :, -1:]], dim=2)
+    assert torch.equal(samples.going_on(other, 4), samples.going_on(clips, 4))
+    assert not torch.equal(samples.going_on(255 - clips, 4), samples.going_on(clips, 4))
+    plain = Samples(build(), args)
+    assert plain.overlap == 0 and not plain.take("label") and plain(num_frames=6).shape[2] == 6
+    assert capsys.readouterr().out == "\nnothing by label: the model is not conditioned on it\n"
 
 
 def test_pictures_of_conditions_that_a_model_takes(bench, monkeypatch, tmp_path):
