@@ -14,8 +14,19 @@ ways, which the columns must order. Columns, each with the 5th to 95th percentil
     sharpness    of edges, 1 is real
     texture      root mean square of what is left of the background without its linear fit, grey levels
     grid         change across borders of patches beyond that elsewhere, grey levels
-    jump         change between clips over change inside clips, for videos longer than a clip
     TransNetV2   Frechet distance over features of TransNetV2 (extra "quality"); not an FVD
+
+A second table shows how videos longer than a clip go on from one generated clip to the next:
+
+    jump                change from clip to clip over change inside clips, 1 is real
+    colour at borders   change of the object's colour from clip to clip, grey levels
+    colour inside       the same from frame to frame inside clips
+    same object         share of videos whose last clip shows the same kind and colour as the first
+
+Models conditioned on known frames, whose clips overlap, get rows for samples without overlap and for videos that go on
+from real clips, and the PSNR of known frames beside that of reconstructions. Models conditioned on classes get a table
+by class: the share of samples that show their class, as a classifier without weights finds it ("real" is its accuracy
+on real clips), and the TransNetV2 distance to real clips of their own and of other classes.
 """
 
 from __future__ import annotations
@@ -24,46 +35,58 @@ import argparse
 import json
 import math
 import time
+from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from benchmarks.timing import say
-from benchmarks.yardstick.clip import ClipMeasures, measure
+from benchmarks.yardstick.borders import measure_borders
+from benchmarks.yardstick.clip import measure
+from benchmarks.yardstick.conditions import class_accuracy, class_distances, known_frames_psnr
 from benchmarks.yardstick.controls import blurred, noise, shuffled
-from benchmarks.yardstick.data import add_sampling_options, data_options, load_pipeline, real_clips
+from benchmarks.yardstick.data import Samples, add_sampling_options, clips_of, data_options, load_pipeline, real_videos
 from benchmarks.yardstick.features import TransNetFeatures, distance, features_if_installed
-from benchmarks.yardstick.summary import Interval, summarise
+from benchmarks.yardstick.summary import Interval, interval, mean, summarise
 
 
 class Table:
+    """Prints rows of figures beneath the names of their columns."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, Mapping[str, Interval]] = {}
+
+    def add(self, name: str, row: Mapping[str, Interval]) -> None:
+        """Print a row."""
+        if not self.rows:
+            say(f"\n{'':20s}" + "".join(f"{column:>20s}" for column in row) + "\n")
+        self.rows[name] = row
+        say(f"{name:20s}" + "".join(f"{_printed(figure):>20s}" for figure in row.values()) + "\n")
+
+
+class ClipTable(Table):
     """Measures sets of clips and prints a row for each."""
 
-    def __init__(self, real: Tensor, patch: int, frames: int) -> None:
-        self.patch, self.frames = patch, frames
+    def __init__(self, real: Tensor, patch: int) -> None:
+        super().__init__()
+        self.patch = patch
         self.network: TransNetFeatures | None = features_if_installed()
-        self.real = self._measure(real)
-        self.real_features = None if self.network is None else self.network(real)
-        self.rows: dict[str, dict[str, Interval]] = {}
+        self.real = [measure(clip, patch) for clip in real]
+        self.features: dict[str, Tensor] = {} if self.network is None else {"reference": self.network(real)}
 
-    def _measure(self, clips: Tensor) -> list[ClipMeasures]:
-        return [measure(clip, self.patch, self.frames) for clip in clips]
-
-    def add(self, name: str, clips: Tensor) -> None:
+    def judge(self, name: str, clips: Tensor) -> None:
         """Print the row of a set of clips."""
-        row = summarise(self._measure(clips), self.real)
-        if self.network is not None and self.real_features is not None:
-            apart = distance(self.network(clips), self.real_features)
-            row["TransNetV2"] = (apart, math.nan, math.nan)
-        if not self.rows:
-            say(f"{'':20s}" + "".join(f"{column:>19s}" for column in row) + "\n")
-        self.rows[name] = row
-        say(f"{name:20s}" + "".join(f"{_printed(interval):>19s}" for interval in row.values()) + "\n")
+        row = summarise([measure(clip, self.patch) for clip in clips], self.real)
+        if self.network is not None:
+            self.features[name] = self.network(clips)
+            row["TransNetV2"] = (distance(self.features[name], self.features["reference"]), math.nan, math.nan)
+        self.add(name, row)
 
 
-def _printed(interval: Interval) -> str:
-    value, low, high = interval
+def _printed(figure: Interval) -> str:
+    value, low, high = figure
     if math.isnan(value):
         return "-"
     return f"{value:.2f}" if math.isnan(low) else f"{value:.2f} ({low:.2f}-{high:.2f})"
@@ -80,39 +103,68 @@ def add_options(options: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Print the table of a checkpoint."""
+    """Print the tables of a checkpoint."""
     pipeline = load_pipeline(args.checkpoint)
     options = data_options(pipeline, args.checkpoint)
-    frames, height, width = pipeline.clip_shape
+    frames, size = pipeline.clip_shape[0], pipeline.clip_shape[1:]
     patch, count = pipeline.first_stage.autoencoder.config["patch"], args.num_videos
     length = args.num_frames or frames
 
-    steps = pipeline.about["steps"]
-    say(f"{args.checkpoint}: {steps} steps\n\n")
-    real = real_clips(options, 0, count, length, (height, width))
-    table = Table(real, patch, frames)
-    other = real_clips(options, count, count, length, (height, width))
-    table.add("real", other)
+    say(f"{args.checkpoint}: {pipeline.about['steps']} steps\n")
+    videos, others = (real_videos(options, first, count) for first in (0, count))
+    real, other = (clips_of(some, length, size) for some in (videos, others))
+    clips = ClipTable(real, patch)
+    clips.judge("real", other)
     if args.controls:
-        table.add("blurred", blurred(other))
-        table.add("shuffled", shuffled(other, patch))
-        table.add("noise", noise(other))
+        clips.judge("blurred", blurred(other))
+        clips.judge("shuffled", shuffled(other, patch))
+        clips.judge("noise", noise(other))
     whole = real[:, :, : length // frames * frames or frames]
-    table.add(
-        "reconstructions", torch.cat([pipeline.reconstruct(clips) for clips in whole.split(frames, dim=2)], dim=2)
+    clips.judge(
+        "reconstructions", torch.cat([pipeline.reconstruct(some) for some in whole.split(frames, dim=2)], dim=2)
     )
+    tables: dict[str, Table] = defaultdict(Table, rows=clips)
+    samples = Samples(pipeline, args)
     if pipeline.denoiser is not None:
         started = time.perf_counter()
-        samples = pipeline.sample(
-            num_videos=count,
-            num_frames=length,
-            num_inference_steps=args.num_inference_steps,
-            sampler=args.sampler,
-            guidance_scale=args.guidance_scale,
-            seed=args.seed,
-            batch_size=16,
-        )
-        table.add("samples", samples)
-        say(f"\n{count} samples took {time.perf_counter() - started:.0f} s\n")
+        drawn = samples(num_videos=count, num_frames=length)
+        taken = time.perf_counter() - started
+        clips.judge("samples", drawn)
+        if samples.take("label"):
+            drawn_by_class, labels = samples.by_class(count)
+            clips.judge("by class", drawn_by_class)
+            for name, some, of in (("real", other, others.labels), ("by class", drawn_by_class, labels)):
+                tables["classes"].add(f"{name}: accuracy", class_accuracy(some, of))
+                if clips.network is not None:
+                    own, rest = class_distances(clips.features[name], of, clips.features["reference"], videos.labels)
+                    tables["classes"].add(f"{name}: own", own)
+                    tables["classes"].add(f"{name}: others", rest)
+        if samples.take("known") and length <= frames:
+            drawn = samples(num_videos=-(-count // 4), num_frames=4 * frames)
+        if drawn.shape[2] > frames:
+            longer = clips_of(real_videos(options, count, len(drawn)), frames + drawn.shape[2], size)
+            _judge_borders(tables, samples, longer, drawn)
+        say(f"\n{count} samples took {taken:.0f} s\n")
     if args.out is not None:
-        args.out.write_text(json.dumps({"steps": steps, "rows": table.rows}, indent=1))
+        figures = {name: table.rows for name, table in tables.items()}
+        args.out.write_text(json.dumps({"steps": pipeline.about["steps"], **figures}, indent=1))
+
+
+def _judge_borders(tables: dict[str, Table], samples: Samples, real: Tensor, drawn: Tensor) -> None:
+    """Print how long samples go on from clip to clip, beside real videos, which are a clip longer."""
+    frames, length, overlap = samples.pipeline.clip_shape[0], drawn.shape[2], samples.overlap
+    table = tables["borders"]
+    table.add("real", measure_borders(real[:, :, :length], frames))
+    table.add("samples", measure_borders(drawn, frames, overlap))
+    if not overlap:
+        return
+    apart = samples(num_videos=len(drawn), num_frames=length, overlap=0)
+    table.add("without overlap", measure_borders(apart, frames))
+    before, given = real[:, :, :frames], real[:, :, frames - overlap : 2 * frames - overlap]
+    continued = samples.going_on(before, length)
+    joined = torch.cat([before, continued[:, :, overlap:]], dim=2)
+    table.add("from real clips", measure_borders(joined, frames, overlap))
+    known = (torch.arange(frames) < overlap).expand(len(given), -1)
+    reconstructed = samples.pipeline.reconstruct(given)
+    for name, clips in (("known frames", continued[:, :, :frames]), ("reconstructed", reconstructed)):
+        tables["known"].add(name, {"PSNR": interval(known_frames_psnr(clips, given, known).tolist(), mean)})

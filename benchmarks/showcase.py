@@ -2,8 +2,10 @@
 
     python -m benchmarks showcase runs/ldm-ucf101-256/latest --out pictures
 
-comparison.png: held-out clips, their reconstructions and samples, a row of still frames each. samples.webp: a grid of
-samples that plays. long.webp: videos of four clips. Frames are enlarged pixel by pixel to at least 128 pixels.
+comparison.png: held-out clips, their reconstructions and samples, a row of still frames each; where the model takes
+classes, a sample of each class, too. samples.webp: a grid of samples that plays. long.webp: videos of four clips.
+continuation.webp, where the model takes known frames: real videos, and below each what the model makes of its second
+half. Frames are enlarged pixel by pixel to at least 128 pixels.
 """
 
 from __future__ import annotations
@@ -15,8 +17,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from benchmarks.yardstick.data import add_sampling_options, data_options, load_pipeline, real_clips
+from benchmarks.yardstick.data import Samples, add_sampling_options, clips_of, data_options, load_pipeline, real_videos
 from pvdm_lightning.data.output.contact_sheet import contact_sheet, video_grid
+from pvdm_lightning.data.videos.synthetic import SHAPES
 
 
 def write_webp(video: Tensor, path: Path, fps: float) -> None:
@@ -40,14 +43,21 @@ def run(args: argparse.Namespace) -> None:
     """Write the pictures."""
     pipeline = load_pipeline(args.checkpoint)
     options, (frames, height, width) = data_options(pipeline, args.checkpoint), pipeline.clip_shape
-    how = {name: getattr(args, name) for name in ("sampler", "num_inference_steps", "guidance_scale", "seed")}
-    how["batch_size"] = 12
-    clips = pipeline.sample(num_videos=2 * args.columns, **how)
-    videos = pipeline.sample(num_videos=args.columns, num_frames=4 * frames, **how)
+    samples = Samples(pipeline, args)
+    clips = samples(num_videos=2 * args.columns)
+    videos = samples(num_videos=args.columns, num_frames=4 * frames)
+    real = clips_of(real_videos(options, 0, args.rows), frames, (height, width))
+    rows = [real, pipeline.reconstruct(real), clips[: args.rows]]
+    if samples.take("label"):
+        rows.append(samples.by_class(len(SHAPES))[0])
 
     args.out.mkdir(parents=True, exist_ok=True)
+    contact_sheet(torch.cat(rows)).save(args.out / "comparison.png")
     write_webp(video_grid(clips, args.columns), args.out / "samples.webp", args.fps)
     write_webp(video_grid(videos, args.columns), args.out / "long.webp", args.fps)
-    real = real_clips(options, 0, args.rows, frames, (height, width))
-    rows = torch.cat([real, pipeline.reconstruct(real), clips[: args.rows]])
-    contact_sheet(rows).save(args.out / "comparison.png")
+    if samples.take("known") and samples.overlap:
+        whole = clips_of(real_videos(options, 0, args.columns), 4 * frames, (height, width))
+        before = whole[:, :, : 2 * frames]
+        continued = samples.going_on(before[:, :, frames:], 2 * frames + samples.overlap)[:, :, samples.overlap :]
+        pairs = torch.cat([whole, torch.cat([before, continued], dim=2)])
+        write_webp(video_grid(pairs, args.columns), args.out / "continuation.webp", args.fps)

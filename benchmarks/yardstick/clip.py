@@ -9,7 +9,7 @@ import numpy as np
 from scipy import ndimage
 from torch import Tensor
 
-from benchmarks.yardstick.object import Array, Found, background, find, kind_of
+from benchmarks.yardstick.object import Array, Found, likeness, objects_in
 
 NAN = math.nan
 
@@ -27,7 +27,6 @@ class ClipMeasures:
         sharpness: Steepest change at the object's edge, as a share of the contrast in a pixel.
         texture: Root mean square of what is left of the background without its fit, grey levels.
         grid: Change across borders of patches less change elsewhere, in the background, grey levels.
-        jump: Change from the last frame of a generated clip to the first of the next, over the change inside clips.
         factors: What is known of the real set: colour, size, position, speed, turning, growth.
     """
 
@@ -39,44 +38,32 @@ class ClipMeasures:
     sharpness: float = NAN
     texture: float = NAN
     grid: float = NAN
-    jump: float = NAN
     factors: dict[str, float] = field(default_factory=dict)
 
 
-def measure(clip: Tensor, patch: int, frames: int) -> ClipMeasures:
+def measure(clip: Tensor, patch: int) -> ClipMeasures:
     """Measure a video of one shape before a plain background.
 
     Args:
         clip: uint8 [3 T H W].
         patch: Side of the autoencoder's patches, pixels.
-        frames: Frames of the clips that the video was made of.
     """
     video = clip.numpy().astype(np.float32)
-    rest = video - background(video)
-    away = np.abs(rest).max(axis=0)
-    measures = ClipMeasures(contrast=float(np.percentile(away, 99)))
-    found = [find(frame) for frame in away > max(20.0, 0.5 * measures.contrast)]
-    single = [(t, thing) for t, thing in enumerate(found) if thing is not None and thing.single]
-    measures.compact = len(single) >= 0.9 * len(found)
+    rest, away, contrast, single = objects_in(video)
+    measures = ClipMeasures(contrast, compact=len(single) >= 0.9 * video.shape[1])
     _kind(measures, single)
     _edges(measures, single, away)
     _background(measures, video, rest, away, patch)
     _factors(measures, single, video, away)
-    change = np.abs(np.diff(video, axis=1)).mean(axis=(0, 2, 3))
-    border = np.arange(1, len(change) + 1) % frames == 0
-    if border.any() and change[~border].mean() > 0:
-        measures.jump = float(change[border].mean() / change[~border].mean())
     return measures
 
 
 def _kind(measures: ClipMeasures, single: list[tuple[int, Found]]) -> None:
-    likeness = [kind_of(thing.mask) for t, thing in single if thing.inside and t % 5 == 0]
-    if not likeness:
+    measures.kind, found = likeness(single)
+    if not found:
         return
-    kinds = [kind for kind, _ in likeness]
-    measures.kind = max(sorted(set(kinds)), key=kinds.count)
-    measures.overlap = float(np.mean([overlap for _, overlap in likeness]))
-    steady = kinds.count(measures.kind) >= 0.7 * len(kinds)
+    measures.overlap = float(np.mean([overlap for _, overlap in found]))
+    steady = [kind for kind, _ in found].count(str(measures.kind)) >= 0.7 * len(found)
     measures.recognised = measures.compact and steady and measures.overlap > 0.8
 
 

@@ -1,16 +1,19 @@
-"""A trained pipeline, and real clips of the generated set that it was trained on."""
+"""A trained pipeline, what it samples, and real clips of the generated set that it was trained on."""
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.timing import say
 from pvdm_lightning import VideoPipeline
 from pvdm_lightning.cpu.accelerate import accelerate
-from pvdm_lightning.data.videos.synthetic import SyntheticVideos
+from pvdm_lightning.data.videos.synthetic import SHAPES, SyntheticVideos
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.pipeline.runs import checkpoint_in
 
@@ -32,7 +35,45 @@ def add_sampling_options(options: argparse.ArgumentParser) -> None:
     options.add_argument("--sampler", default="dpm_solver")
     options.add_argument("--num-inference-steps", type=int, default=20)
     options.add_argument("--guidance-scale", type=float, default=1.0)
+    options.add_argument("--overlap", type=int, help="frames that a clip continues; default: as the model does")
     options.add_argument("--seed", type=int, default=0)
+
+
+class Samples:
+    """What a pipeline samples with the options of `add_sampling_options`: calling it is `VideoPipeline.sample`.
+
+    Without `class_names`, samples are of no class.
+
+    Attributes:
+        overlap: Frames of each clip that the next one continues.
+    """
+
+    def __init__(self, pipeline: VideoPipeline, args: argparse.Namespace) -> None:
+        self.pipeline, self.overlap = pipeline, 0
+        names = ("sampler", "num_inference_steps", "guidance_scale", "overlap", "seed")
+        self.options = {name: getattr(args, name) for name in names} | {"batch_size": 16, "class_names": []}
+        if pipeline.denoiser is not None:
+            sampling = pipeline.sampling if args.overlap is None else replace(pipeline.sampling, overlap=args.overlap)
+            self.overlap = sampling.overlap_of(pipeline.denoiser, pipeline.clip_shape[0])
+
+    def __call__(self, **options: Any) -> Tensor:
+        return self.pipeline.sample(**{**self.options, **options})
+
+    def take(self, part: str) -> bool:
+        """Whether samples can be conditioned on a part of `Condition`; prints that they cannot."""
+        if self.pipeline.denoiser is not None and part in self.pipeline.denoiser.conditions:
+            return True
+        say(f"\nnothing by {part}: the model is not conditioned on it\n")
+        return False
+
+    def by_class(self, count: int) -> tuple[Tensor, np.ndarray]:
+        """Clips of each kind of shape in turn, uint8 [N 3 S H W], and their labels, int64 [N]."""
+        return self(num_videos=count, class_names=SHAPES), np.arange(count) % len(SHAPES)
+
+    def going_on(self, clips: Tensor, num_frames: int) -> Tensor:
+        """Videos uint8 [N 3 num_frames H W] that begin with the last `overlap` frames of clips uint8 [N 3 S H W]."""
+        first = clips.roll(self.overlap, dims=2)  # what follows the known frames has no effect
+        return self(num_videos=len(clips), num_frames=num_frames, known=first, known_mask=f"first:{self.overlap}")
 
 
 def data_options(pipeline: VideoPipeline, checkpoint: str) -> dict[str, Any]:
@@ -49,10 +90,13 @@ def data_options(pipeline: VideoPipeline, checkpoint: str) -> dict[str, Any]:
     return dict(options)
 
 
-def real_clips(options: dict[str, Any], first: int, count: int, frames: int, size: tuple[int, int]) -> Tensor:
-    """Clips from the middle of generated videos that were not trained on: uint8 [N 3 T H W]."""
-    length = max(FRAMES, frames)
+def real_videos(options: dict[str, Any], first: int, count: int) -> SyntheticVideos:
+    """Generated videos that were not trained on."""
     backgrounds, seed = options.get("backgrounds", "coloured"), options.get("seed", 0)
-    videos = SyntheticVideos(2**41 + first, count, length, seed, options.get("max_shapes", 2), backgrounds)
-    start = (length - frames) // 2
-    return torch.stack([videos.read(i, range(start, start + frames), size) for i in range(count)])
+    return SyntheticVideos(2**41 + first, count, FRAMES, seed, options.get("max_shapes", 2), backgrounds)
+
+
+def clips_of(videos: SyntheticVideos, frames: int, size: tuple[int, int]) -> Tensor:
+    """A clip from the middle of each video: uint8 [N 3 T H W]."""
+    start = max(0, FRAMES - frames) // 2
+    return torch.stack([videos.read(i, range(start, start + frames), size) for i in range(len(videos.lengths))])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
@@ -44,6 +45,24 @@ class Found:
     def centre(self) -> Array:
         """(y, x) as a share of the frame's height."""
         return np.array(ndimage.center_of_mass(self.filled)) / len(self.filled)
+
+
+class Objects(NamedTuple):
+    """What a clip shows before its background."""
+
+    rest: Array  # the clip without its background, [3 T H W]
+    away: Array  # distance from the background in the channel that differs most, [T H W]
+    contrast: float  # 99th percentile of the distance
+    single: list[tuple[int, Found]]  # frames with exactly one compact object, and that object
+
+
+def objects_in(video: Array) -> Objects:
+    """The objects in a clip, float [3 T H W]."""
+    rest = video - background(video)
+    away = np.abs(rest).max(axis=0)
+    contrast = float(np.percentile(away, 99))
+    found = enumerate(find(frame) for frame in away > max(20.0, 0.5 * contrast))
+    return Objects(rest, away, contrast, [(t, thing) for t, thing in found if thing is not None and thing.single])
 
 
 def background(video: Array) -> Array:
@@ -93,6 +112,13 @@ def kind_of(mask: Array) -> tuple[str, float]:
     """The kind of shape that a mask is most like, at any angle, and its intersection over union with it."""
     normal = _normalised(mask)
     return max(((kind, _overlap(normal, like)) for kind, like in _templates()), key=lambda found: found[1])
+
+
+def likeness(single: list[tuple[int, Found]]) -> tuple[str | None, list[tuple[str, float]]]:
+    """The kind of shape that the object of a clip is like in most of every fifth frame, and `kind_of` each of them."""
+    found = [kind_of(thing.mask) for t, thing in single if thing.inside and t % 5 == 0]
+    kinds = [kind for kind, _ in found]
+    return max(sorted(set(kinds)), key=kinds.count, default=None), found
 
 
 def _overlap(one: Array, other: Array) -> float:
