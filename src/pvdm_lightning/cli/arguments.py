@@ -12,7 +12,7 @@ from jsonargparse import Namespace
 
 ALWAYS_LISTS = ("--evaluation.frames", "--output.formats", "--fetch")
 """Options that are lists of one value, too."""
-MAYBE_LISTS = ("resolution", "betas", "channel_multipliers", "attention_levels", "devices")
+MAYBE_LISTS = ("resolution", "betas", "channel_multipliers", "attention_levels", "devices", "guidance_interval")
 """Last names of options that take one value or several."""
 
 

@@ -1,8 +1,8 @@
 """Diffusion on latent sequences [B C L]: schedule, loss, guidance and samplers."""
 
-from pvdm_lightning.diffusion.binding import bind
+from pvdm_lightning.diffusion.binding import BoundDenoiser, bind
 from pvdm_lightning.diffusion.denoise import Denoise
-from pvdm_lightning.diffusion.guidance import classifier_free_guidance
+from pvdm_lightning.diffusion.guidance import Guidance
 from pvdm_lightning.diffusion.long_video import sample_clips
 from pvdm_lightning.diffusion.loss import denoising_loss, draw_conditional
 from pvdm_lightning.diffusion.noise_schedule import NoiseSchedule
@@ -11,12 +11,13 @@ from pvdm_lightning.diffusion.samplers import SAMPLERS, Sampler
 
 __all__ = [
     "SAMPLERS",
+    "BoundDenoiser",
     "Denoise",
+    "Guidance",
     "NoiseSchedule",
     "PredictionType",
     "Sampler",
     "bind",
-    "classifier_free_guidance",
     "denoising_loss",
     "draw_conditional",
     "sample_clips",

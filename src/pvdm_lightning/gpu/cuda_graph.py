@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -61,7 +61,7 @@ class CudaGraphs:
         Args:
             key: Functions with equal keys, given inputs of equal shapes, compute the same.
             function: Operations on tensors alone, without random numbers.
-            inputs: Tensors, tuples of them, and constants that follow from the key.
+            inputs: Tensors, tuples and tables of them, and constants that follow from the key.
         """
         given = _tensors_of(inputs)
         device = given[0].device.type
@@ -110,12 +110,14 @@ def _uncached_casts() -> Iterator[None]:
 
 
 def _map(fn: Callable[[Tensor], Any], value: Any) -> Any:
-    """Apply `fn` to each tensor of nested tuples."""
+    """Apply `fn` to each tensor of nested tuples and tables."""
     if isinstance(value, Tensor):
         return fn(value)
     if isinstance(value, tuple):
         parts = [_map(fn, part) for part in value]
         return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
+    if isinstance(value, Mapping):
+        return {name: _map(fn, part) for name, part in value.items()}
     return value
 
 
@@ -129,4 +131,6 @@ def _signature(value: Any) -> Hashable:
     """Shapes, data types and devices of tensors, and what is absent."""
     if isinstance(value, Tensor):
         return value.shape, value.dtype, value.device
+    if isinstance(value, Mapping):
+        return tuple((name, _signature(part)) for name, part in value.items())
     return tuple(map(_signature, value)) if isinstance(value, tuple) else value is None

@@ -33,7 +33,7 @@ from pvdm_lightning.pipeline.latent_normalization import LatentNormalization
 from pvdm_lightning.pipeline.model_card import model_card
 from pvdm_lightning.pipeline.public_classes import NETWORKS, class_path, find_class
 from pvdm_lightning.pipeline.runs import checkpoint_in
-from pvdm_lightning.pipeline.sampling import Sampling
+from pvdm_lightning.pipeline.sampling import SCALES, Sampling
 
 FORMAT = 1
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
@@ -43,8 +43,11 @@ DIFFUSION = ("normalize_latents", "prediction_type", "num_train_timesteps", "bet
 """Options of stage two's training that its inference follows: arguments of `DiffusionParts.build`."""
 _CLASSES = dict(zip(("autoencoder", "denoiser"), NETWORKS))
 _PREFIXES = {"denoiser": "ema.network", "normalization": "normalization"}
-SAMPLING = ("sampler", "num_inference_steps", "num_inference_steps_later", "eta", "guidance_scale")
-"""The options of sampling that belong to a model and not to a call."""
+SAMPLING = (
+    *("sampler", "num_inference_steps", "num_inference_steps_later", "eta"),
+    *(*SCALES, "guidance_interval", "guidance_rescale"),
+)
+"""The options of sampling that belong to a model and not to a call. Autoguidance needs a file beside it."""
 
 
 def find_folder(path: str | Path) -> Path | None:

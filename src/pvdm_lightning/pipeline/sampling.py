@@ -11,16 +11,23 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from pvdm_lightning.diffusion import SAMPLERS, NoiseSchedule, Sampler
+from pvdm_lightning.diffusion import SAMPLERS, Guidance, NoiseSchedule, Sampler
+from pvdm_lightning.diffusion.guidance import check_interval, check_rescale, check_scale
 from pvdm_lightning.errors import InvalidArgumentError, check_at_least, check_numbers
 from pvdm_lightning.memory import available_memory
 from pvdm_lightning.models.denoiser import Denoiser
 from pvdm_lightning.pipeline.class_labels import balanced_classes, find_label
 
-LARGEST_GUIDANCE = 1000
 MOST_VIDEOS = 10**7
 ALL_STEPS = "ddpm"
 """The sampler that visits every time of the schedule, whatever number of steps is asked for."""
+SCALES = {
+    "guidance_scale": "previous",
+    "guidance_scale_known": "known",
+    "guidance_scale_label": "label",
+    "guidance_scale_context": "context",
+}
+"""Options -> the parts of `Condition` that they guide."""
 
 
 @dataclass
@@ -38,6 +45,16 @@ class Sampling:
         eta: Fresh noise in each step of ddim: 0 is deterministic, 1 as in the paper.
         guidance_scale: Scale s of classifier-free guidance on later clips, eps(z, 0) + s (eps(z, c) - eps(z, 0)), as in
             diffusers: 0 samples without the clip before, 1 is no guidance. The paper's weight w is s - 1.
+        guidance_scale_known: The same for known frames; the scales add up, see `Guidance`.
+        guidance_scale_label: The same for classes.
+        guidance_scale_context: The same for vectors of context.
+        guidance_interval: First and last time of all guidance, as shares of the times: 0 is the least noise, 1 the
+            most. Outside, a step takes one evaluation.
+        guidance_rescale: How far guided samples get back the contrast that they have without guidance, 0 to 1.
+        autoguidance_ckpt: Checkpoint or saved pipeline of a worse network, trained on the same latents: an earlier
+            checkpoint of the run, or a smaller network.
+        autoguidance_scale: How far samples move away from what the worse network predicts, on all clips; 1 is not at
+            all.
         class_names: Classes to sample, by name or number, the videos taking them in turn. Default: all that the model
             was trained with; an empty list samples without a class.
         overlap: Frames of each clip that the next one continues, of a model that takes known frames: no seams. Default:
@@ -55,6 +72,13 @@ class Sampling:
     num_inference_steps_later: int | None = None
     eta: float = 1.0
     guidance_scale: float = 1.0
+    guidance_scale_known: float = 1.0
+    guidance_scale_label: float = 1.0
+    guidance_scale_context: float = 1.0
+    guidance_interval: tuple[float, float] = (0.0, 1.0)
+    guidance_rescale: float = 0.0
+    autoguidance_ckpt: str | None = None
+    autoguidance_scale: float = 1.0
     class_names: list[str] | None = None
     overlap: int | None = None
     seed: int = 0
@@ -80,14 +104,22 @@ class Sampling:
             raise InvalidArgumentError(
                 "Sampling.eta", self.eta, "is not between 0 and 1", "Give 0 (deterministic) to 1."
             )
-        if not 0 <= self.guidance_scale <= LARGEST_GUIDANCE:
-            problem = "steers away from the clip before" if self.guidance_scale < 0 else "leaves nothing of a video"
-            raise InvalidArgumentError(
-                "Sampling.guidance_scale",
-                self.guidance_scale,
-                problem,
-                f"Give 0 to {LARGEST_GUIDANCE}; 1 is no guidance, 2 to 8 is usual.",
-            )
+        for name, part in SCALES.items():
+            check_scale(f"Sampling.{name}", getattr(self, name), part)
+        check_scale("Sampling.autoguidance_scale", self.autoguidance_scale)
+        check_interval("Sampling.guidance_interval", self.guidance_interval)
+        check_rescale("Sampling.guidance_rescale", self.guidance_rescale)
+        first, last = self.guidance_interval
+        self.guidance_interval = (first, last)  # a list, where it comes from a file
+        if self.autoguidance_ckpt is not None and self.autoguidance_scale == 1:
+            problem, remedy = "has no effect at an autoguidance_scale of 1", "Give Sampling.autoguidance_scale, such as 2."
+            raise InvalidArgumentError("Sampling.autoguidance_ckpt", self.autoguidance_ckpt, problem, remedy)
+
+    @property
+    def guidance(self) -> Guidance:
+        """The guidance that the options ask for."""
+        scales = {part: getattr(self, name) for name, part in SCALES.items()}
+        return Guidance(scales, self.guidance_interval, self.guidance_rescale, self.autoguidance_scale)
 
     def num_clips(self, frames: int, overlap: int = 0, continues: bool = False) -> int:
         """Clips of `frames` frames that the video takes.

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from pvdm_lightning.diffusion.binding import BoundDenoiser
 from pvdm_lightning.diffusion.denoise import Denoise
 from pvdm_lightning.diffusion.noise_schedule import NoiseSchedule
 from pvdm_lightning.random import Generators, randn
@@ -81,7 +82,9 @@ class Sampler(ABC):
         times = _upload(torch.tensor(self.timesteps)[:, None].repeat(1, shape[0]), device)
         z_0 = zeros = torch.zeros_like(z)
         for number, t in enumerate(self.timesteps):
-            z, z_0 = run(self._denoise_and_step, denoise, z, times[number], next(noise, zeros), z_0, table[number])
+            # Chosen here, as the time is a tensor inside: a graph is of a step with guidance, or without.
+            at_t = denoise.at(t) if isinstance(denoise, BoundDenoiser) else denoise
+            z, z_0 = run(self._denoise_and_step, at_t, z, times[number], next(noise, zeros), z_0, table[number])
             if number + 1 == steps:
                 z = z_0
             if on_step is not None:

@@ -1,0 +1,89 @@
+"""The worse network of autoguidance (Karras et al. 2024): where it comes from, and whether it fits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from pvdm_lightning.errors import InvalidArgumentError
+from pvdm_lightning.pipeline.first_stage import FrozenAutoencoder
+from pvdm_lightning.pipeline.latent_normalization import LatentNormalization
+
+if TYPE_CHECKING:
+    from pvdm_lightning.pipeline.video_pipeline import VideoPipeline
+
+TOLERANCE = 0.1
+"""Of mean and std of the latents, in units of the std: each run measures them in its first batch."""
+_REMEDY = "Give an earlier checkpoint of the same run, or a smaller network trained with its options."
+
+
+def check_autoguidance(pipeline: VideoPipeline, worse: VideoPipeline, argument: str, value: object) -> None:
+    """Raise `InvalidArgumentError` unless two pipelines denoise the same latents.
+
+    Their prediction types may differ, and so may the conditions that they take.
+
+    Args:
+        pipeline: The pipeline that samples.
+        worse: That of the worse network.
+        argument: What the error calls the latter.
+        value: What the user gave for it.
+    """
+    problem = _difference(pipeline, worse)
+    if problem is not None:
+        raise InvalidArgumentError(argument, value, problem, _REMEDY)
+
+
+def _difference(pipeline: VideoPipeline, worse: VideoPipeline) -> str | None:
+    if worse.denoiser is None:
+        return "has no denoiser, only stage one is trained"
+    own, other = pipeline.first_stage.autoencoder, worse.denoiser
+    latents, theirs = (own.latent_channels, own.latent_shape), (other.latent_channels, other.latent_shape)
+    if theirs[1] is not None and latents != theirs:
+        return f"takes latents of {theirs[0]} channels and {theirs[1]}, not of {latents[0]} and {latents[1]}"
+    own_times, their_times = (
+        {name: value for name, value in one.schedule.config.items() if name != "clip_range"}
+        for one in (pipeline, worse)
+    )
+    for name, value in own_times.items():
+        if their_times[name] != value:
+            return f"was trained with {name} {their_times[name]}, not {value}"
+    if not _same_normalization(pipeline.normalization, worse.normalization):
+        return "was trained on latents of another normalization"
+    if not _same_weights(pipeline.first_stage, worse.first_stage):
+        return "was trained on latents of another autoencoder"
+    return None
+
+
+def _same_normalization(own: LatentNormalization | None, other: LatentNormalization | None) -> bool:
+    if own is None or other is None:
+        return own is other
+    mean, std = other.mean.to(own.mean.device), other.std.to(own.std.device)
+    return bool((own.mean - mean).abs().max() < TOLERANCE * own.std and (own.std - std).abs() < TOLERANCE * own.std)
+
+
+def _same_weights(own: FrozenAutoencoder, other: FrozenAutoencoder) -> bool:
+    if own is other:
+        return True
+    ours, theirs = own.state_dict(), other.state_dict()
+    # Rounded to the shorter of both data types, in which one of them may be kept.
+    dtype = min(own.dtype, other.dtype, key=lambda dtype: torch.finfo(dtype).bits)
+    return ours.keys() == theirs.keys() and all(
+        weight.shape == theirs[name].shape and torch.equal(weight.to(dtype), theirs[name].to(weight.device, dtype))
+        for name, weight in ours.items()
+    )
+
+
+def find_autoguidance(path: str | Path, argument: str = "Sampling.autoguidance_ckpt") -> VideoPipeline:
+    """The pipeline of a checkpoint or of a saved pipeline.
+
+    Raises:
+        InvalidArgumentError: There is none, or it cannot be read.
+    """
+    from pvdm_lightning.pipeline.video_pipeline import VideoPipeline
+
+    try:
+        return VideoPipeline.from_pretrained(path)
+    except InvalidArgumentError as error:
+        raise InvalidArgumentError(argument, path, error.problem, error.remedy) from error
