@@ -44,7 +44,7 @@ from benchmarks.networks import (
 from benchmarks.sides import print_header, print_rows
 from benchmarks.timing import add_timing_options, apply_timing_options, autocast
 from pvdm_lightning.cpu.accelerate import accelerate
-from pvdm_lightning.diffusion import NoiseSchedule, bind
+from pvdm_lightning.diffusion import Guidance, NoiseSchedule, bind
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
 from pvdm_lightning.models.compilation import compile_parts
 from pvdm_lightning.models.triplane import TriplaneShape
@@ -97,7 +97,7 @@ def denoiser_runs(args: argparse.Namespace, base_channels: int) -> original.Runs
     denoise, (z, t, c) = autocast(network, args), denoiser_inputs(args.batch_size, shape, args.device)
     step, average = cache(lambda: training_step(network, fused=True)), cache(lambda: EMA(network))
     schedule = NoiseSchedule().to(args.device)
-    guided, free = (bind(denoise, schedule, condition=c, guidance_scale=scale) for scale in (2.0, 1.0))
+    guided, free = (bind(denoise, schedule, condition=c, guidance=Guidance({"previous": s})) for s in (2.0, 1.0))
 
     def iteration() -> None:
         t = torch.randint(schedule.num_train_timesteps, (len(z),)).to(z.device)

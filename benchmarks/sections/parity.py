@@ -18,7 +18,7 @@ from benchmarks.networks import SHAPE, awaken
 from benchmarks.sections.section import Part, Proof
 from pvdm_lightning.convert import load_autoencoder, load_denoiser
 from pvdm_lightning.convert.i3d import load_i3d
-from pvdm_lightning.diffusion import Denoise, NoiseSchedule, bind
+from pvdm_lightning.diffusion import Denoise, Guidance, NoiseSchedule, bind
 from pvdm_lightning.diffusion.samplers import DDIMSampler
 from pvdm_lightning.gpu.accelerate import accelerate
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
@@ -127,7 +127,8 @@ def _sampling(proof: Proof, fill: Any) -> None:
         sampler = DDIMSampler(schedule, settings["steps"], settings["eta"])
         condition = Condition(recorded["cond"].to(proof.device)) if settings["conditional"] else None
         # The record has the paper's weight of guidance.
-        denoise = bind(model, schedule, condition=condition, guidance_scale=settings["guidance_w"] + 1)
+        guidance = Guidance({"previous": settings["guidance_w"] + 1})
+        denoise = bind(model, schedule, condition=condition, guidance=guidance)
         if name not in states:
             whole = partial(_whole, sampler, denoise, about["draw_seed"], name, recorded[name])
             _compare(proof, "DDIM", whole, not proof.tiny)

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from pvdm_lightning.convert import load_denoiser
-from pvdm_lightning.diffusion import NoiseSchedule, bind, denoising_loss
+from pvdm_lightning.diffusion import Guidance, NoiseSchedule, bind, denoising_loss
 from pvdm_lightning.diffusion.samplers import DDIMSampler
 from pvdm_lightning.models.condition import Condition
 from pvdm_lightning.models.triplane import TriplaneShape
@@ -53,7 +53,7 @@ def run_of(sampling, name):
     sampler = DDIMSampler(NoiseSchedule(), settings["steps"], settings["eta"])
     generator = torch.Generator().manual_seed(description["draw_seed"])
     condition = Condition(recorded["cond"]) if settings["conditional"] else None
-    denoise = bind(model, NoiseSchedule(), condition=condition, guidance_scale=1 + settings["guidance_w"])
+    denoise = bind(model, NoiseSchedule(), condition=condition, guidance=Guidance({"previous": 1 + settings["guidance_w"]}))
     return sampler, denoise, condition, generator, recorded[name]
 
 
@@ -111,7 +111,7 @@ def stepping(sampling, name, model, number, t, fresh):
 
     def take(z):
         given = None if condition is None else condition.to(z.dtype)
-        denoise = bind(model, NoiseSchedule(), condition=given, guidance_scale=1 + settings["guidance_w"])
+        denoise = bind(model, NoiseSchedule(), condition=given, guidance=Guidance({"previous": 1 + settings["guidance_w"]}))
         return sampler.step(number, z, denoise(z, torch.full((2,), t)), fresh.to(z.dtype))[0]
 
     return torch.no_grad()(take)

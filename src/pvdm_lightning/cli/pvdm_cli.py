@@ -7,6 +7,7 @@ from typing import Any
 import yaml  # type: ignore[import-untyped]
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
+from torch import nn
 
 from pvdm_lightning.cli.checkpoint import OPTION, check_keyword
 from pvdm_lightning.cli.commands import function_of
@@ -144,21 +145,27 @@ class PvdmCLI(LightningCLI):
             checkpoint.load_into(self.model)
         if isinstance(self.datamodule, ClipDataModule):
             self.datamodule.default_to(self.model.clip_shape, self.model.clips_per_sample)
-        if self.trainer.strategy.root_device.type == "cpu":
-            keep_freed_memory()
-            if self.config_init["cpu_kernels"]:
-                cpu.accelerate(self.model)
-        elif self.trainer.strategy.root_device.type == "cuda" and self.config_init["gpu_kernels"]:
-            gpu.accelerate(self.model)
+        networks: list[nn.Module] = [self.model]
         sampling = self.config_init.get("sampling")
         if sampling is not None and isinstance(self.model, LatentDiffusionModule):
             self._prepare_sampling(sampling)
+            worse = self.model.pipeline.autoguidance
+            networks += [] if worse is None or worse.denoiser is None else [worse.denoiser]
+        if self.trainer.strategy.root_device.type == "cpu":
+            keep_freed_memory()
+            if self.config_init["cpu_kernels"]:
+                for network in networks:
+                    cpu.accelerate(network)
+        elif self.trainer.strategy.root_device.type == "cuda" and self.config_init["gpu_kernels"]:
+            for network in networks:
+                gpu.accelerate(network)
         if self.config_init["compile"]:
             prepare_compilation(self.trainer.strategy.root_device.type)
             self.model.compile_networks()
 
     def _prepare_sampling(self, sampling: Sampling) -> None:
-        """Sample through CUDA graphs where there is a GPU for them."""
+        """Find what autoguidance needs, and sample through CUDA graphs where there is a GPU for them."""
+        self.model.pipeline.prepare_guidance(sampling)
         if self.trainer.strategy.root_device.type == "cuda":
             self.model.pipeline.graphs = CudaGraphs()
         elif sampling.cuda_graph == "on":

@@ -105,7 +105,8 @@ def check_interval(argument: str, interval: tuple[float, float]) -> None:
 def check_rescale(argument: str, rescale: float) -> None:
     """Raise `InvalidArgumentError` unless this is a share."""
     if not 0 <= rescale <= 1:
-        raise InvalidArgumentError(argument, rescale, "is not between 0 and 1", "Give 0 (not at all) to 1; 0.7 is usual.")
+        problem, remedy = "is not between 0 and 1", "Give 0 (not at all) to 1; 0.7 is usual."
+        raise InvalidArgumentError(argument, rescale, problem, remedy)
 
 
 def with_guidance(
@@ -140,9 +141,7 @@ def with_guidance(
     return predict_guided
 
 
-def _rescaled(
-    guided: Tensor, full: Tensor, z_t: Tensor, t: Tensor, schedule: NoiseSchedule, rescale: float
-) -> Tensor:
+def _rescaled(guided: Tensor, full: Tensor, z_t: Tensor, t: Tensor, schedule: NoiseSchedule, rescale: float) -> Tensor:
     """Lin et al. 2024, equations 15 and 16, for the z_0 that predictions of epsilon [B C L] amount to."""
     alpha_bar = schedule.alpha_bar[t][:, None, None]
     sigma = (1 - alpha_bar).sqrt()

@@ -112,6 +112,8 @@ class GenerationEvaluation(LockedOutput):
             "steps_later_clips": later,
             "eta": sampling.eta if sampling.sampler == "ddim" else None,
             "guidance_scale": sampling.guidance_scale,
+            **sampling.further_guidance(),
+            **module.pipeline.autoguidance_record(sampling),
             "seed": sampling.seed,
             "frames": sampling.num_frames,
             "precision": trainer.precision,

@@ -1,11 +1,12 @@
-"""The worse network of autoguidance (Karras et al. 2024): where it comes from, and whether it fits."""
+"""The worse network of autoguidance (Karras et al. 2024): whether it fits the network that samples."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import hashlib
 from typing import TYPE_CHECKING
 
 import torch
+from torch import nn
 
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.pipeline.first_stage import FrozenAutoencoder
@@ -75,15 +76,10 @@ def _same_weights(own: FrozenAutoencoder, other: FrozenAutoencoder) -> bool:
     )
 
 
-def find_autoguidance(path: str | Path, argument: str = "Sampling.autoguidance_ckpt") -> VideoPipeline:
-    """The pipeline of a checkpoint or of a saved pipeline.
-
-    Raises:
-        InvalidArgumentError: There is none, or it cannot be read.
-    """
-    from pvdm_lightning.pipeline.video_pipeline import VideoPipeline
-
-    try:
-        return VideoPipeline.from_pretrained(path)
-    except InvalidArgumentError as error:
-        raise InvalidArgumentError(argument, path, error.problem, error.remedy) from error
+def weights_sha256(network: nn.Module) -> str:
+    """A hash of the weights of a network: videos of other ones are never taken for its own."""
+    digest = hashlib.sha256()
+    for name, value in sorted(network.state_dict().items()):
+        digest.update(f"{name} {value.dtype} {list(value.shape)}".encode())
+        digest.update(value.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, fields
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -109,11 +109,18 @@ class Sampling:
         check_scale("Sampling.autoguidance_scale", self.autoguidance_scale)
         check_interval("Sampling.guidance_interval", self.guidance_interval)
         check_rescale("Sampling.guidance_rescale", self.guidance_rescale)
-        first, last = self.guidance_interval
-        self.guidance_interval = (first, last)  # a list, where it comes from a file
+        start, end = self.guidance_interval
+        self.guidance_interval = (start, end)  # a list, where it comes from a file
         if self.autoguidance_ckpt is not None and self.autoguidance_scale == 1:
-            problem, remedy = "has no effect at an autoguidance_scale of 1", "Give Sampling.autoguidance_scale, such as 2."
+            problem = "has no effect at an autoguidance_scale of 1"
+            remedy = "Give Sampling.autoguidance_scale, such as 2."
             raise InvalidArgumentError("Sampling.autoguidance_ckpt", self.autoguidance_ckpt, problem, remedy)
+
+    def further_guidance(self) -> dict[str, Any]:
+        """The options of guidance that are not at their defaults, beside `guidance_scale`; of no path."""
+        names = [*list(SCALES)[1:], "guidance_interval", "guidance_rescale", "autoguidance_scale"]
+        defaults = {option.name: option.default for option in fields(self)}
+        return {name: getattr(self, name) for name in names if getattr(self, name) != defaults[name]}
 
     @property
     def guidance(self) -> Guidance:

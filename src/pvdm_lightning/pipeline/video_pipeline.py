@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,12 +15,15 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm  # type: ignore[import-untyped]
 
 from pvdm_lightning.diffusion import (
+    BoundDenoiser,
     Denoise,
+    Guidance,
     NoiseSchedule,
     PredictionType,
     bind,
     sample_clips,
 )
+from pvdm_lightning.diffusion.guidance import Predict
 from pvdm_lightning.diffusion.samplers import OnStep, RunStep
 from pvdm_lightning.diffusion.samplers.sampler import Step, call
 from pvdm_lightning.errors import InvalidArgumentError, check_videos
@@ -29,6 +32,7 @@ from pvdm_lightning.models.condition import Condition, KnownFrames
 from pvdm_lightning.models.denoiser import Denoiser
 from pvdm_lightning.models.triplane import Triplane
 from pvdm_lightning.pipeline import loading
+from pvdm_lightning.pipeline.autoguidance import check_autoguidance, weights_sha256
 from pvdm_lightning.pipeline.cast_weights import CastWeights
 from pvdm_lightning.pipeline.first_stage import FrozenAutoencoder
 from pvdm_lightning.pipeline.given import Given, continued
@@ -67,11 +71,12 @@ class VideoPipeline:
         normalization: Normalization of the latents that it was trained on; None if they were not normalized.
         prediction_type: What the denoiser predicts.
         about: What it was trained on, and how far; for the model card.
-        sampling: Default sampler, steps, eta and guidance scale of `sample`. `save_pretrained` saves them.
+        sampling: Default sampler, steps, eta and guidance of `sample`. `save_pretrained` saves them; not autoguidance.
 
     Attributes:
         graphs: Replays the steps of samplers as CUDA graphs, captured at the first batch of each shape and kept until
             `release`: ``pipeline.graphs = CudaGraphs()``, of `pvdm_lightning.gpu.cuda_graph`. None calls the network.
+        autoguidance: The worse network of autoguidance, as a pipeline; see `guide_by`.
     """
 
     def __init__(
@@ -92,6 +97,8 @@ class VideoPipeline:
         self.about = about or {}
         self.sampling = sampling or Sampling()
         self.graphs: Graphs | None = None
+        self.autoguidance: VideoPipeline | None = None
+        self._guided_by: VideoPipeline | Denoiser | str | None = None
         self._cast: CastWeights | None = None
         self._is_cast = False
         self.set_progress_bar_config()
@@ -172,6 +179,8 @@ class VideoPipeline:
     def release(self) -> None:
         """Free what sampling keeps for further batches: CUDA graphs, and weights in the precision of autocast."""
         self._cast = None
+        if self.autoguidance is not None:
+            self.autoguidance.release()
         if self.graphs is not None:
             self.graphs.clear()
 
@@ -206,7 +215,7 @@ class VideoPipeline:
             lines.append(f"predicts: {self.prediction_type} of {latents}")
             first, later = self.sampling.steps(self.schedule)
             steps = f"{first} steps" if first == later else f"{first} steps, {later} for later clips"
-            lines.append(f"sampling: {self.sampling.sampler}, {steps}, guidance scale {self.sampling.guidance_scale:g}")
+            lines.append(f"sampling: {self.sampling.sampler}, {steps}, {self.sampling.guidance}")
         lines.append(f"device: {self.device}, {str(self.dtype).removeprefix('torch.')}")
         return "\n  ".join([f"{type(self).__name__}(", *lines]) + "\n)"
 
@@ -247,6 +256,13 @@ class VideoPipeline:
         sampler: str | None = None,
         eta: float | None = None,
         guidance_scale: float | None = None,
+        guidance_scale_known: float | None = None,
+        guidance_scale_label: float | None = None,
+        guidance_scale_context: float | None = None,
+        guidance_interval: tuple[float, float] | None = None,
+        guidance_rescale: float | None = None,
+        autoguidance: VideoPipeline | Denoiser | str | Path | None = None,
+        autoguidance_scale: float | None = None,
         seed: int | None = 0,
         batch_size: int = 4,
         class_names: Sequence[str | int] | None = None,
@@ -271,6 +287,13 @@ class VideoPipeline:
             sampler: ddim, ddpm, dpm_solver, dpm_solver_sde, or another name in `SAMPLERS`.
             eta: Fresh noise in each step of ddim: 0 is deterministic.
             guidance_scale: Scale of classifier-free guidance on later clips; 1 is none. See `Sampling`.
+            guidance_scale_known: The same for known frames.
+            guidance_scale_label: The same for classes.
+            guidance_scale_context: The same for vectors of context.
+            guidance_interval: First and last time of all guidance, as shares of the times, 0 to 1.
+            guidance_rescale: How far guided samples get back the contrast that they have without guidance, 0 to 1.
+            autoguidance: The worse network of autoguidance, see `guide_by`.
+            autoguidance_scale: How far samples move away from what the worse network predicts; 1 is not at all.
             seed: Up to rounding, video i of a seed is the same for every `num_videos` and `batch_size`. None draws a
                 seed from PyTorch's global generator.
             batch_size: Videos sampled at once.
@@ -314,9 +337,19 @@ class VideoPipeline:
             "sampler": sampler,
             "eta": eta,
             "guidance_scale": guidance_scale,
+            "guidance_scale_known": guidance_scale_known,
+            "guidance_scale_label": guidance_scale_label,
+            "guidance_scale_context": guidance_scale_context,
+            "guidance_interval": guidance_interval,
+            "guidance_rescale": guidance_rescale,
+            "autoguidance_scale": autoguidance_scale,
         }
+        autoguidance_ckpt = self.sampling.autoguidance_ckpt
+        if autoguidance is not None:
+            self.guide_by(autoguidance)
         options = replace(
             self.sampling,
+            autoguidance_ckpt=None if autoguidance is not None or autoguidance_scale == 1 else autoguidance_ckpt,
             num_videos=num_videos,
             num_frames=num_frames,
             num_inference_steps_later=num_inference_steps_later,
@@ -326,6 +359,9 @@ class VideoPipeline:
             overlap=self.sampling.overlap if overlap is None else overlap,
             **{name: value for name, value in chosen.items() if value is not None},
         )
+        if autoguidance is not None and options.autoguidance_scale == 1:
+            problem, remedy = "leaves autoguidance without effect", "Give more, such as 2, or leave autoguidance out."
+            raise InvalidArgumentError("Sampling.autoguidance_scale", options.autoguidance_scale, problem, remedy)
         options.check_memory(self.clip_shape)
         shape = (options.num_videos, 3, num_frames or frames, height, width)
         check_memory("Sampling.num_videos", options.num_videos, math.prod(shape), "all of them together")
@@ -385,6 +421,7 @@ class VideoPipeline:
         denoiser, frames = self._denoiser(), self.clip_shape[0]
         network = self.first_stage.autoencoder
         shape = (len(indices), network.latent_channels, network.latent_shape.num_tokens)
+        self.prepare_guidance(sampling)
         generators = [make_generator(sampling.seed, index) for index in indices]
         first, later = sampling.samplers(self.schedule)
         labels = sampling.labels(indices, denoiser.class_names).to(self.device)  # raises if there are no such classes
@@ -408,7 +445,7 @@ class VideoPipeline:
                 known, mask = given.known, given.mask
                 before = None if given.previous is None else self.to_latent(given.previous.to(self.device))
             condition = self._with_frames(always, None if overlap else before, known, mask)
-            return self.bind(condition, sampling.guidance_scale)
+            return self.bind(condition, sampling.guidance)
 
         num_clips = sampling.num_clips(frames, overlap, continues=given.previous is not None)
         with self.cast_weights():
@@ -454,8 +491,83 @@ class VideoPipeline:
             return call
         # All that a step is made of but its tensors. Which videos are drawn, and how many, changes no step.
         options = repr(replace(sampling, num_videos=1, num_frames=None, seed=0, batch_size=1))
-        parts = (self.denoiser, self.schedule, self.prediction_type, self._cast if self._is_cast else None)
-        return partial(graphs, (options, *parts))
+        parts = (self.schedule, *self._graph_key())
+        worse = () if self.autoguidance is None else self.autoguidance._graph_key()
+        return partial(graphs, (options, parts, worse))
+
+    def _graph_key(self) -> tuple[Hashable, ...]:
+        """What a graph keeps of this pipeline beside the schedule."""
+        return self.denoiser, self.prediction_type, self._cast if self._is_cast else None
+
+    def guide_by(self, worse: VideoPipeline | Denoiser | str | Path) -> None:
+        """Choose the worse network that `sample` moves away from where its `autoguidance_scale` is not 1.
+
+        It is kept for further calls, on the device of this pipeline.
+
+        Args:
+            worse: A pipeline, a checkpoint or a saved pipeline, trained on the same latents: an earlier checkpoint of
+                the run, or a smaller network. A denoiser alone was trained as that of this pipeline.
+
+        Raises:
+            InvalidArgumentError: It takes other latents, or there is no such file.
+        """
+        given: VideoPipeline | Denoiser | str = str(worse) if isinstance(worse, Path) else worse
+        if given is self._guided_by or (isinstance(given, str) and given == self._guided_by):
+            return
+        argument, name = "VideoPipeline.autoguidance", type(given).__name__
+        if isinstance(given, VideoPipeline):
+            pipeline = given
+        elif isinstance(given, str):
+            argument, name = "Sampling.autoguidance_ckpt", given
+            try:
+                pipeline = VideoPipeline.from_pretrained(given)
+            except InvalidArgumentError as error:
+                raise InvalidArgumentError(argument, given, error.problem, error.remedy) from error
+        else:
+            pipeline = self._with_denoiser(given, self.prediction_type)
+        check_autoguidance(self, pipeline, argument, name)
+        assert pipeline.denoiser is not None
+        self.autoguidance = self._with_denoiser(pipeline.denoiser, pipeline.prediction_type)
+        self._guided_by = given
+
+    def prepare_guidance(self, sampling: Sampling) -> None:
+        """Load what autoguidance needs, before the first batch.
+
+        Raises:
+            InvalidArgumentError: There is no worse network, or it takes other latents.
+        """
+        if sampling.autoguidance_ckpt is not None:
+            self.guide_by(sampling.autoguidance_ckpt)
+        if sampling.autoguidance_scale != 1:
+            self._predict_worse(sampling.guidance)
+
+    def autoguidance_record(self, sampling: Sampling) -> dict[str, str]:
+        """The hash of the worse network's weights, for records of how videos are made; empty without autoguidance."""
+        if sampling.autoguidance_scale == 1 or self.autoguidance is None or self.autoguidance.denoiser is None:
+            return {}
+        return {"autoguidance_sha256": weights_sha256(self.autoguidance.denoiser)}
+
+    def _with_denoiser(self, denoiser: Denoiser, prediction_type: PredictionType) -> VideoPipeline:
+        """The same with another denoiser; all else is shared."""
+        return VideoPipeline(self.first_stage, denoiser, self.schedule, self.normalization, prediction_type)
+
+    def _predict_worse(self, guidance: Guidance | None) -> Predict | None:
+        """Predicts epsilon by the worse network, given the parts of a condition that it takes."""
+        if guidance is None or guidance.autoguidance_scale == 1:
+            return None
+        if self.autoguidance is None or self.autoguidance.denoiser is None:
+            remedy = "Give Sampling.autoguidance_ckpt, such as an earlier checkpoint of the run."
+            problem = "there is no worse network to move away from"
+            raise InvalidArgumentError("Sampling.autoguidance_scale", guidance.autoguidance_scale, problem, remedy)
+        worse = self.autoguidance.denoiser.to(self.device)
+        predict = self.autoguidance.bind().predict
+
+        def predict_worse(z_t: Tensor, t: Tensor, condition: Condition | None) -> Tensor:
+            if condition is not None:
+                condition = condition.without(*(name for name in condition.given if name not in worse.conditions))
+            return predict(z_t, t, condition)
+
+        return predict_worse
 
     @contextmanager
     def cast_weights(self) -> Iterator[None]:
@@ -463,6 +575,10 @@ class VideoPipeline:
 
         What they take is kept for the next time, see `release`. Sharded weights stay as they are.
         """
+        with nullcontext() if self.autoguidance is None else self.autoguidance.cast_weights():
+            yield from self._cast_own_weights()
+
+    def _cast_own_weights(self) -> Iterator[None]:
         device = self.device.type
         if self.denoiser is None or not torch.is_autocast_enabled(device) or _is_sharded(self.denoiser):
             yield
@@ -477,17 +593,17 @@ class VideoPipeline:
         finally:
             self._is_cast = False
 
-    def bind(self, condition: Condition | None = None, guidance_scale: float = 1.0) -> Denoise:
+    def bind(self, condition: Condition | None = None, guidance: Guidance | None = None) -> BoundDenoiser:
         """Bind the denoiser to condition, guidance and prediction type, for a sampler, which expects epsilon.
 
         Samplers compute in float32, whatever the data type of the network.
 
         Args:
             condition: What the samples are conditioned on, with latents as the denoiser sees them; None is nothing.
-            guidance_scale: Scale of classifier-free guidance; 1 is none.
+            guidance: The guidance; None is none. Autoguidance takes the network of `guide_by`.
 
         Raises:
-            InvalidArgumentError: Only stage one is trained.
+            InvalidArgumentError: Only stage one is trained, or there is no network for autoguidance.
         """
         denoiser = self._denoiser()
         dtype = next((parameter.dtype for parameter in denoiser.parameters()), torch.float32)
@@ -497,7 +613,8 @@ class VideoPipeline:
         def network(z_t: Tensor, t: Tensor, condition: Condition | None = None) -> Tensor:
             return denoiser(z_t.to(dtype), t, None if condition is None else condition.to(dtype)).float()
 
-        return bind(network, self.schedule, self.prediction_type, condition, guidance_scale)
+        predict_worse = self._predict_worse(guidance)
+        return bind(network, self.schedule, self.prediction_type, condition, guidance, predict_worse)
 
     def to_latent(self, clip: Tensor) -> Tensor:
         """Clips uint8 [B 3 S H W], or latents of the autoencoder [B C L] -> latents [B C L] of the denoiser."""

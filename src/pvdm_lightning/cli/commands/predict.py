@@ -38,6 +38,7 @@ def predict(cli: PvdmCLI) -> None:
         numbers: Any = torch.arange(sampling.num_videos)
         source = DataLoader(numbers, batch_size=sampling.batch_size)
         writer.about = _record(cli.request.checkpoint, sampling)
+        writer.about["sampling"].update(model.pipeline.autoguidance_record(sampling))
     elif cli.datamodule is None:
         raise InvalidArgumentError("--data", None, "reconstructing needs clips", "Give --data, as to fit.")
     else:
