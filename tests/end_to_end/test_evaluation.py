@@ -118,13 +118,15 @@ def test_an_interrupted_evaluation_goes_on(workdir, evaluate_two, monkeypatch, r
     assert values(report_in(workdir / "evaluation")) == pytest.approx(values(report_in(workdir / "whole")), rel=1e-9)
     assert not list((workdir / "evaluation").rglob(".*partial*"))
 
-    # More videos of the same protocol: those that are there stay. Another seed shares none.
+    # More videos of the same protocol: those that are there stay. Another seed shares none, nor does other guidance.
     numbers.clear()
     evaluate_two("--evaluation.num_videos", 5)
     assert numbers == [4]
     numbers.clear()
-    evaluate_two("--sampling.seed", 1, "--evaluation.num_videos", 2)
+    evaluate_two("--sampling.seed", 1, "--sampling.guidance_interval", "0.2,0.8", "--evaluation.num_videos", 2)
     assert numbers == [0, 1]
+    generation = report_in(workdir / "evaluation")["protocol"]["generation"]
+    assert generation["guidance_interval"] == [0.2, 0.8] and "guidance_rescale" not in generation
 
 
 def test_the_subsampled_figure_is_of_every_so_many_th_frame(workdir, evaluate_two, report_in):

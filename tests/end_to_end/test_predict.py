@@ -6,9 +6,12 @@ import signal
 import av
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from pvdm_lightning import VideoPipeline
 from pvdm_lightning.models.unet import TriplaneUNet
+from pvdm_lightning.pipeline.autoguidance import weights_sha256
 
 
 def sample(pvdm, trained, folder, *more, formats="[npy]"):
@@ -101,6 +104,42 @@ def test_samplers_and_guidance(pvdm, workdir, trained, sampler):
     differences = abs(np.subtract(*(np.load(f"{name}/video_00000.npy").astype(int) for name in ("plain", "guided"))))
     assert differences[:4].max() <= 1  # the first clip has no condition to be guided by
     assert differences[4:].max() > 1
+
+
+def test_autoguidance_takes_an_earlier_checkpoint(pvdm, workdir, trained, load, error_of):
+    """Within an interval; the videos are those of the library, which takes the network as an object."""
+    earlier = load(trained["ldm"])
+    earlier["state_dict"]["ema.network.head_conv.weight"].mul_(-1)
+    torch.save(earlier, "earlier.ckpt")
+    options = ["--sampling.num_videos", 1, "--sampling.guidance_interval", "0.2,0.8"]
+    by = ["--sampling.autoguidance_ckpt", "earlier.ckpt", "--sampling.autoguidance_scale", 3]
+    sample(pvdm, trained, "out", *options, *by, formats="[npy,mp4]")
+    pipeline, worse = (VideoPipeline.from_pretrained(path) for path in (trained["ldm"], "earlier.ckpt"))
+    how = {"num_inference_steps": 3, "guidance_interval": (0.2, 0.8), "autoguidance": worse, "autoguidance_scale": 3}
+    video = pipeline.sample(**how)[0].permute(1, 2, 3, 0).numpy().astype(int)
+    assert np.abs(video - np.load("out/video_00000.npy")).max() <= 1
+    plain = pipeline.sample(num_inference_steps=3)[0].permute(1, 2, 3, 0).numpy().astype(int)
+    assert np.abs(video - plain).max() > 1
+    with av.open("out/video_00000.mp4") as container:
+        assert f'"autoguidance_sha256": "{weights_sha256(worse.denoiser)}"' in container.metadata["comment"]
+
+    predict = ["predict", "--ckpt_path", trained["ldm"], "--trainer.accelerator", "cpu"]
+    for more, said in (
+        (
+            by[2:],
+            "--sampling.autoguidance_scale 3.0: there is no worse network to move away from. Give --sampling.autogui",
+        ),
+        (
+            by[:2],
+            "--sampling.autoguidance_ckpt earlier.ckpt: has no effect at an autoguidance_scale of 1. Give --sampling",
+        ),
+        (
+            [by[0], trained["ae"], *by[2:]],
+            f"--sampling.autoguidance_ckpt {trained['ae']}: has no denoiser, only stage one",
+        ),
+        ([by[0], "earlie.ckpt", *by[2:]], "--sampling.autoguidance_ckpt earlie.ckpt: there is no such file or folder."),
+    ):
+        assert error_of(*predict, *more).startswith(f"pvdm: error: {said}")
 
 
 def test_reconstructions_of_stage_one(pvdm, workdir, trained):

@@ -190,6 +190,41 @@ def test_every_part_of_a_condition_is_an_input(recordings):
     assert recordings.count == 3
 
 
+def test_tables_of_tensors_are_inputs(recordings):
+    graphs = CudaGraphs(recordings)
+
+    def function(condition):
+        return (sum(condition.extra.values(), torch.zeros(2)),)
+
+    for number in (1, 2):
+        for names in (("speed",), ("depth",), ("speed", "depth")):
+            given = Condition(extra={name: torch.full((2,), number + place) for place, name in enumerate(names)})
+            assert torch.equal(*graphs("key", function, given), *function(given))
+    assert recordings.count == 3  # by the names in the table
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "dpm_solver_sde"])
+def test_guidance_in_an_interval_is_a_graph_with_guidance_and_one_without(recordings, caplog, sampler):
+    how = {"num_classes": 3, "known_frames": True, "class_names": ["a", "b", "c"]}
+    pipeline, worse = build(**how), build(num_classes=3, class_names=["a", "b", "c"])
+    worse.denoiser.head_conv.weight.mul_(0.5)
+    pipeline.graphs = CudaGraphs(recordings)
+    guided = {"guidance_scale_label": 3.0, "guidance_scale_known": 2.0, "guidance_rescale": 0.5}
+    options = {"sampler": sampler, "num_inference_steps": 5, "autoguidance": worse, "autoguidance_scale": 2.0, **guided}
+    interval = {"guidance_interval": (0.3, 0.7)}
+    videos = pipeline.sample(2, 7, **options, **interval)
+    # The first clip, and the one that continues known frames of it.
+    assert recordings.count == 4 and not caplog.records
+    assert torch.equal(videos, eagerly(pipeline, 2, 7, **options, **interval))
+    assert not torch.equal(videos, eagerly(pipeline, 2, 7, **options))  # guided in each step
+    # Another worse network is another graph.
+    other = build()
+    assert torch.equal(
+        pipeline.sample(1, **{**options, "autoguidance": other}),
+        eagerly(pipeline, 1, **{**options, "autoguidance": other}),
+    )
+
+
 def test_the_option(recordings):
     pipeline = build(Sampling(cuda_graph="on"))
     with pytest.raises(

@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.checkpoint import checkpoint
 
 from pvdm_lightning.gpu import group_norm as module
-from pvdm_lightning.gpu.group_norm import group_norm, group_norm_rows, group_norm_parts
+from pvdm_lightning.gpu.group_norm import group_norm, group_norm_parts, group_norm_rows
 
 EPS = 1e-5
 SIZES = [(2, 3, 5), (4, 2, 3)]

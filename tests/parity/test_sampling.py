@@ -53,9 +53,8 @@ def run_of(sampling, name):
     sampler = DDIMSampler(NoiseSchedule(), settings["steps"], settings["eta"])
     generator = torch.Generator().manual_seed(description["draw_seed"])
     condition = Condition(recorded["cond"]) if settings["conditional"] else None
-    denoise = bind(
-        model, NoiseSchedule(), condition=condition, guidance=Guidance({"previous": 1 + settings["guidance_w"]})
-    )
+    guidance = Guidance({"previous": 1 + settings["guidance_w"]})
+    denoise = bind(model, NoiseSchedule(), condition=condition, guidance=guidance)
     return sampler, denoise, condition, generator, recorded[name]
 
 
@@ -113,9 +112,8 @@ def stepping(sampling, name, model, number, t, fresh):
 
     def take(z):
         given = None if condition is None else condition.to(z.dtype)
-        denoise = bind(
-            model, NoiseSchedule(), condition=given, guidance=Guidance({"previous": 1 + settings["guidance_w"]})
-        )
+        guidance = Guidance({"previous": 1 + settings["guidance_w"]})
+        denoise = bind(model, NoiseSchedule(), condition=given, guidance=guidance)
         return sampler.step(number, z, denoise(z, torch.full((2,), t)), fresh.to(z.dtype))[0]
 
     return torch.no_grad()(take)

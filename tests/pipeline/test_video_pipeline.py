@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -90,6 +91,11 @@ def test_the_defaults_of_a_pipeline_are_saved_with_it(pipeline, tmp_path):
         "num_inference_steps_later": 2,
         "eta": 0.5,
         "guidance_scale": 2.0,
+        "guidance_scale_known": 1.0,
+        "guidance_scale_label": 1.0,
+        "guidance_scale_context": 1.0,
+        "guidance_interval": [0.0, 1.0],
+        "guidance_rescale": 0.0,
     }
     again = VideoPipeline.from_pretrained(tmp_path)
     for options in ({}, {"num_frames": 12}, {"num_frames": 8, "num_inference_steps": 3}, {"eta": 0.0}):
@@ -98,7 +104,14 @@ def test_the_defaults_of_a_pipeline_are_saved_with_it(pipeline, tmp_path):
     counted = []
     again(num_frames=8, num_inference_steps=3, callback_on_step_end=lambda *step: counted.append(step))
     assert len(counted) == 6
-    # A folder that was saved before there were defaults.
+    pipeline.sampling = replace(pipeline.sampling, guidance_interval=(0.25, 0.75), guidance_rescale=0.5)
+    pipeline.save_pretrained(tmp_path)
+    assert replace(VideoPipeline.from_pretrained(tmp_path).sampling, seed=7) == pipeline.sampling
+    # A folder that was saved before there was more than one scale of guidance, and before there were defaults.
+    config["sampling"] = {name: value for name, value in config["sampling"].items() if "guidance_" not in name}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    old = Sampling(sampler="ddim", num_inference_steps=4, num_inference_steps_later=2, eta=0.5)
+    assert VideoPipeline.from_pretrained(tmp_path).sampling == old
     del config["sampling"]
     (tmp_path / "config.json").write_text(json.dumps(config))
     assert VideoPipeline.from_pretrained(tmp_path).sampling == Sampling()
@@ -182,6 +195,12 @@ def test_what_a_pipeline_is_is_printed(pipeline):
     ]
     alone = repr(VideoPipeline(pipeline.first_stage).to(torch.bfloat16))
     assert "denoiser: none, only stage one is trained" in alone and "device: cpu, bfloat16" in alone
+
+
+def test_guidance_is_printed_where_there_is_some(pipeline):
+    pipeline.sampling = replace(pipeline.sampling, guidance_scale_label=3, guidance_interval=(0.2, 0.8))
+    said = "  sampling: dpm_solver, 3 steps, guidance scale 1, 3 for label, guided from 0.2 to 0.8 of the times"
+    assert said in repr(pipeline).splitlines()
 
 
 def size(network):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 TOLERANCE = 0.1
 """Of mean and std of the latents, in units of the std: each run measures them in its first batch."""
-_REMEDY = "Give an earlier checkpoint of the same run, or a smaller network trained with its options."
+_REMEDY = "Give an earlier checkpoint of the same run, or a smaller network trained as it."
 
 
 def check_autoguidance(pipeline: VideoPipeline, worse: VideoPipeline, argument: str, value: object) -> None:
@@ -39,10 +39,17 @@ def check_autoguidance(pipeline: VideoPipeline, worse: VideoPipeline, argument: 
 def _difference(pipeline: VideoPipeline, worse: VideoPipeline) -> str | None:
     if worse.denoiser is None:
         return "has no denoiser, only stage one is trained"
-    own, other = pipeline.first_stage.autoencoder, worse.denoiser
-    latents, theirs = (own.latent_channels, own.latent_shape), (other.latent_channels, other.latent_shape)
-    if theirs[1] is not None and latents != theirs:
-        return f"takes latents of {theirs[0]} channels and {theirs[1]}, not of {latents[0]} and {latents[1]}"
+    latent, other = pipeline.first_stage.autoencoder, worse.denoiser
+    if other.latent_channels != latent.latent_channels:
+        return f"takes latents of {other.latent_channels} channels, not of {latent.latent_channels}"
+    if other.latent_shape != latent.latent_shape:
+        return f"takes latents of {other.latent_shape}, not of {latent.latent_shape}"
+    if pipeline.denoiser is not None:
+        both = {*pipeline.denoiser.conditions} & {*other.conditions}
+        for part, name in (("label", "num_classes"), ("label", "class_names"), ("context", "context_channels")):
+            ours, theirs = getattr(pipeline.denoiser, name), getattr(other, name)
+            if part in both and ours != theirs:
+                return f"was trained with other {name}"
     own_times, their_times = (
         {name: value for name, value in one.schedule.config.items() if name != "clip_range"}
         for one in (pipeline, worse)

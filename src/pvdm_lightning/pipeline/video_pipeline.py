@@ -345,8 +345,6 @@ class VideoPipeline:
             "autoguidance_scale": autoguidance_scale,
         }
         autoguidance_ckpt = self.sampling.autoguidance_ckpt
-        if autoguidance is not None:
-            self.guide_by(autoguidance)
         options = replace(
             self.sampling,
             autoguidance_ckpt=None if autoguidance is not None or autoguidance_scale == 1 else autoguidance_ckpt,
@@ -359,9 +357,11 @@ class VideoPipeline:
             overlap=self.sampling.overlap if overlap is None else overlap,
             **{name: value for name, value in chosen.items() if value is not None},
         )
-        if autoguidance is not None and options.autoguidance_scale == 1:
-            problem, remedy = "leaves autoguidance without effect", "Give more, such as 2, or leave autoguidance out."
-            raise InvalidArgumentError("Sampling.autoguidance_scale", options.autoguidance_scale, problem, remedy)
+        if autoguidance is not None:
+            if options.autoguidance_scale == 1:
+                problem, remedy = "leaves autoguidance without effect", "Give another, such as 2."
+                raise InvalidArgumentError("Sampling.autoguidance_scale", options.autoguidance_scale, problem, remedy)
+            self.guide_by(autoguidance)
         options.check_memory(self.clip_shape)
         shape = (options.num_videos, 3, num_frames or frames, height, width)
         check_memory("Sampling.num_videos", options.num_videos, math.prod(shape), "all of them together")

@@ -63,6 +63,7 @@ WRONG_TYPES = [
     (LDM, "--model.ema_decay", "slow", NUMBER),
     (PREDICT, "--sampling.num_videos", "many", WHOLE),
     (PREDICT, "--sampling.guidance_scale", "high", NUMBER),
+    (PREDICT, "--sampling.guidance_interval", "0.2,late", "2 numbers"),
     (PREDICT, "--output.fps", "x", NUMBER),
     (PREDICT, "--output.overwrite", "x", SWITCH),
     (TEST, "--evaluation.frames", "x", "a list of whole numbers"),
@@ -169,6 +170,18 @@ def test_a_name_that_is_not_an_option(error_of, command, option, meant):
         (
             [*PREDICT, "--sampling.guidance_scale", "-3"],
             "--sampling.guidance_scale -3.0: steers away from the clip bef",
+        ),
+        (
+            [*PREDICT, "--sampling.guidance_scale_label", "-3"],
+            "--sampling.guidance_scale_label -3.0: steers away from the class. Give 0 to 1000; 1 is no guidance",
+        ),
+        (
+            [*PREDICT, "--sampling.guidance_interval", "0.8,0.2"],
+            "--sampling.guidance_interval 0.8,0.2: is not a first and a last share of the times. Give two numbers",
+        ),
+        (
+            [*PREDICT, "--sampling.guidance_rescale", "2"],
+            r"--sampling.guidance_rescale 2.0: is not between 0 and 1\. Give 0 \(not at all\) to 1",
         ),
         (
             [*PREDICT, "--trainer.accelerator", "cpu", "--sampling.cuda_graph", "on"],
