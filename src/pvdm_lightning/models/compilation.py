@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 
 
 def compile_parts(parts: Iterable[tuple[nn.Module, str]], **options: Any) -> None:
@@ -34,9 +33,10 @@ def _with_fixed_channels(compiled: Callable[..., Any]) -> Callable[..., Any]:
     """Mark the last size of each argument: as a number it makes faster code, and is not mistaken for an equal size."""
 
     def call(module: nn.Module, *args: Any) -> Any:
-        for x in tree_leaves(args):
-            if isinstance(x, Tensor) and x.dim():
-                torch._dynamo.mark_static(x, x.dim() - 1)
+        for argument in args:
+            for x in argument if isinstance(argument, tuple | list) else (argument,):
+                if isinstance(x, Tensor) and x.dim():
+                    torch._dynamo.mark_static(x, x.dim() - 1)
         return compiled(module, *args)
 
     return call
