@@ -123,7 +123,8 @@ class VideoAutoencoder(nn.Module):
 
     def parts_to_compile(self) -> list[tuple[nn.Module, str]]:
         """Modules and methods that `compile_parts` compiles; all else is one call of a library each."""
-        return [(module, "forward") for module in self.modules() if isinstance(module, RotaryHeads | GEGLU)]
+        # Not what was swapped for a kernel of its own.
+        return [(module, "forward") for module in self.modules() if type(module) in (RotaryHeads, GEGLU)]
 
     def encode(self, clip: Tensor) -> Triplane:
         """Clip [B 3 S H W] in [-1, 1] -> latent planes in [-1, 1], or in [-2, 2] with `zero_mean_motion`.

@@ -6,6 +6,7 @@ Both tables hold angles [N, D_head]; a rotation turns each adjacent pair of chan
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -99,9 +100,12 @@ class RotaryHeads(nn.Module):
         super().__init__()
         self.heads, self.head_dim = heads, head_dim
 
+    rotate = staticmethod(rotate)
+
     def forward(self, qkv: Tensor, rotation: Rotation) -> tuple[Tensor, Tensor, Tensor]:
-        """[... 3 * H * D_head] -> q, k, v, each [... H D_head]; the tables are broadcast."""
-        q, k, v = _RotateQueriesAndKeys.apply(qkv.unflatten(-1, (3 * self.heads, self.head_dim)), *rotation)
+        """[A B 3 * H * D_head] -> q, k, v, each [A B H D_head]; the tables are broadcast."""
+        heads = qkv.unflatten(-1, (3 * self.heads, self.head_dim))
+        q, k, v = _RotateQueriesAndKeys.apply(heads, *rotation, self.rotate)
         return q, k, v
 
 
@@ -109,20 +113,23 @@ class _RotateQueriesAndKeys(torch.autograd.Function):
     """The gradient is a rotation, too, written at once where the gradients of q, k and v lie side by side."""
 
     @staticmethod
-    def forward(ctx: Any, qkv: Tensor, cos: Tensor, sin: Tensor, sin_backward: Tensor) -> tuple[Tensor, ...]:
+    def forward(
+        ctx: Any, qkv: Tensor, cos: Tensor, sin: Tensor, sin_backward: Tensor, rotate: Callable[..., Tensor]
+    ) -> tuple[Tensor, ...]:
         ctx.save_for_backward(cos, sin_backward)
+        ctx.rotate = rotate
         heads = qkv.shape[-2] // 3
         # Both at once and as they lie: passes over heads that are strided apart are slower.
         q, k = rotate(qkv[..., : 2 * heads, :], cos, sin).chunk(2, dim=-2)
         return q, k, qkv[..., 2 * heads :, :]
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None, None]:
         q, k, v = gradients
         cos, sin = ctx.saved_tensors
         joined = q.new_empty((*q.shape[:-2], 3 * q.shape[-2], q.shape[-1]))
         to_q, to_k, to_v = joined.chunk(3, dim=-2)
-        rotate(q, cos, sin, out=to_q)
-        rotate(k, cos, sin, out=to_k)
+        ctx.rotate(q, cos, sin, out=to_q)
+        ctx.rotate(k, cos, sin, out=to_k)
         to_v.copy_(v)
-        return joined, None, None, None
+        return joined, None, None, None, None
