@@ -5,16 +5,19 @@ from typing import TypeVar
 from torch import nn
 
 from pvdm_lightning.gpu.attention import GpuAttention
+from pvdm_lightning.gpu.geglu import FusedGEGLU
 from pvdm_lightning.gpu.plane_norm import FusedPlaneNorm
 from pvdm_lightning.gpu.rotary import FusedRotaryHeads
 from pvdm_lightning.models.attention import ScaledDotProductAttention
 from pvdm_lightning.models.autoencoder.rotary import RotaryHeads
+from pvdm_lightning.models.autoencoder.space_time_transformer import GEGLU
 from pvdm_lightning.models.unet.plane_layers import PlaneNorm
 
 Model = TypeVar("Model", bound=nn.Module)
 FASTER: dict[type[nn.Module], type[nn.Module]] = {
     PlaneNorm: FusedPlaneNorm,
     RotaryHeads: FusedRotaryHeads,
+    GEGLU: FusedGEGLU,
     ScaledDotProductAttention: GpuAttention,
 }
 
