@@ -23,6 +23,7 @@ import torch
 from benchmarks.counting import Step, step_gflop, training_peak
 from benchmarks.networks import MODELS, SHAPE, adversarial_loss, discriminators
 from benchmarks.timing import say
+from pvdm_lightning.gpu.accelerate import accelerate
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
 from pvdm_lightning.models.condition import Condition
 from pvdm_lightning.models.gradient_checkpointing import GradientCheckpointing
@@ -35,7 +36,7 @@ CARDS = (12, 24, 80, 141)
 
 def stage_one(batch: int, checkpointing: GradientCheckpointing, adversarial: bool = False) -> Step:
     """The autoencoder's turn."""
-    network = VideoAutoencoder(gradient_checkpointing=checkpointing)
+    network = accelerate(VideoAutoencoder(gradient_checkpointing=checkpointing))  # as on a GPU
     clip = torch.rand(batch, 3, *network.clip_shape)
     if adversarial:
         judges = discriminators()

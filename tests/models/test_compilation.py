@@ -54,3 +54,9 @@ def test_a_size_that_equals_the_channels_may_change(fresh):
     layer(torch.randn(7, 7))
     with torch.compiler.set_stance("fail_on_recompile"):
         assert layer(torch.randn(5, 7)).shape == (5, 7)
+
+
+def test_that_there_is_nothing_to_compile_is_said(caplog):
+    with caplog.at_level("INFO"):
+        compile_parts([])
+    assert "nothing to compile" in caplog.text

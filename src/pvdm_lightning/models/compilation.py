@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from types import MethodType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+logger = logging.getLogger(__name__)
 
 
 def compile_parts(parts: Iterable[tuple[nn.Module, str]], **options: Any) -> None:
@@ -27,6 +30,8 @@ def compile_parts(parts: Iterable[tuple[nn.Module, str]], **options: Any) -> Non
         if method not in compiled:
             compiled[method] = _with_fixed_channels(torch.compile(method, **{"dynamic": True, **options}))
         setattr(module, name, MethodType(compiled[method], module))
+    if not compiled:
+        logger.info("nothing to compile: what would be has kernels of its own, or the network names no parts")
 
 
 def _with_fixed_channels(compiled: Callable[..., Any]) -> Callable[..., Any]:
