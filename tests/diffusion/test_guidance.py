@@ -242,6 +242,6 @@ def test_the_documented_noise_levels_are_those_of_the_default_schedule():
         [float(number) for number in re.search(rf"^\| {name} \|(.*)\|$", page, re.MULTILINE)[1].split("|")]
         for name in ("share", "sigma")
     )
-    for share, sigma in [*zip(shares, sigmas, strict=True), (0.13, 0.56), (0.65, 5.8)]:
+    for share, sigma in zip(shares, sigmas, strict=True):
         alpha_bar = SCHEDULE.alpha_bar[int(share * 999)]
-        assert ((1 - alpha_bar) / alpha_bar).sqrt() == pytest.approx(sigma, rel=0.03)
+        assert ((1 - alpha_bar) / alpha_bar).sqrt() == pytest.approx(sigma, rel=0.01)
