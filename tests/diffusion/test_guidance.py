@@ -1,6 +1,8 @@
 """Guidance against its formulas, with networks that are known in closed form."""
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -232,3 +234,14 @@ def test_guidance_in_words():
     assert str(whole) == (
         "guidance scale 2, 4.5 for label, autoguidance scale 1.5, guided from 0.2 to 0.75 of the times, rescaled by 0.7"
     )
+
+
+def test_the_documented_noise_levels_are_those_of_the_default_schedule():
+    page = (Path(__file__).parents[2] / "docs" / "guidance.md").read_text()
+    shares, sigmas = (
+        [float(number) for number in re.search(rf"^\| {name} \|(.*)\|$", page, re.MULTILINE)[1].split("|")]
+        for name in ("share", "sigma")
+    )
+    for share, sigma in zip(shares, sigmas, strict=True):
+        alpha_bar = SCHEDULE.alpha_bar[int(share * 999)]
+        assert ((1 - alpha_bar) / alpha_bar).sqrt() == pytest.approx(sigma, rel=0.01)

@@ -125,8 +125,12 @@ def test_an_interrupted_evaluation_goes_on(workdir, evaluate_two, monkeypatch, r
     numbers.clear()
     evaluate_two("--sampling.seed", 1, "--sampling.guidance_interval", "0.2,0.8", "--evaluation.num_videos", 2)
     assert numbers == [0, 1]
-    generation = report_in(workdir / "evaluation")["protocol"]["generation"]
-    assert generation["guidance_interval"] == [0.2, 0.8] and "guidance_rescale" not in generation
+    guided = {
+        path.parent for path in workdir.glob("evaluation/generated/*/protocol.json") if "guidance_i" in path.read_text()
+    }
+    assert [sorted(path.name for path in folder.glob("video_*")) for folder in guided] == [
+        ["video_00000.npy", "video_00001.npy"]
+    ]
 
 
 def test_the_subsampled_figure_is_of_every_so_many_th_frame(workdir, evaluate_two, report_in):

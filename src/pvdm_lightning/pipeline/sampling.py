@@ -45,7 +45,8 @@ class Sampling:
         eta: Fresh noise in each step of ddim: 0 is deterministic, 1 as in the paper.
         guidance_scale: Scale s of classifier-free guidance on later clips, eps(z, 0) + s (eps(z, c) - eps(z, 0)), as in
             diffusers: 0 samples without the clip before, 1 is no guidance. The paper's weight w is s - 1.
-        guidance_scale_known: The same for known frames; the scales add up, see `Guidance`.
+        guidance_scale_known: The same for known frames, also those that a clip continues; the scales add up, see
+            `Guidance`.
         guidance_scale_label: The same for classes.
         guidance_scale_context: The same for vectors of context.
         guidance_interval: First and last time of all guidance, as shares of the times: 0 is the least noise, 1 the
