@@ -43,7 +43,7 @@ ALLOWED = {
     },
     "evaluation": {
         *{"errors", "memory", "atomic_write", "printing", "pretrained", "data", "metrics", "convert", "pipeline"},
-        *{"training", "escaping"},
+        *{"training", "escaping", "models"},
     },
     "callbacks": {"atomic_write", "errors", "escaping", "data", "pipeline", "training"},
     "cli": {

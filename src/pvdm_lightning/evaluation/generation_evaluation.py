@@ -27,6 +27,7 @@ from pvdm_lightning.evaluation.trained_model import (
     data_record,
     publish,
 )
+from pvdm_lightning.models.denoiser import Denoiser
 from pvdm_lightning.pipeline import Sampling
 from pvdm_lightning.training import LatentDiffusionModule
 from pvdm_lightning.training.locked_output import LockedOutput
@@ -114,6 +115,7 @@ class GenerationEvaluation(LockedOutput):
             "guidance_scale": sampling.guidance_scale,
             **sampling.further_guidance(),
             **module.pipeline.autoguidance_record(sampling),
+            **conditions_record(sampling, module.denoiser, module.clip_shape[0]),
             "seed": sampling.seed,
             "frames": sampling.num_frames,
             "precision": trainer.precision,
@@ -128,7 +130,11 @@ class GenerationEvaluation(LockedOutput):
             MeasuredMetric(
                 name, key, float(trainer.callback_metrics[f"test/{key}"]), meaning, real=pl_module.num_evaluated[key]
             )
-            for name, key in (("loss", "loss"), ("loss, next clip", "loss_next_clip"))
+            for name, key in (
+                ("loss", "loss"),
+                ("loss, next clip", "loss_next_clip"),
+                *((f"loss, given {part}", f"loss_{part}") for part in pl_module.condition_probabilities),
+            )
             if f"test/{key}" in trainer.callback_metrics
         ]
         processes = Processes.from_trainer(trainer)
@@ -217,3 +223,20 @@ class GenerationEvaluation(LockedOutput):
             skipped=self.skipped,
             notes=self._notes,
         )
+
+
+def conditions_record(sampling: Sampling, denoiser: Denoiser, frames: int) -> dict[str, Any]:
+    """What options of sampling say of conditions, of a denoiser that takes them.
+
+    Args:
+        sampling: The options.
+        denoiser: The network.
+        frames: Frames of a clip.
+    """
+    record: dict[str, Any] = {}
+    if denoiser.num_classes:
+        chosen = denoiser.class_names if sampling.class_names is None else sampling.class_names
+        record["class_names"] = list(chosen)
+    if "known" in denoiser.conditions:
+        record["overlap"] = sampling.overlap_of(denoiser, frames)
+    return record
