@@ -12,6 +12,7 @@ from pvdm_lightning.data import write_contexts
 
 QUIET = ["--trainer.accelerator", "cpu", "--trainer.enable_progress_bar", "false"]
 FIRST_VAL = 2**40
+EXAMPLES = Path(__file__).parents[2] / "docs" / "extending"
 
 
 def vectors(number):
@@ -65,8 +66,27 @@ def test_from_a_file_through_a_cache_to_samples(pvdm, workdir, trained, error_of
     assert len(list((workdir / "videos").glob("*.npy"))) == 3
     np.save("wrong.npy", np.ones((2, 5)))
     assert error_of(*predict, "no", "--sampling.context", "wrong.npy") == (
-        "pvdm: error: --sampling.context wrong.npy: has vectors of 5 channels, and the model takes those of 3. Give such "
-        "vectors."
+        "pvdm: error: --sampling.context wrong.npy: has vectors of 5 channels, and the model takes those of 3. "
+        "Give such vectors."
     )
     predict[predict.index("--ckpt_path") + 1] = trained["ldm"]
     assert "and the model takes no context. Leave it" in error_of(*predict, "no", "--sampling.context", "wrong.npy")
+
+
+def test_an_action_per_frame_by_its_preset(pvdm, workdir, trained, error_of, monkeypatch):
+    """The example of docs/extending, as its preset runs it; the file of weights names a class that is to be trusted."""
+    monkeypatch.syspath_prepend(EXAMPLES)
+    fit = ["fit", "--config", "tiny_ldm.yaml", "--config", EXAMPLES / "action_condition.yaml"]
+    fit += ["--model.autoencoder_checkpoint", trained["ae"], "--video_logger.num_videos", 0, "--trainer.max_steps", 2]
+    narrow = ["--model.denoiser.base_channels", 32, "--model.denoiser.channel_multipliers", "[1]"]
+    narrow += ["--model.denoiser.blocks_per_level", 1, "--model.denoiser.heads", 2]
+    pvdm.run(*fit, *narrow, "--data.num_workers", 0, "--data.batch_size", 2)
+    predict = ["predict", "--ckpt_path", pvdm.last, *QUIET, "--sampling.num_videos", 1]
+    predict += ["--sampling.num_inference_steps", 1, "--output.formats", "[npy]", "--output.dir", "videos"]
+    assert "--trust_class action_condition.ActionUNet" in error_of(*predict)
+    pvdm.run(*predict, "--trust_class", "action_condition.ActionUNet")
+    assert len(list((workdir / "videos").glob("*.npy"))) == 1
+    assert error_of(*fit, *narrow, "--data", "Synthetic") == (
+        "pvdm: error: --data Synthetic: gives no action, which the denoiser takes. Give a data set that does, see "
+        "docs/extending.md."
+    )

@@ -53,20 +53,21 @@ def denoiser(*conditions, context_channels=0):
         (
             Videos(),
             denoiser("context", context_channels=5),
-            "DataModule.context None: is missing: the denoiser attends to vectors of TriplaneUNet.context_channels 5. Give "
-            "a file with the vectors of each video, or leave TriplaneUNet.context_channels out.",
+            "DataModule.context None: is missing: the denoiser attends to vectors of TriplaneUNet.context_channels 5. "
+            "Give a file with the vectors of each video, or leave TriplaneUNet.context_channels out.",
         ),
         (
             Latents(),
             denoiser("context", context_channels=5),
             "DataModule.root data/latents: has no vectors, and the denoiser attends to vectors of "
-            "TriplaneUNet.context_channels 5. Run the same `pvdm encode` again with DataModule.context: latents that are "
-            "there stay.",
+            "TriplaneUNet.context_channels 5. Run the same `pvdm encode` again with DataModule.context: latents "
+            "that are there stay.",
         ),
         (
             Videos(("context",), 3),
             denoiser("context", context_channels=5),
-            "TriplaneUNet.context_channels 5: is not the 3 channels of the vectors of the data. Give 3, or other vectors.",
+            "TriplaneUNet.context_channels 5: is not the 3 channels of the vectors of the data. Give 3, or "
+            "other vectors.",
         ),
         (
             Videos(),
@@ -77,8 +78,8 @@ def denoiser(*conditions, context_channels=0):
         (
             Latents(("context",), 3),
             denoiser("action"),
-            "DataModule Latents: gives latents without action, which the denoiser takes: a cache keeps no parts of one's "
-            "own. Give the videos' data set.",
+            "DataModule Latents: gives latents without action, which the denoiser takes: a cache keeps no parts "
+            "of one's own. Give the videos' data set.",
         ),
     ],
 )
