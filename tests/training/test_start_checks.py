@@ -53,21 +53,20 @@ def denoiser(*conditions, context_channels=0):
         (
             Videos(),
             denoiser("context", context_channels=5),
-            "DataModule.context None: is missing: the denoiser attends to vectors of TriplaneUNet.context_channels 5. "
-            "Give a file with the vectors of each video, or leave TriplaneUNet.context_channels out.",
+            "DataModule.context None: is missing: the denoiser attends to vectors of Denoiser.context_channels 5. "
+            "Give a file with the vectors of each video, or leave Denoiser.context_channels out.",
         ),
         (
             Latents(),
             denoiser("context", context_channels=5),
             "DataModule.root data/latents: has no vectors, and the denoiser attends to vectors of "
-            "TriplaneUNet.context_channels 5. Run the same `pvdm encode` again with DataModule.context: latents "
+            "Denoiser.context_channels 5. Run the same `pvdm encode` again with DataModule.context: latents "
             "that are there stay.",
         ),
         (
             Videos(("context",), 3),
             denoiser("context", context_channels=5),
-            "TriplaneUNet.context_channels 5: is not the 3 channels of the vectors of the data. Give 3, or "
-            "other vectors.",
+            "Denoiser.context_channels 5: is not the 3 channels of the vectors of the data. Give 3, or other vectors.",
         ),
         (
             Videos(),
@@ -97,5 +96,5 @@ def test_what_data_give_and_a_denoiser_does_not_use_is_said_once(caplog):
     check_conditions(SimpleNamespace(datamodule=data), denoiser("context", "action", context_channels=5))
     check_conditions(SimpleNamespace(datamodule=object()), denoiser("action"))  # whose batches alone tell
     assert caplog.messages == [
-        "the denoiser does not use what the data give: context, action; TriplaneUNet.context_channels takes it"
+        "the denoiser does not use what the data give: context, action; Denoiser.context_channels takes it"
     ]

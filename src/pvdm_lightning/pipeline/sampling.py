@@ -167,7 +167,7 @@ class Sampling:
             return frames // 4 if takes_known else 0
         if self.overlap and not takes_known:
             problem = "the model was trained without known frames"
-            remedy = "Give 0, or train one with TriplaneUNet.known_frames true."
+            remedy = "Give 0, or train one with Denoiser.known_frames true."
             raise InvalidArgumentError("Sampling.overlap", self.overlap, problem, remedy)
         if self.overlap >= frames:
             problem = f"leaves no new frame in a clip of {frames}"

@@ -130,22 +130,22 @@ def check_conditions(trainer: Trainer, denoiser: Denoiser) -> None:
     channels = getattr(data, "context_channels", 0)
     if "context" in denoiser.conditions and channels not in (0, denoiser.context_channels):
         problem = f"is not the {channels} channels of the vectors of the data"
-        name = "TriplaneUNet.context_channels"
+        name = "Denoiser.context_channels"
         raise InvalidArgumentError(name, denoiser.context_channels, problem, f"Give {channels}, or other vectors.")
     unused = [part for part in given if part not in denoiser.conditions]
     if unused and getattr(trainer, "global_rank", 0) == 0:
-        more = "; TriplaneUNet.context_channels takes it" if "context" in unused else ""
+        more = "; Denoiser.context_channels takes it" if "context" in unused else ""
         logger.info("the denoiser does not use what the data give: %s%s", ", ".join(unused), more)
 
 
 def _lacking(part: str, data: Any, denoiser: Denoiser, latents: bool) -> InvalidArgumentError:
     name = type(data).__name__
     if part == "context":
-        takes = f"the denoiser attends to vectors of TriplaneUNet.context_channels {denoiser.context_channels}"
+        takes = f"the denoiser attends to vectors of Denoiser.context_channels {denoiser.context_channels}"
         if latents:
             remedy = "Run the same `pvdm encode` again with DataModule.context: latents that are there stay."
             return InvalidArgumentError("DataModule.root", data.root, f"has no vectors, and {takes}", remedy)
-        remedy = "Give a file with the vectors of each video, or leave TriplaneUNet.context_channels out."
+        remedy = "Give a file with the vectors of each video, or leave Denoiser.context_channels out."
         return InvalidArgumentError("DataModule.context", None, f"is missing: {takes}", remedy)
     if latents:
         problem = f"gives latents without {part}, which the denoiser takes: a cache keeps no parts of one's own"

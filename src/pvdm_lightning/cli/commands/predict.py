@@ -67,7 +67,7 @@ def _given(sampling: Sampling, denoiser: Denoiser) -> Given:
     if context.shape[2] != channels:
         takes = f"those of {channels}" if channels else "no context"
         problem = f"has vectors of {context.shape[2]} channels, and the model takes {takes}"
-        remedy = "Give such vectors." if channels else "Leave it out, or train one with TriplaneUNet.context_channels."
+        remedy = "Give such vectors." if channels else "Leave it out, or train one with Denoiser.context_channels."
         raise InvalidArgumentError("Sampling.context", sampling.context, problem, remedy)
     return Given(context=context[torch.arange(sampling.num_videos) % len(context)])
 

@@ -115,7 +115,7 @@ def write_context(root: Path, split: str, dtype: str, index: np.ndarray, vectors
         split: "train" or "val".
         dtype: float32 or float16.
         index: Numbers of the videos, rising.
-        vectors: Of each, [N E]; all of one size.
+        vectors: The vectors of each, [N E]; all of one size.
 
     Raises:
         InvalidArgumentError: It cannot be written.
