@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 import types
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields, is_dataclass
@@ -17,6 +18,7 @@ LARGEST_SIZE = 2**16
 LARGEST_NUMBER = 2**53
 LONGEST_LIST = 64
 LONGEST_TEXT = 4096
+_MODULE_PATH = re.compile(r"(\w+\.)+\w+", re.ASCII)
 _LARGEST_OF = {"depth": 1024, "blocks": 1024, "timesteps": LARGEST_SIZE, "videos": 2**24}
 _LARGEST_OF |= dict.fromkeys(("seed", "steps", "start"), 2**40)  # no memory follows from these
 
@@ -26,7 +28,13 @@ class ForeignConfigError(ValueError):
 
 
 class UnknownNameError(ForeignConfigError):
-    """It names a class or an argument that this version does not have; a newer one may."""
+    """It names a class or an argument that this version does not have; a newer one may.
+
+    Attributes:
+        class_path: A class outside of this project that it names, which the user may trust; None if there is none.
+    """
+
+    class_path: str | None = None
 
 
 def check_node(node: object, allowed: Collection[str], find: Callable[[str], type]) -> tuple[type, dict[str, Any]]:
@@ -44,7 +52,10 @@ def check_node(node: object, allowed: Collection[str], find: Callable[[str], typ
         raise ForeignConfigError("is no class_path with init_args")
     path = node.get("class_path")
     if not isinstance(path, str) or path not in allowed:
-        raise UnknownNameError(f"names the class {_short(path)}, which is not one of this project")
+        unknown = UnknownNameError(f"names the class {_short(path)}, which is not one of this project")
+        if isinstance(path, str) and not path.startswith("pvdm_lightning.") and _MODULE_PATH.fullmatch(path):
+            unknown.class_path = path
+        raise unknown
     arguments = node.get("init_args")
     if arguments is None:
         arguments = {}
@@ -148,6 +159,10 @@ def _fits(
         if origin is tuple and Ellipsis not in options:
             return len(value) == len(options) and all(_fits(v, o, name) for v, o in zip(value, options))
         return all(_fits(item, options[0], name) for item in value)
+    if origin in (dict, Mapping) and options:
+        if not isinstance(value, Mapping) or len(value) > LONGEST_LIST:
+            return False
+        return all(_fits(key, options[0], name) and _fits(item, options[1], name) for key, item in value.items())
     if isinstance(hint, type) and is_dataclass(hint):
         # Whole: what a dataclass computes of its fields expects them all.
         of_fields = get_type_hints(hint)

@@ -338,6 +338,13 @@ def test_an_option_of_a_newer_version_is_said_with_the_version(trained, workdir,
     assert f"It was written by pvdm_lightning {writer}: install that version." in said
 
 
+@pytest.mark.parametrize("given", [{"known": "0.5"}, {"known": [0.5]}, dict.fromkeys(map(str, range(100)), 0.5), [0.5]])
+def test_a_table_of_numbers_is_one(trained, workdir, error_of, given):
+    stranger = edited(trained["ldm"], workdir / "s.ckpt", setter(HYPER, "condition_probabilities", value=given))
+    said = error_of("predict", "--ckpt_path", stranger)
+    assert "gives condition_probabilities of LatentDiffusionModule the value of type" in said
+
+
 def test_tables_of_other_types_are_as_good(trained, workdir):
     from pvdm_lightning.pipeline.checkpoint import read_checkpoint
 

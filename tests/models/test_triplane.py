@@ -92,3 +92,15 @@ def test_additions_follow_type_promotion():
     assert added.dtype == torch.float32
     added.sum().backward()
     assert rows.grad.dtype == torch.bfloat16 and tokens.grad.dtype == torch.float32
+
+
+def test_a_volume_is_projected_along_each_axis():
+    shape = TriplaneShape(4, 2, 3)
+    volume = torch.randn(2, 5, 4, 2, 3)
+    planes = Triplane.from_sequence(shape.project(volume), shape)
+    for plane, axis in zip(planes, (2, 3, 4)):
+        torch.testing.assert_close(plane, volume.mean(axis))
+    per_frame = volume[..., :1, :1]
+    torch.testing.assert_close(shape.project(per_frame), shape.project(per_frame.expand(-1, -1, -1, 2, 3)))
+    pixels = volume.repeat_interleave(8, dim=3).repeat_interleave(8, dim=4)
+    torch.testing.assert_close(shape.project(pixels), shape.project(volume))

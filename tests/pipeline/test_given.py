@@ -124,8 +124,8 @@ def test_videos_do_not_depend_on_their_batch_and_come_clip_by_clip(pipeline):
 def test_what_a_model_does_not_take():
     plain, known = pipeline_of(), clips()
     cases = [
-        ({"known": known, "known_mask": "first:1"}, r"VideoPipeline.known given: .* TriplaneUNet.known_frames true"),
-        ({"context": torch.zeros(1, 1, 5)}, r"VideoPipeline.context given: .* TriplaneUNet.context_channels"),
+        ({"known": known, "known_mask": "first:1"}, r"VideoPipeline.known given: .* Denoiser.known_frames true"),
+        ({"context": torch.zeros(1, 1, 5)}, r"VideoPipeline.context given: .* Denoiser.context_channels"),
         ({"class_names": ["disc"]}, r"Sampling.class_names disc: the model was trained without classes"),
         ({"overlap": 1}, r"Sampling.overlap 1: the model was trained without known frames"),
     ]

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
 from pvdm_lightning.models.unet import TriplaneUNet
 from pvdm_lightning.pipeline import FrozenAutoencoder
@@ -63,3 +64,20 @@ def test_without_a_clip_before_there_is_no_condition(diffusion):
     z_0, condition = draw(diffusion, given)
     assert not condition.previous.any()
     assert torch.allclose(z_0, diffusion.first_stage.encode(given["clip"]), atol=1e-6)
+
+
+def test_parts_of_the_batch_are_kept_and_dropped_as_drawn(diffusion):
+    given = batch() | {"context": torch.ones(4, 2, 3), "action": torch.ones(4, 4, 2)}
+    names = ("previous", "context", "action")
+    there = dict.fromkeys(names, given["has_previous"])
+    draws = StepDraws.draw(make_generator(1), there, dict.fromkeys(names, 0.5), 1000, (4, 20))
+    _, condition = choose_pairs(given, draws, diffusion.pipeline.to_latent, names)
+    for name, part in (("context", condition.context), ("action", condition.extra["action"])):
+        assert torch.equal(part, given[name] * draws.kept[name][:, None, None])
+    assert draws.kept["context"].any() and not draws.kept["context"].all()
+    with pytest.raises(InvalidArgumentError) as caught:
+        choose_pairs(batch(), draws, diffusion.pipeline.to_latent, names)
+    assert str(caught.value) == (
+        "DataModule clip, previous, has_previous: gives no context, which the denoiser takes. Give it in each batch, "
+        "[B ...]."
+    )

@@ -87,3 +87,15 @@ def test_on_a_cpu_nothing_is_copied():
     moved = draws.to(torch.device("cpu"))
     assert all(one is other for one, other in zip(draws[:3], moved[:3]))
     assert moved.kept["previous"] is draws.kept["previous"]
+
+
+def test_a_sample_that_keeps_a_part_of_its_own_denoises_its_clip():
+    """An action per frame is that of the clip, and not of the one before; a context is that of both."""
+    given = {"previous": torch.ones(40, dtype=torch.bool), "action": torch.ones(40, dtype=torch.bool)}
+    generators = [torch.Generator().manual_seed(number) for number in range(80)]
+    probabilities = {"previous": 0.0, "action": 0.5, "context": 0.5}
+    draws = StepDraws.draw(generators[:40], given, probabilities, 1000, SIZE)
+    assert draws.kept["action"].any() and draws.swap.any() and not (draws.swap & draws.kept["action"]).any()
+    both = {"previous": given["previous"], "context": given["action"]}
+    draws = StepDraws.draw(generators[40:], both, probabilities, 1000, SIZE)
+    assert (draws.swap & draws.kept["context"]).any()

@@ -48,7 +48,7 @@ class Section:
 
 SECTIONS = (
     Section("sampling", Sampling, "Sampling", ("predict",), library={"Sampling": ""}),
-    Section("sampling", Sampling, "Sampling", ("test",), frozenset({"num_videos", "num_frames"})),
+    Section("sampling", Sampling, "Sampling", ("test",), frozenset({"num_videos", "num_frames", "context"})),
     Section("output", PredictionWriter, "Output", ("predict",), library={"PredictionWriter": ""}),
     Section("output", CacheOptions, "Output", ("encode",), library={"CacheOptions": ""}),
     Section("evaluation", Evaluation, "Evaluation", ("test",), library={"Evaluation": ""}),

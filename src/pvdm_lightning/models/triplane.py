@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool3d
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,19 @@ class TriplaneShape:
     def num_tokens(self) -> int:
         """L = H'W' + SW' + SH'."""
         return sum(self.lengths)
+
+    def project(self, volume: Tensor) -> Tensor:
+        """Means of a volume along each axis, in the order of the sequence.
+
+        Args:
+            volume: [B C S H W] of any sizes, which are pooled to those of the planes, such as depth per frame; of size
+                1 along an axis where it does not change, such as an action per frame, [B C S 1 1].
+
+        Returns:
+            [B C L].
+        """
+        volume = adaptive_avg_pool3d(volume, (self.frames, self.height, self.width))
+        return torch.cat([volume.mean(axis).flatten(2) for axis in (2, 3, 4)], dim=2)
 
     def halved(self) -> TriplaneShape:
         """Every side halved, rounded up."""

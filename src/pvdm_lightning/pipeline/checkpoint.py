@@ -58,6 +58,8 @@ def read_checkpoint(path: str | Path, argument: str, expected: str | None = None
         remedy = "Give a checkpoint of this version, or install a later one."
         if (version := _version_of(checkpoint)) != __version__:
             remedy = f"It was written by pvdm_lightning {version}: install that version."
+        if error.class_path is not None:
+            remedy = f"If you know the file, give --trust_class {error.class_path} (in Python `trust_classes`)."
         raise InvalidArgumentError(argument, path, problem, remedy) from None
     except Exception as error:
         reason = one_line(error, 160) or type(error).__name__

@@ -91,9 +91,9 @@ class Given(NamedTuple):
 
 
 _OPTION = {
-    "known": "TriplaneUNet.known_frames true",
-    "context": "TriplaneUNet.context_channels",
-    "label": "TriplaneUNet.num_classes",
+    "known": "Denoiser.known_frames true",
+    "context": "Denoiser.context_channels",
+    "label": "Denoiser.num_classes",
 }
 
 

@@ -121,6 +121,8 @@ def parts_of_folder(folder: Path) -> dict[str, Any]:
         problem = f"holds no pipeline that pvdm_lightning {__version__} can read ({one_line(error)})"
         version = one_line(config.get("version", "another"), 40)
         remedy = f"It was written by pvdm_lightning {version}: install that version."
+        if error.class_path is not None:
+            remedy = f'If you know the folder, call trust_classes(["{error.class_path}"]) of pvdm_lightning.pipeline.'
         raise InvalidArgumentError("VideoPipeline.folder", folder, problem, remedy) from error
     except Exception as error:
         reason = one_line(error, 160) or type(error).__name__

@@ -58,6 +58,8 @@ class Sampling:
             all.
         class_names: Classes to sample, by name or number, the videos taking them in turn. Default: all that the model
             was trained with; an empty list samples without a class.
+        context: A .npy or .safetensors file with vectors that the videos are conditioned on, [N E] or [videos N E], the
+            videos taking them in turn. In Python, `VideoPipeline.sample` takes them as a tensor.
         overlap: Frames of each clip that the next one continues, of a model that takes known frames: no seams. Default:
             a quarter of a clip; 0 passes on the latent of the clip before alone, as in the paper.
         seed: Seed of the draws. Up to rounding, video i is the same for any batch size and number of processes.
@@ -81,6 +83,7 @@ class Sampling:
     autoguidance_ckpt: str | None = None
     autoguidance_scale: float = 1.0
     class_names: list[str] | None = None
+    context: str | None = None
     overlap: int | None = None
     seed: int = 0
     batch_size: int = 4
@@ -164,7 +167,7 @@ class Sampling:
             return frames // 4 if takes_known else 0
         if self.overlap and not takes_known:
             problem = "the model was trained without known frames"
-            remedy = "Give 0, or train one with TriplaneUNet.known_frames true."
+            remedy = "Give 0, or train one with Denoiser.known_frames true."
             raise InvalidArgumentError("Sampling.overlap", self.overlap, problem, remedy)
         if self.overlap >= frames:
             problem = f"leaves no new frame in a clip of {frames}"

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.models.condition import Condition, KnownFrames
 from pvdm_lightning.pipeline.known_frames import fill_unknown
 from pvdm_lightning.training.step_draws import StepDraws
@@ -57,9 +58,17 @@ def choose_pairs(
         else:
             filled = _encode_rows(fill_unknown(target, draws.mask), draws.rows["known"], to_latent, z_0 * 0)
         known = KnownFrames(filled.to(z_0.dtype), draws.mask)
-    others = {name: batch[name] for name in parts if name not in (*HOST_VALUES, "previous", "known")}
+    others = {name: part_of_batch(batch, name) for name in parts if name not in (*HOST_VALUES, "previous", "known")}
     condition = Condition(latents.to(z_0.dtype), known, draws.label, others.pop("context", None), others)
     return z_0, condition.keep(draws.kept)
+
+
+def part_of_batch(batch: Mapping[str, Tensor], name: str) -> Tensor:
+    """A further part of the condition, [B ...]; raises `InvalidArgumentError` if the data do not give it."""
+    if name not in batch:
+        problem = f"gives no {name}, which the denoiser takes"
+        raise InvalidArgumentError("DataModule", ", ".join(batch), problem, "Give it in each batch, [B ...].")
+    return batch[name]
 
 
 def _encode_rows(clips: Tensor, rows: list[int], to_latent: Callable[[Tensor], Tensor], others: Tensor) -> Tensor:

@@ -33,7 +33,7 @@ from pvdm_lightning.pipeline.known_frames import FrameMask, fill_unknown
 from pvdm_lightning.pipeline.sampling import Sampling
 from pvdm_lightning.pipeline.video_pipeline import VideoPipeline
 from pvdm_lightning.random import make_generator, randint, randn, sample_generators
-from pvdm_lightning.training.batches import choose_pairs, move_but_host_values
+from pvdm_lightning.training.batches import choose_pairs, move_but_host_values, part_of_batch
 from pvdm_lightning.training.dashboard import LossBreakdown, Means, plane_images
 from pvdm_lightning.training.distributed import gather, release, shard
 from pvdm_lightning.training.ema import EMA
@@ -41,6 +41,7 @@ from pvdm_lightning.training.module_config import constructor_arguments, hyper_p
 from pvdm_lightning.training.optimization import OptimizerName, WarmupDecay, make_optimizer
 from pvdm_lightning.training.start_checks import (
     check_clip_shape,
+    check_conditions,
     check_latent_range,
     check_latents_match,
     check_precision,
@@ -198,6 +199,7 @@ class LatentDiffusionModule(LightningModule):
             self.rate.check_end(self.trainer.max_steps)
             self._name_classes()
         if stage != "predict":
+            check_conditions(self.trainer, self.denoiser)
             self._stored_masks = known_masks_of(self.trainer, self.denoiser)
 
     def _name_classes(self) -> None:
@@ -336,9 +338,9 @@ class LatentDiffusionModule(LightningModule):
         if part == "label":
             return Condition(label=draws["label"])
         if part == "context":
-            return Condition(context=batch["context"])
+            return Condition(context=part_of_batch(batch, part))
         if part != "known":
-            return Condition(extra={part: batch[part]})
+            return Condition(extra={part: part_of_batch(batch, part)})
         stored, mask = self._stored_masks is not None, draws["mask"]
         filled = batch["known"][:, 0] if stored else fill_unknown(batch["clip"], mask)
         return Condition(known=KnownFrames(self.pipeline.to_latent(filled), mask))

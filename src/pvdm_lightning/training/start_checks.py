@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,8 @@ from torch import Tensor
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.models.denoiser import Denoiser
 from pvdm_lightning.pipeline.first_stage import FrozenAutoencoder
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_PROBABILITIES = {"known": 0.5, "label": 0.9, "context": 0.9}
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
@@ -109,6 +112,46 @@ def known_masks_of(trainer: Trainer, denoiser: Denoiser) -> Tensor | None:
             'Encode it again with --output.known_frames "[first:4, ends:1]", or give the videos themselves.',
         )
     return masks
+
+
+def check_conditions(trainer: Trainer, denoiser: Denoiser) -> None:
+    """Raise `InvalidArgumentError` if the data of a run lack a further part of the condition that a denoiser takes.
+
+    What a data module gives is its attribute `conditions`. Of one without it, the first batch tells.
+    """
+    data = _data_of(trainer)
+    given = getattr(data, "conditions", None)
+    if given is None:
+        return
+    latents = _fingerprint(data) is not None
+    for part in denoiser.conditions:
+        if part not in (*given, "previous", "known", "label"):
+            raise _lacking(part, data, denoiser, latents)
+    channels = getattr(data, "context_channels", 0)
+    if "context" in denoiser.conditions and channels not in (0, denoiser.context_channels):
+        problem = f"is not the {channels} channels of the vectors of the data"
+        name = "Denoiser.context_channels"
+        raise InvalidArgumentError(name, denoiser.context_channels, problem, f"Give {channels}, or other vectors.")
+    unused = [part for part in given if part not in denoiser.conditions]
+    if unused and getattr(trainer, "global_rank", 0) == 0:
+        more = "; Denoiser.context_channels takes it" if "context" in unused else ""
+        logger.info("the denoiser does not use what the data give: %s%s", ", ".join(unused), more)
+
+
+def _lacking(part: str, data: Any, denoiser: Denoiser, latents: bool) -> InvalidArgumentError:
+    name = type(data).__name__
+    if part == "context":
+        takes = f"the denoiser attends to vectors of Denoiser.context_channels {denoiser.context_channels}"
+        if latents:
+            remedy = "Run the same `pvdm encode` again with DataModule.context: latents that are there stay."
+            return InvalidArgumentError("DataModule.root", data.root, f"has no vectors, and {takes}", remedy)
+        remedy = "Give a file with the vectors of each video, or leave Denoiser.context_channels out."
+        return InvalidArgumentError("DataModule.context", None, f"is missing: {takes}", remedy)
+    if latents:
+        problem = f"gives latents without {part}, which the denoiser takes: a cache keeps no parts of one's own"
+        return InvalidArgumentError("DataModule", name, problem, "Give the videos' data set.")
+    problem = f"gives no {part}, which the denoiser takes"
+    return InvalidArgumentError("DataModule", name, problem, "Give a data set that does, see docs/extending.md.")
 
 
 def _data_of(trainer: Trainer) -> Any:

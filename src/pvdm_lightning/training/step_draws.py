@@ -15,6 +15,9 @@ from pvdm_lightning.random import Generators, rand, randint, randn
 
 MASK_PROBABILITIES = {"first": 4.0, "last": 1.0, "ends": 1.0, "every": 1.0, "frame": 1.0, "all": 0.5}
 """Weights of the kinds of known frames in training: the first ones most, which long videos continue."""
+OF_EITHER_CLIP = ("previous", "known", "label", "context")
+"""Parts of a condition that are the same for both clips of a pair, or follow from the one that is denoised. Parts of
+one's own, such as an action per frame, are those of the clip."""
 ALIGNMENT = 64
 """Each tensor of a buffer starts at a multiple of this many bytes: kernels read several numbers at once."""
 
@@ -100,11 +103,14 @@ class StepDraws(NamedTuple):
         if label is not None:
             label = torch.where(kept.pop("label"), label, NO_LABEL)
         mask = mask_number = None
+        of_clip = [name for name in kept if name not in OF_EITHER_CLIP]
         if known is not None:
             mask, mask_number = known.draw(len(has_previous), generator)
             kept["known"] = kept["known"] & mask.any(dim=1)
             if mask_number is not None:
-                swap = swap & ~kept["known"]  # what a cache holds are frames of the clip itself
+                of_clip.append("known")  # what a cache holds are frames of the clip itself
+        for name in of_clip:
+            swap = swap & ~kept[name]
         rows = {name: one.nonzero()[:, 0].tolist() for name, one in kept.items()}
         return cls(t, noise, swap, kept, rows, label, mask, mask_number)
 

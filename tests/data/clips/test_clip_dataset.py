@@ -14,6 +14,7 @@ from pvdm_lightning.data.videos import frame_folder
 from pvdm_lightning.data.videos.array_videos import ArrayVideos
 from pvdm_lightning.data.videos.source import ConcatVideos, IndexedVideos
 from pvdm_lightning.data.videos.synthetic import SyntheticVideos
+from pvdm_lightning.errors import InvalidArgumentError
 
 
 class Numbered:
@@ -152,3 +153,31 @@ def test_stamps_change_when_a_file_is_written_again(playable, tmp_path):
         before = stamps()
         os.utime(tmp_path / name, ns=(1, 1))
         assert {number for number, (one, other) in enumerate(zip(before, stamps())) if one != other} == changed
+
+
+class Moving(Numbered):
+    conditions = ("action",)
+
+    def condition(self, index, frames, flip):
+        return {"action": torch.tensor([[frame, -1.0 if flip else 1.0] for frame in frames])}
+
+
+@pytest.mark.parametrize("clips", [1, 2])
+def test_parts_of_a_condition_are_those_of_the_clip(clips):
+    source = Moving([40, 5])  # the second one is too short for a pair
+    dataset = ClipDataset(source, Windows(4, 2, clips=clips), (2, 3), random_start=True, horizontal_flip=True)
+    seen = set()
+    for epoch in range(8):
+        sample = dataset[epoch, 0, 0]
+        action, mirrored = sample["action"], int(sample["clip"][0, 0, 0, -1]) == 255
+        assert action[:, 0].tolist() == sample["clip"][0, :, 0, 1].tolist()
+        assert set(action[:, 1].tolist()) == {-1.0 if mirrored else 1.0}
+        seen.add(mirrored)
+    assert seen == {True, False}
+
+
+def test_a_part_of_a_condition_has_a_name_of_its_own():
+    source = Moving([40])
+    source.conditions = ("label",)
+    with pytest.raises(InvalidArgumentError, match=r"^VideoSource\.conditions label: names a part of the condition as"):
+        ClipDataset(source, Windows(4), (2, 3))

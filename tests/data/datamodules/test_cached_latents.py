@@ -7,13 +7,22 @@ import pickle
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
+from safetensors.torch import load_file
 
 from pvdm_lightning import CachedLatents
-from pvdm_lightning.data.latents.latent_cache import CacheOptions, shard_path, write_description, write_shard
+from pvdm_lightning.data.latents.latent_cache import (
+    CacheOptions,
+    context_path,
+    shard_path,
+    write_context,
+    write_description,
+    write_shard,
+)
 from pvdm_lightning.data.latents.latent_dataset import LatentDataset
 from pvdm_lightning.errors import InvalidArgumentError
 
@@ -283,3 +292,51 @@ def test_a_file_that_cannot_be_written_is_said_and_leaves_nothing(tmp_path, monk
         "Mend that and run the same command again: it goes on after the last whole file."
     )
     assert not list(tmp_path.iterdir())
+
+
+def write_vectors(root, dtype="float32", skip=()):
+    """Vectors [2 3] of each video, filled with its number."""
+    for split, videos in VIDEOS.items():
+        index = np.array([number for number in range(videos) if number not in skip])
+        write_context(root, split, dtype, index, (torch.full((2, 3), float(number)) for number in index))
+    return root
+
+
+def describe(root, **more):
+    write_description(root, json.loads((root / "cache.json").read_text()) | more)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_vectors_of_the_videos(tmp_path, dtype):
+    root = write_vectors(write_cache(tmp_path, context=[2, 3]), dtype)
+    module = opened(root)
+    assert module.conditions == ("context",) and module.context_channels == 3
+    for batch in [*module.train_dataloader(), *module.val_dataloader()]:
+        assert batch["context"].dtype == torch.float32
+        assert torch.equal(batch["context"], batch["index"].float()[:, None, None].expand(-1, 2, 3))
+    assert load_file(context_path(root, "val"))["context"].dtype == getattr(torch, dtype)  # others read it as well
+    few = opened(root, val_clips=2)
+    (batch,) = few.val_dataloader()
+    assert batch["index"].tolist() == [0, 4] and batch["context"][:, 0, 0].tolist() == [0, 4]
+
+
+def test_a_cache_without_vectors(cache):
+    module = opened(cache)
+    assert module.conditions == () and module.context_channels == 0
+
+
+@pytest.mark.parametrize(
+    ("spoil", "problem"),
+    [
+        (lambda root: context_path(root, "val").unlink(), "No such file"),
+        (lambda root: write_vectors(root, skip=(3,)), "it lacks vectors of some videos"),
+        (lambda root: describe(root, context=[2, 4]), "its vectors are not those of the cache"),
+        (lambda root: describe(root, context=[0]), "its cache.json is not one of"),
+    ],
+)
+def test_vectors_that_do_not_fit_the_cache(tmp_path, spoil, problem):
+    root = write_vectors(write_cache(tmp_path, context=[2, 3]))
+    spoil(root)
+    with pytest.raises(InvalidArgumentError) as caught:
+        opened(root)
+    assert problem in str(caught.value) and "\n" not in str(caught.value)

@@ -12,7 +12,7 @@ from lightning import LightningDataModule
 from lightning.pytorch.trainer.states import TrainerFn
 
 from pvdm_lightning import UCF101, FrameFolder, SkyTimelapse, Synthetic, VideoFolder
-from pvdm_lightning.data import ClipDataModule
+from pvdm_lightning.data import ClipDataModule, write_contexts
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.pipeline.public_classes import DATA_MODULES, class_path
 
@@ -409,3 +409,29 @@ def test_help_explains_every_argument(module):
     actions = [action for action in parser._actions if action.dest.startswith("data.")]
     assert len(actions) >= 13
     assert [action.dest for action in actions if not action.help or not action.help.strip()] == []
+
+
+def test_vectors_of_a_video_come_with_its_clips(tmp_path, ucf, frame_folder_writer):
+    for name in ("train/a/one", "train/b", "test/a/two"):
+        frame_folder_writer(tmp_path / "sky" / name, 6)
+    number_of = {"Archery/v_1.avi": 1, "Archery/v_2.avi": 2, "YoYo/v_1.avi": 3, "YoYo/v_2.avi": 4}
+    number_of |= {"train/a/one": 5, "train/b": 6, "test/a/two": 7}
+    contexts = tmp_path / "contexts.safetensors"
+    write_contexts(contexts, {name: torch.full((2, 3), float(number)) for name, number in number_of.items()})
+    how = {**HERE, "context": str(contexts)}
+    sets = (UCF101(str(ucf), **how), SkyTimelapse(str(tmp_path / "sky"), **how), FrameFolder(str(tmp_path), **how))
+    (tmp_path / "train.txt").write_text("./YoYo/v_1.avi\nArchery/v_2.avi\n")
+    (tmp_path / "val.txt").write_text("YoYo/v_2.avi\n")
+    lists = {"train_list": str(tmp_path / "train.txt"), "val_list": str(tmp_path / "val.txt")}
+    for module in (*sets[:2], VideoFolder(str(ucf), **lists, **how)):
+        train, val = batches_of(module)
+        assert module.conditions == ("context",) and module.context_channels == 3
+        for split, batches in (("train", train), ("val", val)):
+            source = module.clips(split).source
+            for batch in batches:
+                assert batch["context"].shape == (len(batch["index"]), 2, 3)
+                names = [source.videos.key(index).removeprefix("./") for index in batch["index"].tolist()]
+                assert batch["context"][:, 0, 0].tolist() == [number_of[name] for name in names]
+        assert len(module.check(progress=False)) == sum(len(module.clips(split)) for split in ("train", "val"))
+    with pytest.raises(InvalidArgumentError, match=r"^DataModule\.context .*has no vectors of \d videos, such as sky/"):
+        sets[2].prepare_data()

@@ -20,10 +20,14 @@ SUBSETS = [names for count in range(4) for names in itertools.combinations(OPTIO
 def unet(names):
     torch.manual_seed(0)
     network = TriplaneUNet(SHAPE, **SIZES, **{key: value for name in names for key, value in OPTIONS[name].items()})
+    start_with_noise(network)
+    return network
+
+
+def start_with_noise(network):
     for weight in network.parameters():  # what starts at zero would hide the paths behind it
         if weight.dim() > 1 and not weight.any():
             torch.nn.init.normal_(weight, std=0.2)
-    return network
 
 
 def parts(names):
@@ -87,3 +91,38 @@ def test_the_mask_of_known_frames_lies_along_time():
     assert (z_s == 0.5).all()
     for plane in (z_h, z_w):
         assert torch.equal(plane, mask.float()[:, None, :, None].expand_as(plane))
+
+
+class OwnParts(TriplaneUNet):
+    """Takes the speed of a clip and the depth of its frames."""
+
+    def __init__(self, *args, **how):
+        super().__init__(*args, **how)
+        self.conditions = (*self.conditions, "speed", "depth")
+        self.embed_speed = torch.nn.Linear(1, 4 * self.base_channels, bias=False)
+        self.embed_depth = torch.nn.Conv1d(1, self.base_channels, 1, bias=False)
+
+    def embed(self, t, condition, dtype):
+        time = super().embed(t, condition, dtype)
+        return time + self.embed_speed(condition.extra["speed"]) if "speed" in condition.extra else time
+
+    def embed_tokens(self, condition):
+        if "depth" not in condition.extra:
+            return None
+        return self.embed_depth(self.latent_shape.project(condition.extra["depth"])).transpose(1, 2)
+
+
+def test_a_subclass_takes_parts_of_its_own():
+    torch.manual_seed(0)
+    network = OwnParts(SHAPE, **SIZES)
+    start_with_noise(network)
+    z, t = torch.randn(BATCH, 4, SHAPE.num_tokens), torch.tensor([3, 500])
+    given = Condition(extra={"speed": torch.randn(BATCH, 1), "depth": torch.randn(BATCH, 1, 4, 16, 24)})
+    full, none = network(z, t, given), network(z, t)
+    torch.testing.assert_close(network(z, t, given.no_condition()), none)
+    for name in given.given:
+        assert not torch.allclose(network(z, t, given.without(name)), full, atol=1e-4), name
+    with pytest.raises(ValueError, match="not on height"):
+        network(z, t, Condition(extra={"height": torch.ones(BATCH, 1)}))
+    full.square().sum().backward()
+    assert network.embed_speed.weight.grad.any() and network.embed_depth.weight.grad.any()

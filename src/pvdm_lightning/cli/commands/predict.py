@@ -14,8 +14,11 @@ from pvdm_lightning.callbacks.prediction_writer import PAGE, SHEET
 from pvdm_lightning.cli.checkpoint import Checkpoint
 from pvdm_lightning.cli.console.output import relative, say
 from pvdm_lightning.cli.pvdm_cli import PvdmCLI
+from pvdm_lightning.data.videos.contexts import read_context
 from pvdm_lightning.errors import InvalidArgumentError
+from pvdm_lightning.models.denoiser import Denoiser
 from pvdm_lightning.pipeline import Sampling
+from pvdm_lightning.pipeline.given import Given
 from pvdm_lightning.training import LatentDiffusionModule
 
 
@@ -27,7 +30,7 @@ def predict(cli: PvdmCLI) -> None:
     assert cli.request.checkpoint is not None
     source: LightningDataModule | DataLoader[int]
     if isinstance(model, LatentDiffusionModule):
-        model.predict_with(sampling)
+        model.predict_with(sampling, _given(sampling, model.denoiser))
         sampling.samplers(model.schedule)
         sampling.check_memory(model.clip_shape)
         if trainer.world_size > sampling.num_videos:
@@ -53,6 +56,20 @@ def predict(cli: PvdmCLI) -> None:
         for name, wanted in ((PAGE, writer.page), (SHEET, writer.contact_sheets)):
             rows += [("look at", str(relative(writer.dir / name)))] if wanted else []
         say(rows)
+
+
+def _given(sampling: Sampling, denoiser: Denoiser) -> Given:
+    """What the files that options name give of the videos."""
+    if sampling.context is None:
+        return Given()
+    context = read_context(sampling.context)
+    channels = denoiser.context_channels
+    if context.shape[2] != channels:
+        takes = f"those of {channels}" if channels else "no context"
+        problem = f"has vectors of {context.shape[2]} channels, and the model takes {takes}"
+        remedy = "Give such vectors." if channels else "Leave it out, or train one with Denoiser.context_channels."
+        raise InvalidArgumentError("Sampling.context", sampling.context, problem, remedy)
+    return Given(context=context[torch.arange(sampling.num_videos) % len(context)])
 
 
 def _record(checkpoint: Checkpoint, sampling: Sampling | None) -> dict[str, Any]:

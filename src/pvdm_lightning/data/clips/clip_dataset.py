@@ -6,11 +6,14 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from pvdm_lightning.data.clips.windows import Windows
-from pvdm_lightning.data.videos.source import VideoSource
+from pvdm_lightning.data.videos.source import VideoSource, condition_of, conditions_of
+from pvdm_lightning.errors import InvalidArgumentError
 
 Sample = dict[str, Tensor]
 Key = tuple[int, int, int]  # epoch, position, attempt
 
+OWN = ("clip", "previous", "has_previous", "label", "index", "known")
+"""What samples hold beside further parts of a condition."""
 DRAW = 1  # sets the draws of samples apart from those of the epoch's order
 
 
@@ -29,7 +32,8 @@ class ClipDataset(Dataset[Sample]):
 
     A sample holds ``clip`` uint8 [3, S, H, W], ``label`` int64 (-1 unknown) and ``index`` int64 (of the video in the
     source). Pairs hold also ``previous`` uint8 [3, S, H, W], the clip one hop before ``clip``, and ``has_previous``
-    bool: a video long enough for a clip, but not for a pair, gives its single clip, and zeros for `previous`.
+    bool: a video long enough for a clip, but not for a pair, gives its single clip, and zeros for `previous`. Parts of
+    a condition that the source gives are in it by their names; they are those of ``clip``.
 
     Args:
         source: The videos.
@@ -54,6 +58,10 @@ class ClipDataset(Dataset[Sample]):
     ) -> None:
         self.source, self.windows, self.resolution = source, windows, resolution
         self.random_start, self.horizontal_flip, self.seed = random_start, horizontal_flip, seed
+        for name in conditions_of(source):
+            if name in OWN:
+                problem = "names a part of the condition as another part of a batch is named"
+                raise InvalidArgumentError("VideoSource.conditions", name, problem, "Give it another name.")
         self.videos = np.flatnonzero(source.lengths >= windows.clip_span)
         self.videos = self.videos[spread_over(len(self.videos), max_samples)]
 
@@ -93,7 +101,8 @@ class ClipDataset(Dataset[Sample]):
         Raises:
             DecodeError: If the video cannot be read.
         """
-        sample = self._read(index, start, self.windows.is_pair(int(self.source.lengths[index])))
+        pair = self.windows.is_pair(int(self.source.lengths[index]))
+        sample = self._read(index, start, pair)
         if flip:
             sample = {name: pixels.flip(-1) for name, pixels in sample.items()}
         if self.windows.clips == 2:
@@ -101,7 +110,8 @@ class ClipDataset(Dataset[Sample]):
             sample.setdefault("previous", torch.zeros_like(sample["clip"]))
         sample["label"] = torch.tensor(int(self.source.labels[index]))
         sample["index"] = torch.tensor(index)
-        return sample
+        frames = self.windows.clip_frames(start + self.windows.step if pair else start)
+        return {**sample, **condition_of(self.source, index, frames, flip)}
 
     def _read(self, index: int, start: int, pair: bool) -> Sample:
         first = self.windows.clip_frames(start)

@@ -23,7 +23,8 @@ class CachedLatents(ResumableDataModule):
     Batches are those of the videos they were made from, in the same order, with latents float32 [B, C, L] for "clip"
     and "previous". In training any of a video's stored windows is drawn, mirrored ones among them if there are any.
     If the cache has masks of known frames, batches also have "known", float32 [B, M, C, L]: the latents of "clip" with
-    the frames alone that each of `known_masks` has.
+    the frames alone that each of `known_masks` has. If it has vectors of the videos, batches have "context", float32
+    [B, N, E].
 
     Args:
         root: Folder of the cache.
@@ -66,6 +67,16 @@ class CachedLatents(ResumableDataModule):
     def class_names(self) -> list[str]:
         """Names of the classes, those of the videos; known after `setup`. Empty in a cache of an earlier version."""
         return list(self._description.get("class_names", []))
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """Further parts of a condition that batches have: vectors of the videos, if any; known after `setup`."""
+        return ("context",) if "context" in self._description else ()
+
+    @property
+    def context_channels(self) -> int:
+        """E of the vectors of the videos, 0 if there are none; known after `setup`."""
+        return int(self._description.get("context", [0, 0])[1])
 
     @property
     def known_frames(self) -> list[str]:

@@ -9,7 +9,8 @@ from pvdm_lightning.data.clips.split_summary import summarise_split
 from pvdm_lightning.data.clips.windows import Windows
 from pvdm_lightning.data.datamodules.evaluation_clips import EvaluationClips
 from pvdm_lightning.data.index.check import CheckedVideo, check_index
-from pvdm_lightning.data.videos.source import IndexedVideos, VideoSource
+from pvdm_lightning.data.videos.contexts import Contexts, VideosWithContext
+from pvdm_lightning.data.videos.source import IndexedVideos, VideoSource, conditions_of
 from pvdm_lightning.errors import InvalidArgumentError, check_at_least, check_numbers
 from pvdm_lightning.escaping import printable
 from pvdm_lightning.memory import check_memory
@@ -23,7 +24,8 @@ class ClipDataModule(EvaluationClips):
     """Clips of videos for training, validation and prediction.
 
     Batches are dicts, the same for all sets: "clip" uint8 [B, 3, S, H, W], "label" int64 [B] (-1 unknown), "index"
-    int64 [B] (the video's position in its split). With pairs also "previous" uint8 [B, 3, S, H, W], the clip right
+    int64 [B] (the video's position in its split), and further parts of the condition that the videos have, such as
+    "context" float32 [B, N, E]. With pairs also "previous" uint8 [B, 3, S, H, W], the clip right
     before "clip", and "has_previous" bool [B]: False, with zeros, for a video too short for a pair. Shorter videos
     are skipped.
 
@@ -44,6 +46,8 @@ class ClipDataModule(EvaluationClips):
         val_clips: Maximum number of validation clips, spread evenly over the videos. Default: all.
         max_bad_fraction: The share of videos that may be broken before the run stops.
         seed: Seed of the order and of all random numbers.
+        context: A safetensors file with vectors [N E] for each video, such as embeddings of its caption, by its path
+            below the root of the set; or a folder of such files. See `write_contexts`.
     """
 
     replace_broken = True
@@ -63,6 +67,7 @@ class ClipDataModule(EvaluationClips):
         val_clips: int | None = None,
         max_bad_fraction: float = 0.1,
         seed: int = 0,
+        context: str | None = None,
     ) -> None:
         check_numbers("DataModule", locals())
         super().__init__(batch_size, val_batch_size, num_workers, drop_last, val_clips, seed)
@@ -84,7 +89,7 @@ class ClipDataModule(EvaluationClips):
             )
         self.frames, self.resolution, self.clips_per_sample = frames, resolution, clips_per_sample
         self.stride, self.hop, self.horizontal_flip = stride, hop, horizontal_flip
-        self.max_bad_fraction = max_bad_fraction
+        self.max_bad_fraction, self.context = max_bad_fraction, context
         self.test_split, self.test_clips = "val", val_clips
         self._sources: tuple[VideoSource, VideoSource] | None = None
         self._datasets: dict[str, ClipDataset] = {}
@@ -118,6 +123,17 @@ class ClipDataModule(EvaluationClips):
     def class_names(self) -> list[str]:
         """Names of the classes: a sample with label i is of the class class_names[i]. Empty if there are no classes."""
         return list(getattr(self._open()[0], "class_names", ()))
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """Further parts of a condition that batches have, beside the clip before, known frames and labels."""
+        return conditions_of(self._open()[0])
+
+    @property
+    def context_channels(self) -> int:
+        """E of `context`; 0 if there is none."""
+        source = self._open()[0]
+        return source.contexts.size[1] if isinstance(source, VideosWithContext) else 0
 
     def clips(self, split: str) -> ClipDataset:
         """The data set of a split, "train" or "val"; there after `setup`."""
@@ -174,13 +190,18 @@ class ClipDataModule(EvaluationClips):
         Args:
             progress: Whether a bar shows how far it is.
         """
-        indices = (source.index for source in self._open() if isinstance(source, IndexedVideos))
+        sources = (s.videos if isinstance(s, VideosWithContext) else s for s in self._open())
+        indices = (source.index for source in sources if isinstance(source, IndexedVideos))
         checked = [video for index in indices for video in check_index(index, progress)]
         return list({video.path: video for video in checked}.values())  # a lone video is on both sides
 
     def _open(self) -> tuple[VideoSource, VideoSource]:
         if self._sources is None:
-            self._sources = self.open_sources()
+            train, val = self.open_sources()
+            if self.context is not None:
+                contexts = Contexts(self.context)
+                train, val = VideosWithContext(train, contexts), VideosWithContext(val, contexts)
+            self._sources = train, val
         return self._sources
 
     def _windows(self) -> Windows:

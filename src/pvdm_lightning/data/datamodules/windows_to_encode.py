@@ -1,6 +1,7 @@
 """The windows of a data set that remain to be encoded, split over processes by shards."""
 
 import logging
+import math
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from pvdm_lightning.data.latents import latent_cache
 from pvdm_lightning.data.latents.encoded_videos import EncodedVideos, videos_path
 from pvdm_lightning.data.latents.shard_loader import ShardLoader
 from pvdm_lightning.data.latents.stored_windows import StoredWindows
+from pvdm_lightning.data.videos.contexts import VideosWithContext
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.memory import check_memory
 from pvdm_lightning.output_lock import OutputLock
@@ -69,14 +71,28 @@ class WindowsToEncode(LightningDataModule):
             for split, videos in encoded.items():
                 if videos.names:
                     latent_cache.write_videos(self.root, split, videos)
+            self._write_contexts()
             if begun is None:
                 latent_cache.write_description(self.root, self.description)
             else:
                 logger.info("%s: %d of %d shards are there already", self.root, every - len(self.missing), every)
-                if "class_names" in self.description and "class_names" not in begun:  # of an earlier version
-                    begun["class_names"] = self.description["class_names"]
-                    latent_cache.write_description(self.root, begun)
+                # A cache of an earlier version has no names of classes, and one may have no vectors yet.
+                more: dict[str, Any] = {
+                    key: self.description[key] for key in ("class_names", "context") if key in self.description
+                }
+                if any(begun.get(key) != value for key, value in more.items()):
+                    latent_cache.write_description(self.root, {**begun, **more})
         self.trainer.strategy.barrier("latent cache begun")
+
+    def _write_contexts(self) -> None:
+        """Write the vectors that the videos are conditioned on, if they have any; say which parts are not kept."""
+        for split, stored in self.windows.items():
+            dataset = stored.dataset
+            if isinstance(dataset.source, VideosWithContext):
+                vectors = map(dataset.source.context, dataset.videos.tolist())
+                latent_cache.write_context(self.root, split, self.options.dtype, dataset.videos, vectors)
+        if own := [name for name in self.data.conditions if name not in self.description]:
+            logger.warning("%s: the cache does not keep %s of the data", self.root, ", ".join(own))
 
     def release(self) -> None:
         """Give the folder of the cache to other commands."""
@@ -134,8 +150,13 @@ class WindowsToEncode(LightningDataModule):
             "flips": options.flips,
             "shard_size": options.shard_size,
             **({"class_names": names} if (names := self.data.class_names) else {}),
+            **self._context(),
             "splits": splits,
         }
+
+    def _context(self) -> dict[str, Any]:
+        source = self.windows["train"].dataset.source
+        return {"context": list(source.contexts.size)} if isinstance(source, VideosWithContext) else {}
 
     def _check_clip_shape(self) -> None:
         given, taken = self.data.clip_shape, tuple(self.about["clip_shape"])
@@ -177,7 +198,8 @@ class WindowsToEncode(LightningDataModule):
         ]
         in_memory = 2 * torch.float32.itemsize * numbers * max(rows, default=0)  # batches, and once more while joined
         check_memory("CacheOptions.shard_size", options.shard_size, in_memory, "a shard")
-        needed = sum(rows) * numbers * latent_cache.DTYPES[options.dtype].itemsize
+        vectors = sum(len(w.dataset) for w in self.windows.values()) * math.prod(self.description.get("context", [0]))
+        needed = (sum(rows) * numbers + vectors) * latent_cache.DTYPES[options.dtype].itemsize
         existing = next(folder for folder in (self.root.absolute(), *self.root.absolute().parents) if folder.is_dir())
         free = shutil.disk_usage(existing).free
         if needed > free:

@@ -7,18 +7,22 @@ which the sample's first window begins) and ``flipped`` bool [N]. A cache with K
 [N K C L] as well: for each mask, the latents of the clip whose unknown frames were filled. Its metadata name the videos
 that could not be read.
 
+Vectors that the videos are conditioned on are in a file a split, once for each video: ``context`` [V N E], and
+``index`` int64 [V], rising.
+
 The description has ``class_names`` if there are classes, and ``known_frames`` and ``known_masks`` (texts such as
-``first:2`` and ``1100``) if there are masks.
+``first:2`` and ``1100``) if there are masks. ``context`` is [N, E] if there are vectors.
 """
 
 import errno
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from safetensors.torch import save
 from torch import Tensor
@@ -41,7 +45,7 @@ DTYPES = {"float32": torch.float32, "float16": torch.float16}
 _READING = frozenset(
     (
         *("batch_size", "val_batch_size", "num_workers", "drop_last", "max_bad_fraction", "horizontal_flip"),
-        *("train_list", "val_list"),
+        *("train_list", "val_list", "context"),
     )
 )
 _ANOTHER = "Name another folder, or delete this one to write it anew."
@@ -96,6 +100,75 @@ def write_shard(path: Path, tensors: Mapping[str, Tensor], failures: Mapping[str
     metadata = {"failures": json.dumps(dict(sorted(failures.items())))}
     # Not its `save_file`, which lets nobody but the owner read the file.
     _write(path, lambda partial: partial.write_bytes(save(dict(tensors), metadata)))
+
+
+def context_path(root: Path, split: str) -> Path:
+    """Where the vectors of the videos of a split lie."""
+    return root / f"{split}-context.safetensors"
+
+
+def write_context(root: Path, split: str, dtype: str, index: np.ndarray, vectors: Iterable[Tensor]) -> None:
+    """Write the vectors of the videos of a split, one video after another: memory does not grow with their number.
+
+    Args:
+        root: Folder of the cache.
+        split: "train" or "val".
+        dtype: float32 or float16.
+        index: Numbers of the videos, rising.
+        vectors: The vectors of each, [N E]; all of one size.
+
+    Raises:
+        InvalidArgumentError: It cannot be written.
+    """
+
+    def write(partial: Path) -> None:
+        with partial.open("wb") as file:
+            for number, part in enumerate(vectors):
+                if number == 0:
+                    file.write(_context_header(len(index), part.shape, DTYPES[dtype]))
+                    file.write(index.astype("<i8").tobytes())
+                file.write(part.to(DTYPES[dtype]).numpy().tobytes())
+
+    if len(index):
+        _write(context_path(root, split), write)
+
+
+def _context_header(videos: int, size: Sequence[int], dtype: torch.dtype) -> bytes:
+    """The header of a safetensors file with ``index`` and ``context``."""
+    middle = 8 * videos
+    end = middle + videos * size[0] * size[1] * dtype.itemsize
+    kind = {torch.float32: "F32", torch.float16: "F16"}[dtype]
+    header = json.dumps(
+        {
+            "index": {"dtype": "I64", "shape": [videos], "data_offsets": [0, middle]},
+            "context": {"dtype": kind, "shape": [videos, *size], "data_offsets": [middle, end]},
+        }
+    ).encode()
+    header += b" " * (-len(header) % 8)  # the format aligns what follows
+    return len(header).to_bytes(8, "little") + header
+
+
+def read_context_index(path: Path, argument: str, size: Sequence[int]) -> np.ndarray:
+    """Numbers of the videos whose vectors a file has, in their order.
+
+    Args:
+        path: Path of the file.
+        argument: The option that named the cache.
+        size: (N, E) that the description of the cache has.
+
+    Raises:
+        InvalidArgumentError: The file is missing or damaged.
+    """
+    try:
+        with Shard(path) as shard:
+            index, context = shard.tensor("index"), shard.tensors["context"]
+            if index.dim() != 1 or index.dtype != torch.int64 or context.shape != (len(index), *size):
+                raise ValueError("its vectors are not those of the cache")
+            if context.kind not in ("F32", "F16") or (index.diff() <= 0).any():
+                raise ValueError("its columns are not those of vectors")
+            return index.numpy()
+    except (ValueError, TypeError, KeyError, OSError) as error:
+        raise damaged(path, argument, error) from None
 
 
 def write_description(root: Path, description: Mapping[str, Any]) -> None:
@@ -183,7 +256,12 @@ def _is_whole(description: dict[str, Any]) -> bool:
         and all(_are_texts(description.get(key, [])) for key in ("class_names", "known_frames", "known_masks"))
         and len(description.get("known_frames", [])) == len(description.get("known_masks", []))
         and all(len(mask) == shape[0] and set(mask) <= set("01") for mask in description.get("known_masks", []))
+        and _is_size(description.get("context", [1, 1]))
     )
+
+
+def _is_size(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(_is_count(side) and side > 0 for side in value)
 
 
 def _are_texts(value: object) -> bool:
@@ -249,9 +327,11 @@ def _check_table(shard: Shard, failures: object, num_masks: int) -> None:
 def check_same_cache(root: Path, there: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """Raise `InvalidArgumentError` if the cache in a folder is not the one that is to be written there.
 
-    One of an earlier version has labels and no names of classes: those it is not asked for.
+    One of an earlier version has labels and no names of classes: those it is not asked for. Vectors of videos may be
+    added or be others, as they are in files of their own.
     """
     now = {key: value for key, value in now.items() if key != "class_names" or key in there}
+    there, now = ({k: v for k, v in about.items() if k != "context"} for about in (there, now))
     before, after = (dict(_flat("", _without_reading(description))) for description in (there, now))
     differing = [key for key in {**before, **after} if before.get(key) != after.get(key)]
     if "autoencoder.fingerprint" in differing:

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from pvdm_lightning.data.clips.clip_dataset import DRAW, Key, Sample, spread_over
-from pvdm_lightning.data.latents.latent_cache import damaged, read_table, shard_path
+from pvdm_lightning.data.latents.latent_cache import context_path, damaged, read_context_index, read_table, shard_path
 from pvdm_lightning.data.latents.shard import Shard
 from pvdm_lightning.errors import InvalidArgumentError
 
@@ -23,7 +23,8 @@ class LatentDataset(Dataset[Sample]):
     """Latents of the windows in a cache, one sample a video: any of its windows in training, else its first.
 
     A sample holds what one of `ClipDataset` does for pairs, with latents float32 [C L] for ``clip`` and ``previous``;
-    of a cache with M masks of known frames also ``known`` float32 [M C L], the clip's latents under each of them.
+    of a cache with M masks of known frames also ``known`` float32 [M C L], the clip's latents under each of them;
+    of one with vectors of its videos ``context`` float32 [N E].
 
     Args:
         root: Folder of a finished cache.
@@ -64,6 +65,14 @@ class LatentDataset(Dataset[Sample]):
         chosen = spread_over(len(videos), max_samples)
         self.videos, self.first, self.counts = videos[chosen], first[chosen], counts[chosen]
         self._shards: OrderedDict[int, Shard] = OrderedDict()
+        self.context_rows: np.ndarray | None = None
+        if "context" in description:
+            path = context_path(root, split)
+            index = read_context_index(path, "DataModule.root", description["context"])
+            self.context_rows = np.searchsorted(index, self.videos)
+            if not np.isin(self.videos, index).all():
+                raise damaged(path, "DataModule.root", ValueError("it lacks vectors of some videos"))
+            self.paths.append(path)  # read as a shard is
 
     def _read_tables(self, split: str, num_classes: int) -> dict[str, list[np.ndarray]]:
         columns: dict[str, list[np.ndarray]] = {"has_previous": [], "label": [], "index": []}
@@ -98,6 +107,8 @@ class LatentDataset(Dataset[Sample]):
         shard, row, previous, label, index = (int(number) for number in self.rows[:, self.first[position] + which])
         clip = self._latent(shard, "clip", row)
         known = {"known": self._latent(shard, "known", row)} if self.num_masks else {}
+        if self.context_rows is not None:
+            known["context"] = self._latent(len(self.paths) - 1, "context", int(self.context_rows[position]))
         return {
             "clip": clip,
             "previous": torch.zeros_like(clip) if previous < 0 else self._latent(shard, "previous", previous),

@@ -12,8 +12,15 @@ from torch import Tensor
 
 from pvdm_lightning.foreign_files import open_regular, parse_json
 
-TYPES = {"F32": torch.float32, "F16": torch.float16, "I64": torch.int64, "BOOL": torch.bool}
-"""Types of tensors in a safetensors file that a shard may have."""
+TYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "I64": torch.int64,
+    "BOOL": torch.bool,
+}
+"""Types of tensors in a safetensors file that are read."""
 _MOST_HEADER = 10**8
 
 

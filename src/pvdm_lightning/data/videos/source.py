@@ -1,7 +1,7 @@
 """Sources of videos: what data sets read frames from."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Protocol, cast
 
 import numpy as np
 from torch import Tensor
@@ -14,6 +14,8 @@ from pvdm_lightning.data.videos.reading import read_clip
 
 class VideoSource(Protocol):
     """Some videos that can be read frame by frame; a new kind of data set is a new one of these.
+
+    A source that gives further parts of the condition of its clips is one of `ConditionedVideos`.
 
     A source whose videos have classes may name them: `class_names`, a sequence in which label i has the name
     class_names[i], is taken from the source of the training videos.
@@ -47,6 +49,36 @@ class VideoSource(Protocol):
         ...
 
 
+class ConditionedVideos(VideoSource, Protocol):
+    """A source that also gives further parts of the condition of its clips, such as an action per frame.
+
+    Attributes:
+        conditions: Names of the parts, as in `Denoiser.conditions`.
+    """
+
+    conditions: Sequence[str]
+
+    def condition(self, index: int, frames: Sequence[int], flip: bool) -> Mapping[str, Tensor]:
+        """The parts of a clip by name, tensors of the same sizes for all clips.
+
+        Args:
+            index: Number of the video.
+            frames: Its source frames, S.
+            flip: Whether the clip is mirrored.
+        """
+        ...
+
+
+def conditions_of(source: VideoSource) -> tuple[str, ...]:
+    """Names of the further parts of a condition that a source gives."""
+    return tuple(getattr(source, "conditions", ()))
+
+
+def condition_of(source: VideoSource, index: int, frames: Sequence[int], flip: bool) -> Mapping[str, Tensor]:
+    """The further parts of a clip's condition that a source gives, see `ConditionedVideos`; none of any other."""
+    return cast(ConditionedVideos, source).condition(index, frames, flip) if conditions_of(source) else {}
+
+
 class IndexedVideos:
     """A source of video files or frame folders.
 
@@ -65,6 +97,10 @@ class IndexedVideos:
 
     def name(self, index: int) -> str:
         return str(self.index.path(index))
+
+    def key(self, index: int) -> str:
+        """Path of a video below the root of the set; as it is listed if it lies elsewhere."""
+        return str(self.index.names[index])
 
     def stamps(self) -> bytes:
         lines = self.index.lines
@@ -95,6 +131,7 @@ class ConcatVideos:
             for start, source in zip(starts, sources)
             for index, text in source.problems.items()
         }
+        self.conditions = conditions_of(sources[0])
 
     def _find(self, index: int) -> tuple[VideoSource, int]:
         which = int(np.searchsorted(self.ends, index, side="right"))
@@ -110,3 +147,7 @@ class ConcatVideos:
     def read(self, index: int, frames: Sequence[int], resolution: tuple[int, int]) -> Tensor:
         source, place = self._find(index)
         return source.read(place, frames, resolution)
+
+    def condition(self, index: int, frames: Sequence[int], flip: bool) -> Mapping[str, Tensor]:
+        source, place = self._find(index)
+        return condition_of(source, place, frames, flip)

@@ -175,15 +175,14 @@ class TriplaneUNet(Denoiser):
             if name not in self.conditions:
                 raise ValueError(f"this TriplaneUNet is conditioned on {', '.join(self.conditions)}, not on {name}")
         # SiLU comes before the projection of each block, and is the same in all of them.
-        time = self.embed_time(timestep_embedding(t, self.base_channels).to(z_t.dtype))
-        if self.embed_label is not None:
-            label = torch.full_like(t, NO_LABEL) if condition.label is None else condition.label
-            time = time + self.embed_label(torch.where(label < 0, self.num_classes, label))
-        time = F.silu(time)
+        time = F.silu(self.embed(t, condition, z_t.dtype))
         layout = RowLayout(len(z_t), self.latent_shape)
         x = layout.rows(self.stem(layout.images(layout.from_sequence(self._inputs(z_t, condition)))))
         if self.positions is not None:
             x = layout.add_tokens(x, self.positions(self.latent_shape))
+        tokens = self.embed_tokens(condition)
+        if tokens is not None:
+            x = layout.add_tokens(x, tokens)
 
         context = None
         if self.context_channels:
@@ -203,6 +202,25 @@ class TriplaneUNet(Denoiser):
         images = self.head_conv(self.head_norm(layout.images(x)))
         # Float32, whatever autocast computed in: the samplers' arithmetic needs its digits.
         return layout.to_sequence(layout.rows(images)).float()
+
+    def embed(self, t: Tensor, condition: Condition, dtype: torch.dtype) -> Tensor:
+        """Embedding of the time and the class, [B 4 * base_channels], which all blocks take.
+
+        A subclass may add what it knows of the whole sample, such as the speed of a camera.
+        """
+        time: Tensor = self.embed_time(timestep_embedding(t, self.base_channels).to(dtype))
+        if self.embed_label is not None:
+            label = torch.full_like(t, NO_LABEL) if condition.label is None else condition.label
+            time = time + self.embed_label(torch.where(label < 0, self.num_classes, label))
+        return time
+
+    def embed_tokens(self, condition: Condition) -> Tensor | None:
+        """What is added to each token ahead of the blocks, [B L base_channels]; None, as here, is nothing.
+
+        A subclass may add what it knows of single frames or places, such as an action or a depth map per frame:
+        ``self.latent_shape.project`` brings it onto the planes.
+        """
+        return None
 
     def _inputs(self, z_t: Tensor, condition: Condition) -> Tensor:
         """What the stem takes, [B . L]: z_t and the clip before, and the known frames with their mask."""
