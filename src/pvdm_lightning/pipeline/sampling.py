@@ -79,7 +79,7 @@ class Sampling:
     guidance_rescale: float = 0.0
     autoguidance_ckpt: str | None = None
     autoguidance_scale: float = 1.0
-    class_names: list[str] | None = None
+    class_names: list[str | int] | None = None
     overlap: int | None = None
     seed: int = 0
     batch_size: int = 4
@@ -196,17 +196,28 @@ class Sampling:
         first, later = (SAMPLERS[self.sampler](schedule, steps, self.eta) for steps in self.steps(schedule))
         return first, later
 
-    def check_memory(self, clip_shape: tuple[int, int, int]) -> None:
-        """Raise `InvalidArgumentError` if a batch of finished videos does not fit into the free memory."""
+    def check_memory(self, clip_shape: tuple[int, int, int], streamed: bool = False) -> None:
+        """Raise `InvalidArgumentError` if a batch of videos does not fit into the free memory.
+
+        Args:
+            clip_shape: (frames, height, width) of a clip.
+            streamed: Whether clips are handed on as they are drawn, in place of whole videos.
+        """
         frames, height, width = clip_shape
-        # uint8, and once more while the clips are joined.
-        per_video = 2 * self.num_clips(frames) * frames * height * width * 3
+        # uint8, and once more while the clips are joined, or while the next one is drawn.
+        per_video = 2 * (1 if streamed else self.num_clips(frames)) * frames * height * width * 3
         if self.num_videos > MOST_VIDEOS:
             problem = f"is more than {MOST_VIDEOS:,}"
             raise InvalidArgumentError("Sampling.num_videos", self.num_videos, problem, "Give fewer.")
         free, num_videos = available_memory(), min(self.batch_size, self.num_videos)
         if free is None or num_videos * per_video <= free:
             return
+        if streamed:
+            problem = (
+                f"clips of {num_videos} videos of {height} x {width} pixels need {num_videos * per_video / 2**30:.1f}"
+            )
+            problem += f" GiB, {free / 2**30:.1f} GiB are free"
+            raise InvalidArgumentError("Sampling.batch_size", self.batch_size, problem, "Give less.")
         most = free // (per_video // (self.num_frames or frames))
         raise InvalidArgumentError(
             "Sampling.num_frames",
