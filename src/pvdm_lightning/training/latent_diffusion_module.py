@@ -50,6 +50,8 @@ from pvdm_lightning.training.start_checks import (
 )
 from pvdm_lightning.training.step_draws import KnownMasks, StepDraws, copy_together
 
+STEPS_IN_DASHBOARD = 20
+"""Of the sampler that draws for the dashboard."""
 CLASSES_IN_DASHBOARD, VIDEOS_OF_A_CLASS = 8, 2
 """Classes that have a panel of samples, the first ones, and how many videos at most each draws."""
 WriteVideos = Callable[[Sequence[int], int, Iterable[Tensor], Sequence[str]], None]
@@ -424,7 +426,7 @@ class LatentDiffusionModule(LightningModule):
         clip = batch["clip"][:num_videos]
         indices = list(range(len(clip)))
         frames = self.clip_shape[0]
-        sampling = Sampling(num_frames=2 * frames, sampler="dpm_solver", num_inference_steps=20)
+        sampling = Sampling(num_frames=2 * frames, sampler="dpm_solver", num_inference_steps=STEPS_IN_DASHBOARD)
         samples = self.pipeline.generate(indices, sampling)
         first = self.first_stage.encode(samples[:, :, :frames])
         seeds = f"samples 0 to {indices[-1]} of seed {sampling.seed}; the second half continues the first"
@@ -459,8 +461,9 @@ class LatentDiffusionModule(LightningModule):
         number = max(1, frames // 4)
         given = Given(known=clip, mask=FrameMask("first", number).mask(frames).repeat(len(clip), 1))
         made = self.pipeline.generate(indices, replace(sampling, class_names=self._classes_of(batch, len(clip))), given)
+        first = "first frame" if number == 1 else f"first {number} frames"
         real = "held-out clip" if batch["clip"].dim() == 5 else "decoded latent of a held-out clip"
-        return {"continued": {real: clip.cpu(), f"continued from its first {number} frames": made}}
+        return {"continued": {real: clip.cpu(), f"continued from its {first}": made}}
 
     def _classes_of(self, batch: dict[str, Tensor], number: int) -> list[str | int]:
         """Names of the classes of the first videos of a batch; none if one of them has no class."""
