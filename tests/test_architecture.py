@@ -39,7 +39,7 @@ ALLOWED = {
     },
     "training": {
         *{"errors", "config", "foreign_config", "output_lock", "random", "models", "losses", "diffusion", "metrics"},
-        "pipeline",
+        *{"pipeline", "escaping"},
     },
     "evaluation": {
         *{"errors", "memory", "atomic_write", "printing", "pretrained", "data", "metrics", "convert", "pipeline"},

@@ -6,11 +6,12 @@ import contextlib
 import logging
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 from PIL import Image
@@ -18,10 +19,11 @@ from torch import Tensor
 
 from pvdm_lightning.atomic_write import atomic_write, check_replaceable
 from pvdm_lightning.callbacks.index_page import index_page
-from pvdm_lightning.data.output.contact_sheet import CONTACT_SHEET, contact_sheet, enlarge
-from pvdm_lightning.data.output.writing import WRITERS, check_fps, write_video
+from pvdm_lightning.data.output.contact_sheet import CONTACT_SHEET, caption_strip, contact_sheet, enlarge, frame_times
+from pvdm_lightning.data.output.writing import WRITERS, check_fps, video_writer
 from pvdm_lightning.data.videos.npz import write_npz
 from pvdm_lightning.errors import InvalidArgumentError, check_at_least, check_numbers
+from pvdm_lightning.training import LatentDiffusionModule
 from pvdm_lightning.training.locked_output import LockedOutput
 
 logger = logging.getLogger(__name__)
@@ -31,6 +33,8 @@ _VIDEO = re.compile(r"video_\d{5,}(\.\w+)?")
 _PARTS, _PART = ".pvdm.parts", re.compile(r"\d+|(row|video)_\d+\.npy")
 IN_SHEET = 32
 """Videos in the contact sheet, from the first on."""
+AddFrames = Callable[[Tensor], None]
+"""Adds frames uint8 [3 t H W] to a file."""
 
 
 class PredictionWriter(LockedOutput, BasePredictionWriter):
@@ -43,7 +47,7 @@ class PredictionWriter(LockedOutput, BasePredictionWriter):
         fps: Frames per second, 0.01 to 1000; programs play a GIF at no more than 50.
         least_side: Enlarge videos by a whole number, pixel by pixel, until their frames are so high. Not npz.
         contact_sheets: Whether to write also a picture of the first 32 videos, contact_sheet.png: a row of 8 frames for
-            each, enlarged.
+            each, enlarged, by class if there are classes.
         page: Whether to write a page that plays the videos, index.html.
         metadata: Whether files say inside how they were made: options, seed, checkpoint.
         overwrite: Whether to replace videos in a folder that already holds some.
@@ -74,6 +78,8 @@ class PredictionWriter(LockedOutput, BasePredictionWriter):
         self._parts = self.dir / _PARTS
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if isinstance(pl_module, LatentDiffusionModule):
+            pl_module.write_videos = self.write_videos
         # Only the first process looks and makes the folder: another may already have written into it.
         if not trainer.is_global_zero:
             return
@@ -121,26 +127,76 @@ class PredictionWriter(LockedOutput, BasePredictionWriter):
         batch_idx: int,
         dataloader_idx: int,
     ) -> None:
-        self._parts.mkdir(parents=True, exist_ok=True)
-        for video, index in zip(prediction["video"], prediction["index"].tolist(), strict=True):
-            metadata = {**self.about, "video": index} if self.metadata else None
-            large = enlarge(video, self.least_side)
-            for name in self.formats:
-                if name != "npz":
-                    path = self.dir / f"video_{index:05d}{WRITERS[name][0]}"
-                    write_video(large, path, self.fps, metadata, replace_frames=self.overwrite)
-            self._keep_part(video, index)
+        if "video" in prediction:  # else they were written while they were drawn
+            videos = prediction["video"]
+            self.write_videos(prediction["index"].tolist(), videos.shape[2], [videos])
 
-    def _keep_part(self, video: Tensor, index: int) -> None:
-        """Keep what the first process joins at the end."""
-        (self._parts / str(index)).touch()
+    def write_videos(
+        self,
+        indices: Sequence[int],
+        num_frames: int,
+        pieces: Iterable[Tensor],
+        class_names: Sequence[str] | None = None,
+    ) -> None:
+        """Write a batch of videos as their frames come; of these, no more than one piece and a few frames are held.
+
+        Args:
+            indices: Numbers of the videos.
+            num_frames: Frames of each.
+            pieces: Their frames, one stretch of time after another, uint8 [B 3 t H W].
+            class_names: The class of each; empty for a video without one.
+        """
+        self._parts.mkdir(parents=True, exist_ok=True)
+        classes = class_names or [""] * len(indices)
+        rows: list[list[Tensor]] = [[] for _ in indices]
+        times = frame_times(num_frames)
+        with contextlib.ExitStack() as files:
+            opened = [self._open(index, num_frames, name, files) for index, name in zip(indices, classes, strict=True)]
+            start = 0
+            for piece in pieces:
+                shown = [time - start for time in times if start <= time < start + piece.shape[2]]
+                start += piece.shape[2]
+                for video, (add_large, add), row in zip(piece, opened, rows, strict=True):
+                    large = enlarge(video, self.least_side)
+                    for add_frames in add_large:
+                        add_frames(large)
+                    if add is not None:
+                        add(video)
+                    row.append(video[:, shown])
+        for index, name, row in zip(indices, classes, rows):
+            self._keep_part(index, name, torch.cat(row, dim=1))
+
+    def _open(
+        self, index: int, num_frames: int, class_name: str, files: contextlib.ExitStack
+    ) -> tuple[list[AddFrames], AddFrames | None]:
+        """What adds frames to the files of a video: to those of enlarged frames, and to what is kept for the npz."""
+        metadata = {**self.about, "video": index, **({"class": class_name} if class_name else {})}
+        add_large = []
+        for name in (name for name in self.formats if name != "npz"):
+            path = self.dir / f"video_{index:05d}{WRITERS[name][0]}"
+            about = metadata if self.metadata else None
+            writer = video_writer(path, num_frames, self.fps, about, replace_frames=self.overwrite)
+            add_large.append(files.enter_context(writer))
+        if "npz" not in self.formats:
+            return add_large, None
+        return add_large, files.enter_context(video_writer(self._parts / f"video_{index}.npy", num_frames))
+
+    def _keep_part(self, index: int, class_name: str, frames: Tensor) -> None:
+        """Keep what the first process joins at the end.
+
+        Args:
+            index: Number of the video.
+            class_name: Its class; empty if it has none.
+            frames: Those that the contact sheet shows, uint8 [3 t H W].
+        """
+        (self._parts / str(index)).write_text(class_name, encoding="utf-8", errors="surrogatepass")
         if self.contact_sheets and index < IN_SHEET:
             with atomic_write(self._parts / f"row_{index}.npy") as partial, partial.open("wb") as file:
-                np.save(file, np.array(contact_sheet(video[None])))
-        if "npz" in self.formats:
-            write_video(video, self._parts / f"video_{index}.npy", self.fps)
+                np.save(file, np.array(contact_sheet(frames[None])))
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if isinstance(pl_module, LatentDiffusionModule):
+            pl_module.write_videos = None
         # Here and not at the end of prediction, which a process without a video never reaches.
         trainer.strategy.barrier("all videos are written")
         if trainer.is_global_zero:
@@ -150,19 +206,33 @@ class PredictionWriter(LockedOutput, BasePredictionWriter):
     def _finish(self) -> None:
         """Join what all processes have left."""
         indices = sorted(int(path.name) for path in self._parts.glob("*") if path.name.isdigit())
-        rows = [path for path in (self._parts / f"row_{index}.npy" for index in indices) if path.exists()]
-        if rows:
+        classes = {index: (self._parts / str(index)).read_text("utf-8", "surrogatepass") for index in indices}
+        places = {name: place for place, name in enumerate(dict.fromkeys(classes.values()))}
+        by_class = sorted(indices, key=lambda index: (places[classes[index]], index))
+        if strips := list(self._strips(by_class, classes)):
             with atomic_write(self.dir / SHEET) as partial:
-                Image.fromarray(np.concatenate([np.load(row) for row in rows])).save(partial, "PNG")
+                Image.fromarray(np.concatenate(strips)).save(partial, "PNG")
         if "npz" in self.formats and indices:
             parts = [self._parts / f"video_{index}.npy" for index in indices]
             write_npz(parts, indices, self.dir / NPZ, self.about if self.metadata else None)
         if self.page:
             facts = {**_flat(self.about), "made": time.strftime("%Y-%m-%d %H:%M")}
             title = f"{len(indices)} videos of {self.about.get('checkpoint', {}).get('name', 'a model')}"
+            page = index_page(title, self.dir, {index: classes[index] for index in by_class}, self.formats, facts)
             with atomic_write(self.dir / PAGE) as partial:
-                partial.write_text(index_page(title, self.dir, indices, self.formats, facts), encoding="utf-8")
+                partial.write_text(page, encoding="utf-8")
         self._clear_parts()
+
+    def _strips(self, indices: Sequence[int], classes: Mapping[int, str]) -> Iterator[np.ndarray]:
+        """The contact sheet from top to bottom: rows of videos, each class below its name."""
+        before = ""
+        for index in indices:
+            if (path := self._parts / f"row_{index}.npy").exists():
+                row = np.load(path)
+                if classes[index] != before:
+                    before = classes[index]
+                    yield caption_strip(before, row.shape[1]).permute(1, 2, 0).numpy()
+                yield row
 
 
 def _flat(record: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
-from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from pvdm_lightning.callbacks.media import log_video
-from pvdm_lightning.data.output.contact_sheet import LEAST_SIDE, enlarge
+from pvdm_lightning.data.output.contact_sheet import LEAST_SIDE, caption_strip, enlarge
 from pvdm_lightning.data.output.writing import check_fps
 from pvdm_lightning.errors import check_at_least, check_numbers
 
 GAP = 4
-_CAPTION = 26
 
 
 def draw_panel(rows: Mapping[str, Tensor], least_side: int = LEAST_SIDE) -> Tensor:
@@ -39,16 +36,9 @@ def draw_panel(rows: Mapping[str, Tensor], least_side: int = LEAST_SIDE) -> Tens
     parts = []
     for caption, strip in strips:
         wide = torch.nn.functional.pad(strip, (0, width - strip.shape[3]), value=255)
-        title = _title(caption, width)[:, None].expand(-1, wide.shape[1], -1, -1)
+        title = caption_strip(caption, width)[:, None].expand(-1, wide.shape[1], -1, -1)
         parts += [title, wide]
     return torch.cat(parts, dim=2)
-
-
-def _title(text: str, width: int) -> Tensor:
-    """A line of text, uint8 [3 _CAPTION width]."""
-    image = Image.new("RGB", (width, _CAPTION), "white")
-    ImageDraw.Draw(image).text((2, 1), text, fill="black", font=ImageFont.load_default(size=18))
-    return torch.from_numpy(np.array(image)).permute(2, 0, 1)
 
 
 class VideoLogger(Callback):

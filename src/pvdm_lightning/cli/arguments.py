@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +13,8 @@ from jsonargparse import Namespace
 
 ALWAYS_LISTS = ("--evaluation.frames", "--output.formats", "--fetch")
 """Options that are lists of one value, too."""
+LISTS_OF_TEXTS = ("--sampling.class_names", "--sampling.from_image")
+"""The same of texts that may hold anything, such as paths; with brackets or quotes they are YAML."""
 MAYBE_LISTS = ("resolution", "betas", "channel_multipliers", "attention_levels", "devices", "guidance_interval")
 """Last names of options that take one value or several."""
 
@@ -66,6 +69,9 @@ def with_comma_lists(command: str, words: Sequence[str]) -> list[str]:
 def _bracketed(option: str, value: str, lists: tuple[str, ...]) -> str:
     if not option.startswith("--"):
         return value
+    if option in LISTS_OF_TEXTS:
+        is_yaml = value == "null" or value[:1] in ("[", '"', "'")
+        return value if is_yaml else json.dumps(value.split(","), ensure_ascii=False)
     several = re.fullmatch(r"[\w.-]+(,[\w.-]+)+", value)
     one = option in lists and re.fullmatch(r"[\w.][\w.-]*", value) and value != "null"
     is_list = option in lists or option.rsplit(".", 1)[-1] in MAYBE_LISTS

@@ -10,6 +10,7 @@ from lightning import LightningDataModule, LightningModule, Trainer
 
 from pvdm_lightning.callbacks import Checkpoints, DivergenceGuard, FiniteTraining, PredictionWriter, VideoLogger
 from pvdm_lightning.cli.commands import COMMANDS
+from pvdm_lightning.cli.sampling_from_files import SamplingFromFiles
 from pvdm_lightning.data.latents.latent_cache import CacheOptions
 from pvdm_lightning.evaluation import Evaluation, FeatureNetworks
 from pvdm_lightning.models.denoiser import Denoiser
@@ -47,8 +48,8 @@ class Section:
 
 
 SECTIONS = (
-    Section("sampling", Sampling, "Sampling", ("predict",), library={"Sampling": ""}),
-    Section("sampling", Sampling, "Sampling", ("test",), frozenset({"num_videos", "num_frames", "context"})),
+    Section("sampling", SamplingFromFiles, "Sampling", ("predict",), library={"Sampling": ""}),
+    Section("sampling", Sampling, "Sampling", ("test",), frozenset({"num_videos", "num_frames"})),
     Section("output", PredictionWriter, "Output", ("predict",), library={"PredictionWriter": ""}),
     Section("output", CacheOptions, "Output", ("encode",), library={"CacheOptions": ""}),
     Section("evaluation", Evaluation, "Evaluation", ("test",), library={"Evaluation": ""}),

@@ -23,7 +23,10 @@ def find_label(name_or_number: str | int, class_names: Sequence[str], argument: 
     Raises:
         InvalidArgumentError: There is no such class, or there are none; a name that is nearly right is suggested.
     """
-    text = str(name_or_number).strip()
+    text = str(name_or_number)
+    if text in class_names:
+        return class_names.index(text)
+    text = text.strip()
     if not class_names:
         problem = "the model was trained without classes"
         raise InvalidArgumentError(argument, text, problem, "Leave it out, or train on a data set with classes.")

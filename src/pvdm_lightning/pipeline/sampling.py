@@ -58,8 +58,6 @@ class Sampling:
             all.
         class_names: Classes to sample, by name or number, the videos taking them in turn. Default: all that the model
             was trained with; an empty list samples without a class.
-        context: A .npy or .safetensors file with vectors that the videos are conditioned on, [N E] or [videos N E], the
-            videos taking them in turn. In Python, `VideoPipeline.sample` takes them as a tensor.
         overlap: Frames of each clip that the next one continues, of a model that takes known frames: no seams. Default:
             a quarter of a clip; 0 passes on the latent of the clip before alone, as in the paper.
         seed: Seed of the draws. Up to rounding, video i is the same for any batch size and number of processes.
@@ -82,8 +80,7 @@ class Sampling:
     guidance_rescale: float = 0.0
     autoguidance_ckpt: str | None = None
     autoguidance_scale: float = 1.0
-    class_names: list[str] | None = None
-    context: str | None = None
+    class_names: list[str | int] | None = None
     overlap: int | None = None
     seed: int = 0
     batch_size: int = 4
@@ -200,17 +197,28 @@ class Sampling:
         first, later = (SAMPLERS[self.sampler](schedule, steps, self.eta) for steps in self.steps(schedule))
         return first, later
 
-    def check_memory(self, clip_shape: tuple[int, int, int]) -> None:
-        """Raise `InvalidArgumentError` if a batch of finished videos does not fit into the free memory."""
+    def check_memory(self, clip_shape: tuple[int, int, int], streamed: bool = False) -> None:
+        """Raise `InvalidArgumentError` if a batch of videos does not fit into the free memory.
+
+        Args:
+            clip_shape: (frames, height, width) of a clip.
+            streamed: Whether clips are handed on as they are drawn, in place of whole videos.
+        """
         frames, height, width = clip_shape
-        # uint8, and once more while the clips are joined.
-        per_video = 2 * self.num_clips(frames) * frames * height * width * 3
+        # uint8, and once more while the clips are joined, or while the next one is drawn.
+        per_video = 2 * (1 if streamed else self.num_clips(frames)) * frames * height * width * 3
         if self.num_videos > MOST_VIDEOS:
             problem = f"is more than {MOST_VIDEOS:,}"
             raise InvalidArgumentError("Sampling.num_videos", self.num_videos, problem, "Give fewer.")
         free, num_videos = available_memory(), min(self.batch_size, self.num_videos)
         if free is None or num_videos * per_video <= free:
             return
+        if streamed:
+            problem = (
+                f"clips of {num_videos} videos of {height} x {width} pixels need {num_videos * per_video / 2**30:.1f}"
+            )
+            problem += f" GiB, {free / 2**30:.1f} GiB are free"
+            raise InvalidArgumentError("Sampling.batch_size", self.batch_size, problem, "Give less.")
         most = free // (per_video // (self.num_frames or frames))
         raise InvalidArgumentError(
             "Sampling.num_frames",

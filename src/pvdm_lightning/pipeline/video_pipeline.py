@@ -353,7 +353,7 @@ class VideoPipeline:
             num_inference_steps_later=num_inference_steps_later,
             seed=seed,
             batch_size=batch_size,
-            class_names=self.sampling.class_names if class_names is None else [str(name) for name in class_names],
+            class_names=self.sampling.class_names if class_names is None else list(class_names),
             overlap=self.sampling.overlap if overlap is None else overlap,
             **{name: value for name, value in chosen.items() if value is not None},
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from pvdm_lightning.config import register_to_config
 from pvdm_lightning.diffusion import PredictionType, denoising_loss
 from pvdm_lightning.diffusion.samplers import OnStep
 from pvdm_lightning.errors import InvalidArgumentError
+from pvdm_lightning.escaping import one_line
 from pvdm_lightning.models.compilation import compile_parts
 from pvdm_lightning.models.condition import NO_LABEL, Condition, KnownFrames
 from pvdm_lightning.models.denoiser import Denoiser
@@ -49,6 +50,13 @@ from pvdm_lightning.training.start_checks import (
     known_masks_of,
 )
 from pvdm_lightning.training.step_draws import KnownMasks, StepDraws, copy_together
+
+STEPS_IN_DASHBOARD = 20
+"""Of the sampler that draws for the dashboard."""
+CLASSES_IN_DASHBOARD, VIDEOS_OF_A_CLASS = 8, 2
+"""Classes that have a panel of samples, the first ones, and how many videos at most each draws."""
+WriteVideos = Callable[[Sequence[int], int, Iterable[Tensor], Sequence[str]], None]
+"""Numbers of videos, frames of each, their clips as they are drawn, uint8 [B 3 t H W], and names of their classes."""
 
 
 class LatentDiffusionModule(LightningModule):
@@ -123,6 +131,7 @@ class LatentDiffusionModule(LightningModule):
         self.rate = WarmupDecay(learning_rate, warmup_steps, decay_steps)
         self.sampling, self.given = Sampling(), Given()
         self.on_sampling_step: OnStep | None = None
+        self.write_videos: WriteVideos | None = None
         self.num_evaluated: dict[str, int] = {}  # clips behind each mean of the last validation or test
         self._breakdown = LossBreakdown(num_train_timesteps)
 
@@ -390,12 +399,18 @@ class LatentDiffusionModule(LightningModule):
         sampling.labels([0], self.denoiser.class_names)
 
     def predict_step(self, batch: Tensor, batch_idx: int) -> dict[str, Tensor]:
-        """Numbers of videos int64 [B] -> the videos uint8 [B 3 T H W]."""
+        """Numbers of videos int64 [B] -> the videos uint8 [B 3 T H W], if `write_videos` does not take their clips."""
         numbers = batch.tolist()
         given = self.given.rows(numbers) if self.given.num_videos > 1 else self.given
         given, _ = given.for_each(len(numbers))
-        video = self.pipeline.generate(numbers, self.sampling, given, self.on_sampling_step)
-        return {"video": video, "index": batch}
+        clips = self.pipeline.stream(numbers, self.sampling, given, self.on_sampling_step)
+        if self.write_videos is None:
+            return {"video": torch.cat(list(clips), dim=2), "index": batch}
+        names = self.denoiser.class_names
+        labels = self.sampling.labels(numbers, names).tolist()
+        frames = self.sampling.num_frames or self.clip_shape[0]
+        self.write_videos(numbers, frames, clips, [names[label] if label != NO_LABEL else "" for label in labels])
+        return {"index": batch}
 
     def on_predict_epoch_end(self) -> None:
         self.pipeline.release()
@@ -405,19 +420,57 @@ class LatentDiffusionModule(LightningModule):
         return {"clips": self._captioned(batch["clip"][:num_videos], "training clip")}
 
     def sample_for_logging(self, batch: dict[str, Tensor], num_videos: int) -> dict[str, dict[str, Tensor]]:
-        """Panels for the dashboard: held-out clips, samples of two clips, and their planes as pictures."""
+        """Panels for the dashboard: held-out clips, samples of two clips, and their planes as pictures.
+
+        Of a model with classes also samples of each of the first `CLASSES_IN_DASHBOARD`; of one that takes known frames
+        also what it makes of the first quarter of held-out clips.
+        """
         clip = batch["clip"][:num_videos]
         indices = list(range(len(clip)))
         frames = self.clip_shape[0]
-        sampling = Sampling(num_frames=2 * frames, sampler="dpm_solver", num_inference_steps=20)
+        sampling = Sampling(num_frames=2 * frames, sampler="dpm_solver", num_inference_steps=STEPS_IN_DASHBOARD)
         samples = self.pipeline.generate(indices, sampling)
         first = self.first_stage.encode(samples[:, :, :frames])
         seeds = f"samples 0 to {indices[-1]} of seed {sampling.seed}; the second half continues the first"
+        one_clip = replace(sampling, num_frames=frames)
         return {
             "clips": self._captioned(clip, "held-out clip"),
             "samples": {seeds: samples},
+            **self._samples_by_class(indices[:VIDEOS_OF_A_CLASS], one_clip),
+            **self._continued(batch, indices, one_clip),
             "planes": plane_images(Triplane.from_sequence(first, self.first_stage.autoencoder.latent_shape)),
         }
+
+    def _samples_by_class(self, indices: list[int], sampling: Sampling) -> dict[str, dict[str, Tensor]]:
+        """A panel of clips for each class; the same noise in all, so that they differ by the class alone."""
+        names = self.denoiser.class_names[:CLASSES_IN_DASHBOARD]
+        of = "" if len(names) == self.denoiser.num_classes else f", of {self.denoiser.num_classes} classes"
+        drawn = {}
+        for label, name in enumerate(names):
+            samples = self.pipeline.generate(indices, replace(sampling, class_names=[name]))
+            # By number: a name may hold anything, and a tag may become the path of a file.
+            drawn[f"class_{label}"] = {f"{one_line(name, 60)} (class {label}{of})": samples}
+        return drawn
+
+    def _continued(
+        self, batch: dict[str, Tensor], indices: list[int], sampling: Sampling
+    ) -> dict[str, dict[str, Tensor]]:
+        """A panel of held-out clips beside what the model makes of their first quarter."""
+        frames = self.clip_shape[0]
+        if "known" not in self.denoiser.conditions or frames < 2:
+            return {}
+        clip = self.first_stage.to_pixels(batch["clip"][: len(indices)])
+        number = max(1, frames // 4)
+        given = Given(known=clip, mask=FrameMask("first", number).mask(frames).repeat(len(clip), 1))
+        made = self.pipeline.generate(indices, replace(sampling, class_names=self._classes_of(batch, len(clip))), given)
+        first = "first frame" if number == 1 else f"first {number} frames"
+        real = "held-out clip" if batch["clip"].dim() == 5 else "decoded latent of a held-out clip"
+        return {"continued": {real: clip.cpu(), f"continued from its {first}": made}}
+
+    def _classes_of(self, batch: dict[str, Tensor], number: int) -> list[str | int]:
+        """Names of the classes of the first videos of a batch; none if one of them has no class."""
+        labels = batch["label"][:number].tolist() if self.denoiser.class_names and "label" in batch else []
+        return [] if NO_LABEL in labels else [self.denoiser.class_names[label] for label in labels]
 
     def _captioned(self, clip: Tensor, name: str) -> dict[str, Tensor]:
         """A row of clips under their caption, uint8 [N 3 S H W]."""

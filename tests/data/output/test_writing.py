@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pvdm_lightning.callbacks import PredictionWriter, VideoLogger
-from pvdm_lightning.data.output.writing import WRITERS, gif_bytes, write_video
+from pvdm_lightning.data.output.writing import WRITERS, gif_bytes, video_writer, write_video
 from pvdm_lightning.data.videos.reading import read_video
 
 
@@ -47,18 +47,30 @@ def test_gif(video):
     assert (gif.n_frames, gif.size, gif.info["duration"], gif.info["loop"]) == (6, (30, 20), 100, 0)
 
 
-@pytest.mark.parametrize("file_format", WRITERS)
-def test_nothing_half_written_is_left_under_the_name(video, tmp_path, file_format, monkeypatch):
-    suffix = WRITERS[file_format][0]
+SUFFIXES = [suffix for suffix, _ in WRITERS.values()]
 
-    def fails(video, path, fps, metadata):
-        path.touch()
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_nothing_half_written_is_left_under_the_name(video, tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    with pytest.raises(KeyboardInterrupt), video_writer(path, 6, 25) as add:
+        add(video[:, :2])
+        assert not path.exists()
         raise KeyboardInterrupt
+    assert not list(tmp_path.iterdir())
 
-    monkeypatch.setitem(WRITERS, file_format, (suffix, fails))
-    with pytest.raises(KeyboardInterrupt):
-        write_video(video, tmp_path / f"a{WRITERS[file_format][0]}", 25)
-    assert not (tmp_path / f"a{suffix}").exists()
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_pieces_make_the_same_bytes_as_the_whole(video, tmp_path, suffix):
+    paths = [tmp_path / f"{name}{suffix}" for name in ("whole", "pieces")]
+    write_video(video, paths[0], 8, {"seed": 1})
+    with video_writer(paths[1], 6, 8, {"seed": 1}) as add:
+        for piece in video.split([1, 3, 2], dim=1):
+            add(piece)
+    whole, pieces = (
+        [file.read_bytes() for file in (sorted(path.iterdir()) if path.is_dir() else [path])] for path in paths
+    )
+    assert whole == pieces
 
 
 @settings(max_examples=25, deadline=None, derandomize=True)

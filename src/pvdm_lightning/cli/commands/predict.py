@@ -14,25 +14,26 @@ from pvdm_lightning.callbacks.prediction_writer import PAGE, SHEET
 from pvdm_lightning.cli.checkpoint import Checkpoint
 from pvdm_lightning.cli.console.output import relative, say
 from pvdm_lightning.cli.pvdm_cli import PvdmCLI
-from pvdm_lightning.data.videos.contexts import read_context
+from pvdm_lightning.cli.sampling_from_files import SamplingFromFiles
 from pvdm_lightning.errors import InvalidArgumentError
-from pvdm_lightning.models.denoiser import Denoiser
-from pvdm_lightning.pipeline import Sampling
-from pvdm_lightning.pipeline.given import Given
 from pvdm_lightning.training import LatentDiffusionModule
+
+_LARGEST_STRIDE = 10**6
+"""Of what a file may say."""
 
 
 def predict(cli: PvdmCLI) -> None:
     """Sample videos (stage two), or reconstruct validation clips (stage one)."""
     trainer, model = cli.trainer, cli.model
-    sampling: Sampling = cli.config_init["sampling"]
+    sampling: SamplingFromFiles = cli.config_init["sampling"]
     writer: PredictionWriter = cli.config_init["output"]
     assert cli.request.checkpoint is not None
     source: LightningDataModule | DataLoader[int]
     if isinstance(model, LatentDiffusionModule):
-        model.predict_with(sampling, _given(sampling, model.denoiser))
+        stride = _stride(cli.request.checkpoint)
+        model.predict_with(sampling, sampling.given(model.denoiser, model.clip_shape, stride))
         sampling.samplers(model.schedule)
-        sampling.check_memory(model.clip_shape)
+        sampling.check_memory(model.clip_shape, streamed=True)
         if trainer.world_size > sampling.num_videos:
             problem = f"is fewer than the {trainer.world_size} processes, and each needs one"
             raise InvalidArgumentError(
@@ -42,6 +43,10 @@ def predict(cli: PvdmCLI) -> None:
         source = DataLoader(numbers, batch_size=sampling.batch_size)
         writer.about = _record(cli.request.checkpoint, sampling)
         writer.about["sampling"].update(model.pipeline.autoguidance_record(sampling))
+    elif sampling.files:
+        name = "--sampling.from_video" if sampling.from_image is None else "--sampling.from_image"
+        remedy = "Give a checkpoint of stage two."
+        raise InvalidArgumentError(name, ",".join(sampling.files), "only stage one is trained", remedy)
     elif cli.datamodule is None:
         raise InvalidArgumentError("--data", None, "reconstructing needs clips", "Give --data, as to fit.")
     else:
@@ -58,21 +63,14 @@ def predict(cli: PvdmCLI) -> None:
         say(rows)
 
 
-def _given(sampling: Sampling, denoiser: Denoiser) -> Given:
-    """What the files that options name give of the videos."""
-    if sampling.context is None:
-        return Given()
-    context = read_context(sampling.context)
-    channels = denoiser.context_channels
-    if context.shape[2] != channels:
-        takes = f"those of {channels}" if channels else "no context"
-        problem = f"has vectors of {context.shape[2]} channels, and the model takes {takes}"
-        remedy = "Give such vectors." if channels else "Leave it out, or train one with Denoiser.context_channels."
-        raise InvalidArgumentError("Sampling.context", sampling.context, problem, remedy)
-    return Given(context=context[torch.arange(sampling.num_videos) % len(context)])
+def _stride(checkpoint: Checkpoint) -> int:
+    """Source frames from one frame of a clip to the next, of the data that a model was trained on; 1 if unknown."""
+    data = checkpoint.contents.get("data_config") or {}
+    stride = data.get("init_args", {}).get("stride", 1)
+    return stride if isinstance(stride, int) and 1 <= stride <= _LARGEST_STRIDE else 1
 
 
-def _record(checkpoint: Checkpoint, sampling: Sampling | None) -> dict[str, Any]:
+def _record(checkpoint: Checkpoint, sampling: SamplingFromFiles | None) -> dict[str, Any]:
     """How videos are made, for their metadata; nothing in it changes when the command is repeated.
 
     Args:
@@ -84,6 +82,4 @@ def _record(checkpoint: Checkpoint, sampling: Sampling | None) -> dict[str, Any]
     record: dict[str, Any] = {"pvdm": __version__, "checkpoint": about}
     if sampling is None:
         return {**record, "shows": "left: original, right: reconstruction"}
-    # How many are drawn, how many at once, and how kernels are started changes no video.
-    left_out = ("num_videos", "batch_size", "cuda_graph")
-    return {**record, "sampling": {key: value for key, value in vars(sampling).items() if key not in left_out}}
+    return {**record, "sampling": sampling.record()}

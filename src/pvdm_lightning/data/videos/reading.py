@@ -34,9 +34,10 @@ def read_video(
     for argument, value in (("frames", frames), ("resolution", resolution)):
         _check_counts(argument, value)
     path = Path(path)
-    info = frame_folder.probe(path) if path.is_dir() else probing.probe(path)
-    if info.route == Route.BROKEN:
-        raise ValueError(f"{path} cannot be read: {info.problem}")
+    try:
+        info = probe_video(path)
+    except DecodeError as error:
+        raise ValueError(f"{path} cannot be read: {error}") from error
     wanted = range(info.frames) if frames is None else frames
     if not len(wanted) or wanted[-1] >= info.frames or any(a >= b for a, b in zip(wanted, wanted[1:])):
         problem = f"are not rising numbers of the {info.frames} frames of {path}"
@@ -47,6 +48,18 @@ def read_video(
         return read_clip(path, info, wanted, size)
     except DecodeError as error:
         raise ValueError(f"{path} cannot be read: {error}") from error
+
+
+def probe_video(path: Path) -> VideoInfo:
+    """What has to be known of a video file, or a folder of frames, to read it.
+
+    Raises:
+        DecodeError: It cannot be read.
+    """
+    info = frame_folder.probe(path) if path.is_dir() else probing.probe(path)
+    if info.route == Route.BROKEN:
+        raise DecodeError(info.problem)
+    return info
 
 
 def _check_counts(argument: str, value: Sequence[int] | None) -> None:
