@@ -36,7 +36,7 @@ CARDS = (12, 24, 80, 141)
 
 def stage_one(batch: int, checkpointing: GradientCheckpointing, adversarial: bool = False) -> Step:
     """The autoencoder's turn."""
-    network = accelerate(VideoAutoencoder(gradient_checkpointing=checkpointing))  # as on a GPU
+    network = accelerate(VideoAutoencoder(gradient_checkpointing=checkpointing))
     clip = torch.rand(batch, 3, *network.clip_shape)
     if adversarial:
         judges = discriminators()
@@ -46,7 +46,7 @@ def stage_one(batch: int, checkpointing: GradientCheckpointing, adversarial: boo
 
 def stage_two(batch: int, base_channels: int, checkpointing: bool, shape: TriplaneShape = SHAPE) -> Step:
     """The denoiser on latents, and its EMA."""
-    network = TriplaneUNet(shape, base_channels=base_channels, gradient_checkpointing=checkpointing)
+    network = accelerate(TriplaneUNet(shape, base_channels=base_channels, gradient_checkpointing=checkpointing))
     z, t = torch.randn(batch, 4, shape.num_tokens), torch.zeros(batch, dtype=torch.long)
     return [network, EMA(network)], lambda: network(z, t, Condition(z)).square().mean()
 

@@ -268,6 +268,7 @@ CASES: dict[str, Callable[[], dict[str, Count]]] = {
     "PVDM-L, batch 64": stage_two,
     "stage one, batch 8": stage_one,
     "stage one, batch 8, checkpointing": partial(stage_one, gradient_checkpointing=True),
+    "stage one, batch 8, selective checkpointing": partial(stage_one, gradient_checkpointing="selective"),
     "PVDM-L, sampling one video": sampling,
 }
 

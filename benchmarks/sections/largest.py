@@ -7,12 +7,12 @@ from functools import partial
 import torch
 
 from benchmarks.sections.section import Part, Proof
-from benchmarks.sections.training import CHECKPOINTING, LARGE, PLAIN, SMALL, Case, peaks, train
+from benchmarks.sections.training import CHECKPOINTING, LARGE, PLAIN, SELECTIVE, SMALL, Case, peaks, train
 
 # Cases, GB of cards and seconds, those first that say most.
 TRIED = (
-    *((CHECKPOINTING, 24, 7), (LARGE, 24, 4), (SMALL, 24, 3), (LARGE, 80, 5), (CHECKPOINTING, 80, 14)),
-    *((CHECKPOINTING, 12, 4), (SMALL, 12, 3), (PLAIN, 24, 3), (PLAIN, 80, 4)),
+    *((CHECKPOINTING, 24, 7), (LARGE, 24, 4), (SMALL, 24, 3), (LARGE, 80, 5), (CHECKPOINTING, 80, 12)),
+    *((SELECTIVE, 80, 4), (CHECKPOINTING, 12, 4), (SMALL, 12, 3), (PLAIN, 24, 3), (PLAIN, 80, 4)),
 )
 
 

@@ -26,12 +26,16 @@ from benchmarks.sections.section import Part, Proof, attention_by, product_rate
 from pvdm_lightning.diffusion import denoising_loss
 from pvdm_lightning.gpu.accelerate import accelerate
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
-from pvdm_lightning.models.condition import Condition
+from pvdm_lightning.models.gradient_checkpointing import GradientCheckpointing
 from pvdm_lightning.models.unet import TriplaneUNet
 from pvdm_lightning.pipeline import FrozenAutoencoder
 from pvdm_lightning.pipeline.pixels import to_signed_float
+from pvdm_lightning.random import make_generator
 from pvdm_lightning.training import AutoencoderModule, LatentDiffusionModule
+from pvdm_lightning.training.batches import choose_pairs, move_but_host_values
+from pvdm_lightning.training.muon import hidden_and_others, orthogonalize
 from pvdm_lightning.training.optimization import OptimizerName, make_optimizer
+from pvdm_lightning.training.step_draws import StepDraws
 
 Batch = dict[str, Tensor]
 COUNTED = Path(__file__).with_name("counted.json")
@@ -78,7 +82,7 @@ class Case:
         return accelerate(module) if kernels else module
 
     def _autoencoder(self, proof: Proof, **options: Any) -> AutoencoderModule:
-        network = _autoencoder(proof, gradient_checkpointing="checkpointing" in self.name)
+        network = _autoencoder(proof, "selective" if "selective" in self.name else "checkpointing" in self.name)
         start = 0 if self.pairs else None
         return AutoencoderModule(network, perceptual_weight=0.0, adversarial_start=start, **options)
 
@@ -108,7 +112,10 @@ class Case:
     def bare_step(self, proof: Proof, module: Any) -> Callable[[], None]:
         """A step without Lightning, for the profiler: on the L1 loss, or on latents with the EMA."""
         module.to(proof.device).train()
-        data = {name: value.to(proof.device) for name, value in self.data(module, self.size(proof)).items()}
+        size, generator = self.size(proof), make_generator(0, 0)
+        data = move_but_host_values(
+            self.data(module, size), lambda moving: {name: value.to(proof.device) for name, value in moving.items()}
+        )
         network = module.autoencoder if self.first_stage else module.denoiser
         optimizer = torch.optim.AdamW(network.parameters(), lr=1e-6, fused=True)
 
@@ -116,10 +123,12 @@ class Case:
             if self.first_stage:
                 clip = to_signed_float(data["clip"])
                 return (network(clip) - clip).abs().mean()
-            z_0 = data["clip"]
-            t = torch.randint(module.schedule.num_train_timesteps, (len(z_0),), device=z_0.device)
-            denoise = partial(network, condition=Condition(data["previous"]))
-            return denoising_loss(denoise, module.schedule, z_0, t, torch.randn_like(z_0)).mean()
+            given, kept = {"previous": data["has_previous"]}, {"previous": module.conditional_probability}
+            timesteps, latent_size = module.schedule.num_train_timesteps, tuple(data["clip"].shape[1:])
+            draws = StepDraws.draw(generator, given, kept, timesteps, latent_size).to(module.device)
+            z_0, condition = choose_pairs(data, draws, module.pipeline.to_latent)
+            denoise = partial(network, condition=condition)
+            return denoising_loss(denoise, module.schedule, z_0, draws.t, draws.noise).mean()
 
         def step() -> None:
             with proof.autocast():
@@ -135,10 +144,11 @@ class Case:
 
 LARGE, SMALL = Case("stage two, L", 64), Case("stage two, S", 64)
 CHECKPOINTING, PLAIN = Case("stage one, checkpointing", 8), Case("stage one", 8)
+SELECTIVE = Case("stage one, selective checkpointing", 8)
 ADVERSARIAL = Case("stage one, checkpointing, adversarial", 8, pairs=True)
 
 
-def _autoencoder(proof: Proof, gradient_checkpointing: bool = False) -> VideoAutoencoder:
+def _autoencoder(proof: Proof, gradient_checkpointing: GradientCheckpointing = False) -> VideoAutoencoder:
     return VideoAutoencoder(**(TINY_AUTOENCODER if proof.tiny else {}), gradient_checkpointing=gradient_checkpointing)
 
 
@@ -150,7 +160,7 @@ def peaks(case: Case) -> Peaks:
 
 def tflop(case: Case) -> float:
     """Of forward and backward, one clip, without what gradient checkpointing repeats."""
-    plain = case.name.split(", checkpointing")[0]
+    plain = "stage one" if case.first_stage else case.name
     return float(json.loads(COUNTED.read_text(encoding="utf-8"))[plain]["gflop"]) / 1e3
 
 
@@ -179,14 +189,26 @@ def compile_networks(proof: Proof, module: Any) -> None:
     module.compile_networks(**({} if proof.on_gpu else {"backend": "aot_eager"}))
 
 
+def turn_discriminators(proof: Proof, module: Any) -> None:
+    """Discriminators with channels-last weights, so that cuDNN convolves channels-last."""
+    discriminators = module.loss.discriminators
+    discriminators["frame"].to(memory_format=torch.channels_last)
+    discriminators["clip"].to(memory_format=torch.channels_last_3d)
+
+
+def cudnn_benchmark(proof: Proof) -> AbstractContextManager[Any]:
+    """A context in which cuDNN times its kernels for each new shape and keeps the fastest."""
+    return torch.backends.cudnn.flags(enabled=True, benchmark=True)
+
+
 AS_SHIPPED = Variant()
-COMPILED = Variant("compiled", prepare=compile_networks, repeats_memory=False)
-CUDNN, FLASH = (
-    Variant(f"attention by {name}", switch=partial(attention_by, backend))
-    for name, backend in (("cuDNN", "CUDNN_ATTENTION"), ("FlashAttention", "FLASH_ATTENTION"))
-)
-MUON = Variant("Muon", {"optimizer": "muon"}, repeats_memory=False)
 PLAIN_KERNELS = Variant("--gpu_kernels false", {"kernels": False}, repeats_memory=False)
+COMPILED = replace(PLAIN_KERNELS, name="--gpu_kernels false, compiled", prepare=compile_networks)
+OWN_CHOICE = Variant("attention as PyTorch chooses", switch=partial(attention_by, None))
+FLASH = Variant("attention by FlashAttention", switch=partial(attention_by, "FLASH_ATTENTION"))
+MUON = Variant("Muon", {"optimizer": "muon"}, repeats_memory=False)
+BENCHMARK = Variant("cudnn.benchmark", switch=cudnn_benchmark, repeats_memory=False)
+CHANNELS_LAST = Variant("channels-last discriminators", prepare=turn_discriminators, repeats_memory=False)
 
 
 def measure(proof: Proof, case: Case, variant: Variant = AS_SHIPPED, profiled: bool = False) -> None:
@@ -218,7 +240,7 @@ def measure(proof: Proof, case: Case, variant: Variant = AS_SHIPPED, profiled: b
     if profiled:
         title = f"{case.name}, {variant.name}"
         with variant.switch(proof):
-            _busiest(proof, title, case.bare_step(proof, module), kernels=variant is COMPILED)
+            _busiest(proof, title, case.bare_step(proof, module), kernels=variant.prepare is compile_networks)
 
 
 def optimizer_steps(proof: Proof) -> None:
@@ -231,32 +253,55 @@ def optimizer_steps(proof: Proof) -> None:
         proof.row(**{"optimizer, PVDM-L": name, "ms a step": 1e3 * proof.seconds(optimizer.step, budget=0.5)})
 
 
+def newton_schulz(proof: Proof) -> None:
+    """Milliseconds that Muon takes to make the momenta of PVDM-L orthogonal, by the precision of the products."""
+    network = LARGE.module(proof).denoiser
+    hidden, _ = hidden_and_others(network, network.edge_layers)
+    momenta: dict[torch.Size, list[Tensor]] = {}
+    for weight in hidden:
+        matrix = torch.randn_like(weight).flatten(1)
+        momenta.setdefault(matrix.shape, []).append(matrix)
+    stacks = [torch.stack(same) for same in momenta.values()]
+
+    def run(dtype: torch.dtype) -> None:
+        for stack in stacks:
+            orthogonalize(stack, dtype=dtype)
+
+    for dtype in (torch.bfloat16, torch.float32):
+        took = proof.seconds(partial(run, dtype), budget=0.5)
+        name = str(dtype).removeprefix("torch.")
+        proof.row(**{"Newton-Schulz, PVDM-L": name, "matrices": len(hidden), "ms a step": 1e3 * took})
+
+
 def part(name: str, seconds: float, case: Case, variant: Variant = AS_SHIPPED, profiled: bool = False) -> Part:
     """A training step as a part of a section."""
     return Part(name, seconds, partial(measure, case=case, variant=variant, profiled=profiled))
 
 
 STAGE_TWO = (
-    part("PVDM-L", 22, LARGE, profiled=True),
+    part("PVDM-L", 20, LARGE, profiled=True),
     part("PVDM-L, --gpu_kernels false", 8, LARGE, PLAIN_KERNELS),
-    part("PVDM-L, attention by cuDNN", 7, LARGE, CUDNN),
+    part("PVDM-L, attention as PyTorch chooses", 7, LARGE, OWN_CHOICE),
     part("PVDM-L, attention by FlashAttention", 7, LARGE, FLASH),
     part("PVDM-S", 6, SMALL),
+    part("PVDM-L, Muon", 8, LARGE, MUON),
+    Part("Newton-Schulz", 3, newton_schulz),
     Part("optimizers", 4, optimizer_steps),
-    part("PVDM-L, Muon", 10, LARGE, MUON),
+    part("PVDM-L, cudnn.benchmark", 9, LARGE, BENCHMARK),
 )
 STAGE_ONE = (
-    part("gradient checkpointing", 18, CHECKPOINTING, profiled=True),
-    part("all activations kept", 14, PLAIN, profiled=True),
-    part("attention by cuDNN", 8, PLAIN, CUDNN),
-    part("the adversarial phase", 16, ADVERSARIAL),
-    part("all activations kept, 12 clips", 10, replace(PLAIN, batch=12)),
-    part("gradient checkpointing, 24 clips", 14, replace(CHECKPOINTING, batch=24)),
+    part("gradient checkpointing", 16, CHECKPOINTING, profiled=True),
+    part("selective gradient checkpointing", 10, SELECTIVE),
+    part("all activations kept", 12, PLAIN, profiled=True),
+    part("--gpu_kernels false", 8, CHECKPOINTING, PLAIN_KERNELS),
+    part("attention as PyTorch chooses", 7, CHECKPOINTING, OWN_CHOICE),
+    part("the adversarial phase", 12, ADVERSARIAL),
+    part("the adversarial phase, channels-last discriminators", 10, ADVERSARIAL, CHANNELS_LAST),
+    part("selective gradient checkpointing, 16 clips", 10, replace(SELECTIVE, batch=16)),
+    part("gradient checkpointing, 24 clips", 12, replace(CHECKPOINTING, batch=24)),
+    part("all activations kept, 12 clips", 8, replace(PLAIN, batch=12)),
 )
-COMPILED_STEPS = (
-    part("PVDM-L", 45, LARGE, COMPILED, profiled=True),
-    part("stage one, gradient checkpointing", 20, CHECKPOINTING, COMPILED),
-)
+COMPILED_STEPS = (part("stage one, gradient checkpointing", 25, CHECKPOINTING, COMPILED, profiled=True),)
 
 
 def _busiest(proof: Proof, title: str, step: Callable[[], None], kernels: bool) -> None:

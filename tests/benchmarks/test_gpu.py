@@ -4,6 +4,7 @@ import json
 import pickle
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ import warm
 TABLES = {
     "card": ["what", "rate"],
     "parity": ["case", "sequences along time"],
-    "stage_two": ["step", "profile", "busiest", "optimizer, PVDM-L"],
+    "stage_two": ["step", "profile", "busiest", "optimizer, PVDM-L", "Newton-Schulz, PVDM-L"],
     "sampling": ["step of DPM-Solver++, PVDM-L", "autoencoder, bf16, batch", "PVDM-L"],
     "stage_one": ["step", "profile", "busiest"],
     "original": ["step"],
@@ -23,7 +24,8 @@ TABLES = {
     "compiled": ["step", "profile", "busiest"],
     "gallery": ["stage", "curve", "what"],
 }
-ATTENTION = {"attention by cuDNN", "attention by FlashAttention"}
+ATTENTION = {"attention as PyTorch chooses", "attention by FlashAttention"}
+KINDS_OF_CHECKPOINTING = {"stage one, checkpointing": True, "stage one, selective checkpointing": "selective"}
 
 
 def test_the_table_names_every_section_and_all_fit_into_the_time():
@@ -37,10 +39,17 @@ def test_the_table_names_every_section_and_all_fit_into_the_time():
 
 
 @pytest.fixture
-def section(tmp_path):
+def proof(tmp_path):
+    """What a part is given, at toy sizes on a CPU."""
+    from benchmarks.sections.section import Proof
+
+    return Proof("cpu", True, tmp_path, time.monotonic() + 3600, [].append)
+
+
+@pytest.fixture
+def section(proof):
     """`section(name)`: the rows of a section at toy sizes, in this process."""
     from benchmarks.gpu import SECTIONS
-    from benchmarks.sections.section import Proof
 
     def run(name, parts=None):
         rows, kept = [], {}
@@ -48,7 +57,7 @@ def section(tmp_path):
         tf32 = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
         for part in chosen.parts[:parts]:
             before = len(rows)
-            part.run(Proof("cpu", True, tmp_path, time.monotonic() + 3600, rows.append, kept))
+            part.run(replace(proof, send=rows.append, kept=kept))
             assert len(rows) > before or name == "parity", part.name
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = tf32
         assert {next(iter(row)) for row in rows} == set(TABLES[name])
@@ -60,8 +69,14 @@ def section(tmp_path):
 @pytest.mark.parametrize(
     ("name", "variants"),
     [
-        ("stage_two", {"as shipped", "--gpu_kernels false", "Muon", *ATTENTION}),
-        ("stage_one", {"as shipped", "attention by cuDNN"}),
+        ("stage_two", {"as shipped", "--gpu_kernels false", "Muon", "cudnn.benchmark", *ATTENTION}),
+        (
+            "stage_one",
+            {
+                *("as shipped", "--gpu_kernels false", "attention as PyTorch chooses"),
+                "channels-last discriminators",
+            },
+        ),
     ],
 )
 def test_training_steps_are_measured_with_each_switch(section, name, variants):
@@ -78,8 +93,13 @@ def test_sampling_measures_each_way(section):
 
     rows = section("sampling")
     assert len({part.name for part in SAMPLING}) == len(SAMPLING)
-    ways = {row["step of DPM-Solver++, PVDM-L"] for row in rows if "ms a step" in row}
-    assert ways == {"bf16 autocast", "bf16 autocast, --gpu_kernels false", "weights in bf16", *ATTENTION}
+    steps = [row for row in rows if "ms a step" in row]
+    graphs = {row["step of DPM-Solver++, PVDM-L"]: row["CUDA graph"] for row in steps}
+    off = {"without CUDA graphs": False, "none of these": False}
+    on = ("as shipped", "weights cast in each call", "--gpu_kernels false", "weights in bf16", *ATTENTION)
+    assert graphs == {**dict.fromkeys(on, True), **off}
+    assert [row["aim"] for row in steps] == [10.0, None] * len(graphs)
+    assert [row["aim"] for row in rows if "PVDM-L" in row] == [2.0, 2.0, None, None]
 
 
 def test_beside_the_original(section, reference):
@@ -93,7 +113,32 @@ def test_beside_the_original(section, reference):
 def test_compiled_steps(section):
     # The compiler takes a minute: tests/training/test_training_compiled.py runs it.
     with torch.compiler.set_stance("force_eager"):
-        assert {row["variant"] for row in section("compiled") if "variant" in row} == {"compiled"}
+        rows = section("compiled")
+    assert [row["variant"] for row in rows if "variant" in row] == ["--gpu_kernels false, compiled"]
+
+
+@pytest.mark.parametrize(("name", "kind"), KINDS_OF_CHECKPOINTING.items())
+def test_each_kind_of_gradient_checkpointing(name, kind, proof):
+    from benchmarks.sections.training import Case, peaks, tflop
+
+    case = Case(name, 8)
+    assert case.module(proof).autoencoder.gradient_checkpointing == kind
+    assert tflop(case) == tflop(Case("stage one", 8)) and peaks(case).one < peaks(Case("stage one", 8)).one
+
+
+def test_the_profiled_step_trains_and_copies_once(proof, monkeypatch):
+    from benchmarks.sections import training
+
+    module = training.LARGE.module(proof)
+    step = training.LARGE.bare_step(proof, module)
+    before = [weight.clone() for weight in module.denoiser.parameters()]
+    drawn = []
+    move = training.StepDraws.to
+    monkeypatch.setattr(training.StepDraws, "to", lambda draws, device: drawn.append(draws) or move(draws, device))
+    for _ in range(2):
+        step()
+    assert len(drawn) == 2 and not torch.equal(drawn[0].noise, drawn[1].noise)
+    assert any(not torch.equal(old, new) for old, new in zip(before, module.denoiser.parameters(), strict=True))
 
 
 def test_the_gallery_trains_and_draws(section, tmp_path):
