@@ -121,6 +121,14 @@ def test_videos_do_not_depend_on_their_batch_and_come_clip_by_clip(pipeline):
     assert [piece.shape[2] for piece in pieces] == [3, 3, 3] and all(piece.dtype == torch.uint8 for piece in pieces)
 
 
+def test_what_is_given_of_one_video_stands_for_all():
+    given = Given(clips(), None, None, torch.arange(4.0).view(4, 1, 1))
+    rows = given.rows([3, 1])
+    assert len(rows.previous) == 1 and rows.context.flatten().tolist() == [3, 1]
+    both, count = rows.for_each(2)
+    assert count == 2 and len(both.previous) == 2
+
+
 def test_what_a_model_does_not_take():
     plain, known = pipeline_of(), clips()
     cases = [

@@ -35,8 +35,8 @@ class Given(NamedTuple):
         return max((len(part) for part in self._named().values()), default=1)
 
     def rows(self, numbers: Sequence[int]) -> Given:
-        """What is given of the videos of these numbers."""
-        return self._map(lambda part: part[torch.tensor(numbers, device=part.device)])
+        """What is given of the videos of these numbers; what is given of one stands for all."""
+        return self._map(lambda part: part if len(part) == 1 else part[torch.tensor(numbers, device=part.device)])
 
     def for_each(self, num_videos: int | None) -> tuple[Given, int]:
         """What is given of one video, repeated for `num_videos`; without a number, as many videos as are given.
