@@ -157,6 +157,8 @@ def shortened(command):
         if name == "predict":
             shutil.rmtree(words[words.index("--output.dir") + 1] if "--output.dir" in words else "samples", True)
             words += ["--sampling.num_videos", "1"]
+            if "--sampling.num_frames" in words:
+                words += ["--sampling.num_frames", "40"]
     return words
 
 
