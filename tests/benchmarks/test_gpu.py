@@ -122,7 +122,7 @@ def test_each_kind_of_gradient_checkpointing(name, kind, proof):
     from benchmarks.sections.training import Case, peaks, tflop
 
     case = Case(name, 8)
-    assert case.module(proof).autoencoder.gradient_checkpointing == kind
+    assert case.module(proof).autoencoder.config["gradient_checkpointing"] == kind
     assert tflop(case) == tflop(Case("stage one", 8)) and peaks(case).one < peaks(Case("stage one", 8)).one
 
 
