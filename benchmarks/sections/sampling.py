@@ -96,7 +96,7 @@ def calls(proof: Proof, way: Way) -> None:
         sampler, _ = sampling.samplers(pipeline.schedule)
         network = pipeline.first_stage.autoencoder
         shape = (batch, network.latent_channels, network.latent_shape.num_tokens)
-        run = partial(graphs, "step") if way.graph else call
+        run: Any = partial(graphs, "step") if way.graph else call
         with pipeline.cast_weights():
             draw = partial(sampler, pipeline.bind(), shape, run=run)
             return proof.seconds(draw, at_least=2, budget=0.5) / len(sampler.timesteps)
