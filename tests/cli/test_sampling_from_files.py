@@ -222,3 +222,20 @@ def test_a_long_video_is_written_in_the_memory_of_a_short_one(saved, workdir, mo
         assert Image.open("samples/contact_sheet.png").width == 8 * 128
     assert most[0] == most[1] <= 3 * 4
     assert is_same(made[0], made[1][:, :, :10])
+
+
+def test_a_video_that_is_cut_short_leaves_no_file(saved, workdir, monkeypatch):
+    to_pixels, calls = VideoPipeline.to_pixels, []
+
+    def interrupted(self, latent):
+        calls.append(latent)
+        if len(calls) == 4:
+            assert list(workdir.glob("samples/.video_00000.npy.partial-*"))
+            raise KeyboardInterrupt
+        return to_pixels(self, latent)
+
+    monkeypatch.setattr(VideoPipeline, "to_pixels", interrupted)
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        predict(saved / "all", "--sampling.num_frames", 20, formats="mp4,gif,png,npy,npz")
+    assert len(calls) == 4
+    assert not list(workdir.glob("samples/*video_*")) and not list(workdir.glob("samples/.pvdm.parts/*"))

@@ -146,14 +146,16 @@ class PredictionWriter(LockedOutput, BasePredictionWriter):
             pieces: Their frames, one stretch of time after another, uint8 [B 3 t H W].
             class_names: The class of each; empty for a video without one.
         """
-        self._parts.mkdir(parents=True, exist_ok=True)
         classes = class_names or [""] * len(indices)
         rows: list[list[Tensor]] = [[] for _ in indices]
         times = frame_times(num_frames)
         with contextlib.ExitStack() as files:
-            opened = [self._open(index, num_frames, name, files) for index, name in zip(indices, classes, strict=True)]
+            opened: list[tuple[list[AddFrames], AddFrames | None]] = []
             start = 0
             for piece in pieces:
+                if not opened:  # not before there is something to write
+                    self._parts.mkdir(parents=True, exist_ok=True)
+                    opened = [self._open(index, num_frames, name, files) for index, name in zip(indices, classes)]
                 shown = [time - start for time in times if start <= time < start + piece.shape[2]]
                 start += piece.shape[2]
                 for video, (add_large, add), row in zip(piece, opened, rows, strict=True):

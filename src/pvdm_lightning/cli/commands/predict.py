@@ -65,8 +65,9 @@ def predict(cli: PvdmCLI) -> None:
 
 def _stride(checkpoint: Checkpoint) -> int:
     """Source frames from one frame of a clip to the next, of the data that a model was trained on; 1 if unknown."""
-    data = checkpoint.contents.get("data_config") or {}
-    stride = data.get("init_args", {}).get("stride", 1)
+    data = checkpoint.contents.get("data_config")
+    arguments = data.get("init_args") if isinstance(data, dict) else None
+    stride = arguments.get("stride") if isinstance(arguments, dict) else None
     return stride if isinstance(stride, int) and 1 <= stride <= _LARGEST_STRIDE else 1
 
 
