@@ -110,7 +110,7 @@ class SamplingFromFiles(Sampling):
             return Given(previous=_last_frames(self.from_video, needed, stride, clip_shape))
         name, value = (VIDEO, self.from_video) if self.from_image is None else (IMAGE, ",".join(self.from_image))
         if "known" not in denoiser.conditions:
-            problem, remedy = "the model was trained without known frames", "TriplaneUNet.known_frames true"
+            problem, remedy = "the model was trained without known frames", "Denoiser.known_frames true"
             raise InvalidArgumentError(name, value, problem, f"Give a model that was trained with {remedy}.")
         usual = "ends:1" if len(self.files) == 2 else "first:1"
         mask = FrameMask.parse(self.known_frames or usual, KNOWN).mask(clip_shape[0], KNOWN)
