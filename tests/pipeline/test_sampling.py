@@ -30,5 +30,11 @@ def test_videos_that_memory_cannot_hold(monkeypatch):
         InvalidArgumentError, match=r"Sampling.num_frames 16: a batch of 400 such videos of 256 x 256 pixels"
     ):
         Sampling(num_videos=400, batch_size=400).check_memory((16, 256, 256))
+    long = Sampling(num_frames=10**6, num_videos=4)
+    with pytest.raises(InvalidArgumentError, match=r"Sampling.num_frames 1000000: a batch of 4 such videos"):
+        long.check_memory((16, 256, 256))
+    long.check_memory((16, 256, 256), streamed=True)  # one clip is held, whatever the length
+    with pytest.raises(InvalidArgumentError, match=r"Sampling.batch_size 400: clips of 400 videos of 256 x 256 pixels"):
+        Sampling(num_videos=400, batch_size=400).check_memory((16, 256, 256), streamed=True)
     monkeypatch.setattr(sampling, "available_memory", lambda: None)
     Sampling(num_videos=400, batch_size=400).check_memory((16, 256, 256))
