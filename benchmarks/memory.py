@@ -3,9 +3,9 @@
     python -m benchmarks memory
 
 Tensors are fake: they have sizes and no contents. Every one of them is followed from its creation to its release,
-through forward and backward: weights, gradients, AdamW's state, activations and temporaries. The counts are those of
-the fused attention kernels of a CPU; a GPU adds its libraries' work space and the allocator's fragmentation, which is
-why a tenth of the card is left free in the table.
+through forward and backward: weights, gradients, AdamW's state, activations and temporaries. Networks have their
+kernels for a GPU, as `pvdm` gives them there; attention is the fused kernel of a CPU. A GPU adds its libraries' work
+space and the allocator's fragmentation, which is why a tenth of the card is left free in the table.
 """
 
 from __future__ import annotations

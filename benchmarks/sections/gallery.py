@@ -40,7 +40,8 @@ def _run(proof: Proof) -> None:
         autoencoder, denoiser = folder / "autoencoder" / "latest", folder / "latent_diffusion" / "latest"
         _fit(proof, folder, "demo_ae.yaml", "autoencoder", batch=32, share=0.38)
         _predict(proof, autoencoder, "reconstructions", 4)
-        _pvdm(proof, "encode", "--ckpt_path", autoencoder, "--output.dir", folder / "latents")
+        known = ("--output.known_frames", "[first:4]")  # as long videos continue clips
+        _pvdm(proof, "encode", "--ckpt_path", autoencoder, "--output.dir", folder / "latents", *known)
         cached = ("--config", "data/cached_latents.yaml", "--data.root", folder / "latents",
                   "--model.autoencoder_checkpoint", autoencoder)  # fmt: skip
         _fit(proof, folder, "demo_ldm.yaml", "latent_diffusion", *cached, batch=128, share=0.72)

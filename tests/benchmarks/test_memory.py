@@ -6,6 +6,7 @@ from functools import partial
 import pytest
 import torch
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 
 def test_the_peak_of_a_linear_layer():
@@ -42,6 +43,17 @@ def test_what_was_counted_ahead_is_what_counting_gives():
     step = partial(CASES["stage two, S"], 1)
     assert training_peak(step, "bf16-mixed") == pytest.approx(recorded["stage two, S"]["one"], rel=1e-3)
     assert step_gflop(step) == pytest.approx(recorded["stage two, S"]["gflop"], rel=1e-3)
+
+
+@pytest.mark.parametrize("case", ["stage one", "stage two, S"])
+def test_networks_have_their_kernels_for_a_gpu(case):
+    from benchmarks.memory import CASES
+    from pvdm_lightning.gpu.accelerate import FASTER
+
+    with FakeTensorMode():
+        networks, _ = CASES[case](1)
+    kinds = {type(module) for network in networks for module in network.modules()}
+    assert kinds & {*FASTER.values()} and not kinds & FASTER.keys()
 
 
 def test_the_table_and_its_file(bench, monkeypatch, tmp_path):
