@@ -42,7 +42,7 @@ demo: install
 	@echo "reconstructions              $(RUN)/reconstructions (left: original, right: reconstruction)"
 	@echo "8 sampled clips              $(RUN)/samples (open index.html)"
 	@echo "a video of 64 frames         $(RUN)/long"
-	@echo "pictures                     $(RUN)/pictures (comparison.png: real clips, reconstructions, samples)"
+	@echo "pictures                     $(RUN)/pictures (comparison.png: real clips, reconstructions, samples, a row a class; continuation.webp)"
 	@echo "dashboard                    $(BIN)/tensorboard --logdir $(RUN)"
 	@echo "quality                      $(BIN)/python -m benchmarks quality $(DENOISER)"
 
