@@ -42,8 +42,8 @@ def _run(proof: Proof) -> None:
         _predict(proof, autoencoder, "reconstructions", 4)
         known = ("--output.known_frames", "[first:4]")  # as long videos continue clips
         _pvdm(proof, "encode", "--ckpt_path", autoencoder, "--output.dir", folder / "latents", *known)
-        cached = ("--config", "data/cached_latents.yaml", "--data.root", folder / "latents",
-                  "--model.autoencoder_checkpoint", autoencoder)  # fmt: skip
+        cached = ("--config", "model/ldm_conditions.yaml", "--config", "data/cached_latents.yaml",
+                  "--data.root", folder / "latents", "--model.autoencoder_checkpoint", autoencoder)  # fmt: skip
         _fit(proof, folder, "demo_ldm.yaml", "latent_diffusion", *cached, batch=128, share=0.72)
         _predict(proof, denoiser, "samples", 2 if proof.tiny else 16, *SAMPLING)
         _predict(proof, denoiser, "long", 1, *SAMPLING, "--sampling.num_frames", 32 if proof.tiny else 128)
