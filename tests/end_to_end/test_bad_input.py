@@ -98,7 +98,7 @@ def test_latents_that_do_not_match_the_denoiser(workdir, trained, error_of):
 @pytest.mark.parametrize(
     ("args", "line"),
     [
-        (["--sampling.num_frames", "100000000000"], "--sampling.num_frames 100000000000: a batch of 4 such videos"),
+        (["--sampling.num_frames", "100000000000"], "--sampling.num_frames 100000000000: is more than 10,000,000"),
         (["--sampling.seed", "-1"], "--sampling.seed -1: is less than 0. Give 0 or more."),
         (["--sampling.num_videos", "0"], "--sampling.num_videos 0: is not positive. Give 1 or more."),
         (

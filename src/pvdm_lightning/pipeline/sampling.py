@@ -19,6 +19,8 @@ from pvdm_lightning.models.denoiser import Denoiser
 from pvdm_lightning.pipeline.class_labels import balanced_classes, find_label
 
 MOST_VIDEOS = 10**7
+MOST_FRAMES = 10**7
+"""Of a video that is written as it is drawn: days at 25 frames a second."""
 ALL_STEPS = "ddpm"
 """The sampler that visits every time of the schedule, whatever number of steps is asked for."""
 SCALES = {
@@ -207,9 +209,10 @@ class Sampling:
         frames, height, width = clip_shape
         # uint8, and once more while the clips are joined, or while the next one is drawn.
         per_video = 2 * (1 if streamed else self.num_clips(frames)) * frames * height * width * 3
-        if self.num_videos > MOST_VIDEOS:
-            problem = f"is more than {MOST_VIDEOS:,}"
-            raise InvalidArgumentError("Sampling.num_videos", self.num_videos, problem, "Give fewer.")
+        for name, most in (("num_videos", MOST_VIDEOS), ("num_frames", MOST_FRAMES)):
+            value = getattr(self, name)
+            if value is not None and value > most and (streamed or name == "num_videos"):
+                raise InvalidArgumentError(f"Sampling.{name}", value, f"is more than {most:,}", "Give fewer.")
         free, num_videos = available_memory(), min(self.batch_size, self.num_videos)
         if free is None or num_videos * per_video <= free:
             return
