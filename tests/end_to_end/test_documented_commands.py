@@ -22,6 +22,7 @@ from PIL import Image
 
 from pvdm_lightning import cli, write_video
 from pvdm_lightning.cli.shipped_configs import config_folder
+from pvdm_lightning.data import write_contexts
 
 ROOT = Path(__file__).parents[2]
 # Recipes last: their runs have the name of the paper's, and --resume would go on with them.
@@ -120,6 +121,11 @@ def world(tmp_path_factory):
         videos(
             folder / place, [f"{number}.mp4" for number in range(4)], frames=130 if place.startswith("videos") else 40
         )
+    for name, channels in (("captions", 768), ("contexts", 256)):
+        write_contexts(
+            folder / f"{name}.safetensors", {f"{number}.mp4": torch.randn(3, channels) for number in range(4)}
+        )
+    np.save(folder / "wanted.npy", np.zeros((3, 256), np.float32))
     for part in ("sky_train", "sky_test"):
         frame_folders(folder / "data/sky_timelapse" / part, ["clip/one", "clip/two"])
     frame_folders(folder / "data/frames", ["one", "two"])
