@@ -93,7 +93,7 @@ def kinds_of(mask):
 
 
 def test_every_kind_and_number_occurs_and_nothing_else():
-    seen = [kinds_of(mask) for mask in draw_masks(4000, 7, torch.Generator().manual_seed(0))]
+    seen = [kinds_of(mask) for mask in draw_masks(4000, 7, torch.Generator().manual_seed(0)).unique(dim=0)]
     every_mask = torch.cartesian_prod(*[torch.tensor([False, True])] * 7)
     assert all(seen) and set.union(*seen) == set.union(*map(kinds_of, every_mask))
 
