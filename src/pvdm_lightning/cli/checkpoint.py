@@ -104,18 +104,19 @@ class Checkpoint:
         arguments = {key: value for key, value in recorded.items() if not key.startswith("_")}
         return {"class_path": recorded["_class_path"], "init_args": arguments}
 
-    def data_node(self, root: str | None, videos: bool = False) -> dict[str, Any] | None:
+    def data_node(self, root: str | None, command: str) -> dict[str, Any] | None:
         """Class and arguments of the data it was trained on, if a file may name the class; the folder read is logged.
 
         Args:
             root: Folder of the videos, where the user names one.
-            videos: Whether, of cached latents, the videos that were encoded are meant.
+            command: What reads them: of cached latents, test and encode take the videos that were encoded, and predict
+                reads nothing with a model of stage two.
 
         Raises:
             InvalidArgumentError: The arguments are not those of the class.
         """
         node, classes = self.contents.get("data_config"), allowed(DATA_MODULES)
-        if videos and self.contents.get("encoded_data_config") is not None:
+        if command in ("test", "encode") and self.contents.get("encoded_data_config") is not None:
             node = self.contents["encoded_data_config"]
         if node is None:
             return None
@@ -137,7 +138,8 @@ class Checkpoint:
         expand_paths(arguments)  # now, so that what is checked is what is read
         own = arguments.get("root")
         if own is not None and root is None:
-            logger.info("videos are read from %s, as the checkpoint says; --data.root names another folder", own)
+            if command != "predict" or stage_of(self.contents) == "AutoencoderModule":
+                logger.info("videos are read from %s, as the checkpoint says; --data.root names another folder", own)
             keep_index_apart(Path(own))
         return {"class_path": node["class_path"], "init_args": arguments}
 

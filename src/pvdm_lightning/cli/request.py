@@ -62,7 +62,7 @@ def resolve(arguments: Sequence[str]) -> Request:
         defaults |= {f"sampling.{key}": value for key, value in checkpoint.sampling.items()}
     # A configuration that names a class of data does not mean those of the checkpoint, its stride for one.
     if not any(_names_data(config) for config in configs.values()):
-        data = checkpoint.data_node(_last_value(words, {}, "data.root"), videos=name in ("test", "encode"))
+        data = checkpoint.data_node(_last_value(words, {}, "data.root"), name)
         defaults |= {"data": data} if data else {}
     return Request(name, words, checkpoint, defaults)
 
