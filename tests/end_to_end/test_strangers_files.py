@@ -292,7 +292,7 @@ def test_what_costs_the_machine_is_not_taken_from_a_file(trained, workdir, monke
     costly = {"num_workers": 300, "batch_size": 60_000, "val_batch_size": 60_000}
     for name in ("Synthetic", "VideoFolder", "UCF101", "SkyTimelapse", "FrameFolder", "CachedLatents"):
         data = {"class_path": f"pvdm_lightning.{name}", "init_args": {**costly, "seed": 3}}
-        taken = Checkpoint("x", Path("x"), {"data_config": data}).data_node(None)["init_args"]
+        taken = Checkpoint("x", Path("x"), {"data_config": data}).data_node(None, "validate")["init_args"]
         assert taken == {"seed": 3}
         arguments = argument_types(getattr(pvdm_lightning, name))
         assert {key for key in arguments if "batch" in key or "work" in key} <= set(MACHINE)
@@ -314,8 +314,8 @@ def test_an_index_is_not_kept_beside_videos_that_a_file_names(workdir, monkeypat
     folder.mkdir(parents=True)
     (folder / "a.mp4").touch()
     given = root.replace("{home}", str(workdir))
-    taken = Checkpoint("x", Path("x"), {"data_config": videos(root=given)}).data_node(None)["init_args"]["root"]
-    assert os.path.realpath(taken) == str(workdir / "videos")
+    node = Checkpoint("x", Path("x"), {"data_config": videos(root=given)}).data_node(None, "validate")
+    assert os.path.realpath(node["init_args"]["root"]) == str(workdir / "videos")
     load_or_build(folder, ["a.mp4"], lambda path: VideoInfo(problem="x"), progress=False)
     assert [path.name for path in folder.iterdir()] == ["a.mp4"] and list((workdir / "cache").glob("*.npz"))
 
