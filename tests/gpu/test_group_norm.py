@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.checkpoint import checkpoint
 
+from pvdm_lightning.gpu import availability
 from pvdm_lightning.gpu import group_norm as module
 from pvdm_lightning.gpu.group_norm import group_norm, group_norm_parts, group_norm_rows
 
@@ -275,9 +276,9 @@ def kernel_for(is_cuda, dtype):
 def gpu(monkeypatch):
     """As if there were one that Triton supports."""
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
-    module._runs_triton.cache_clear()
+    availability._runs_triton.cache_clear()
     yield
-    module._runs_triton.cache_clear()
+    availability._runs_triton.cache_clear()
 
 
 def test_kernels_are_for_cuda_and_less_than_float64(gpu, monkeypatch):
@@ -286,13 +287,13 @@ def test_kernels_are_for_cuda_and_less_than_float64(gpu, monkeypatch):
     assert kernel_for(True, torch.bfloat16).__name__ == "pvdm_lightning.gpu.group_norm_kernel"
     assert kernel_for(True, torch.float64) is None
     assert kernel_for(False, torch.bfloat16) is None
-    module._runs_triton.cache_clear()
+    availability._runs_triton.cache_clear()
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
     assert kernel_for(True, torch.bfloat16) is None
 
 
 def test_without_triton(gpu, monkeypatch):
-    monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(availability.importlib.util, "find_spec", lambda name: None)
     assert kernel_for(True, torch.bfloat16) is None
 
 

@@ -8,6 +8,7 @@ from pvdm_lightning.cpu.convolution import FastPlaneConv2d
 from pvdm_lightning.cpu.flash_attention import FastAttention
 from pvdm_lightning.cpu.linear import FastLinear
 from pvdm_lightning.models.attention import ScaledDotProductAttention
+from pvdm_lightning.models.replacement import replace_classes
 from pvdm_lightning.models.unet.plane_layers import PlaneConv2d
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -30,9 +31,5 @@ def accelerate(model: Model) -> Model:
     Returns:
         The same object.
     """
-    for module in model.modules():
-        faster = FASTER.get(type(module))
-        if faster is not None:
-            # A class of the same data: every reference to the module, and its hooks, stay valid.
-            module.__class__ = faster
+    replace_classes(model, FASTER)
     return model

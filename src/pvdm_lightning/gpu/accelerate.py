@@ -11,6 +11,7 @@ from pvdm_lightning.gpu.rotary import FusedRotaryHeads
 from pvdm_lightning.models.attention import ScaledDotProductAttention
 from pvdm_lightning.models.autoencoder.rotary import RotaryHeads
 from pvdm_lightning.models.autoencoder.space_time_transformer import GEGLU
+from pvdm_lightning.models.replacement import replace_classes
 from pvdm_lightning.models.unet.plane_layers import PlaneNorm
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -34,9 +35,5 @@ def accelerate(model: Model) -> Model:
     Returns:
         The same object.
     """
-    for module in model.modules():
-        faster = FASTER.get(type(module))
-        if faster is not None:
-            # A class of the same data: every reference to the module, and its hooks, stay valid.
-            module.__class__ = faster
+    replace_classes(model, FASTER)
     return model

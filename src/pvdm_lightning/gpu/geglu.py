@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pvdm_lightning.gpu.group_norm import _runs_triton
+from pvdm_lightning.gpu.availability import takes_kernels
 from pvdm_lightning.models.autoencoder.space_time_transformer import GEGLU
 
 
@@ -23,7 +23,7 @@ class FusedGEGLU(GEGLU):
 @torch.library.custom_op("pvdm_lightning::geglu", mutates_args=())
 def _geglu(x: Tensor) -> Tensor:
     """(a, g) [N 2W] -> a * gelu(g) [N W]."""
-    if _takes_kernel(x):
+    if takes_kernels(x):
         from pvdm_lightning.gpu.geglu_kernel import forward
 
         return forward(x)
@@ -34,16 +34,12 @@ def _geglu(x: Tensor) -> Tensor:
 @torch.library.custom_op("pvdm_lightning::geglu_backward", mutates_args=())
 def _geglu_backward(grad: Tensor, x: Tensor) -> Tensor:
     """Gradient of the result [N W] -> gradient of x [N 2W]."""
-    if _takes_kernel(x):
+    if takes_kernels(x):
         from pvdm_lightning.gpu.geglu_kernel import backward
 
         return backward(grad, x)
     value, gate = x.chunk(2, dim=1)
     return torch.cat([grad * F.gelu(gate), torch.ops.aten.gelu_backward(grad * value, gate)], dim=1)
-
-
-def _takes_kernel(x: Tensor) -> bool:
-    return x.is_cuda and x.dtype != torch.float64 and _runs_triton(x.device)
 
 
 @_geglu.register_fake

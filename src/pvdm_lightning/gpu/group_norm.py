@@ -9,9 +9,6 @@ NVIDIA apex has a similar kernel, which takes 16 or 32 groups only, does not tak
 neither scale nor shift.
 """
 
-import functools
-import importlib.util
-import logging
 from collections.abc import Sequence
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -20,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-logger = logging.getLogger(__name__)
+from pvdm_lightning.gpu.availability import takes_kernels
 
 
 def group_norm(
@@ -184,30 +181,11 @@ def _images(rows: Sequence[Tensor], samples: Sequence[int], positions: Sequence[
 
 def _kernel(x: Tensor) -> ModuleType | None:
     """The module with kernels for this tensor, or None for the plain code."""
-    if x.is_cuda and x.dtype != torch.float64 and _runs_triton(x.device):
+    if takes_kernels(x):
         from pvdm_lightning.gpu import group_norm_kernel
 
         return group_norm_kernel
     return None
-
-
-@functools.cache
-def _runs_triton(device: torch.device) -> bool:
-    """Whether Triton is installed (not on Windows), supports the GPU, and could build its driver for it."""
-    if importlib.util.find_spec("triton") is None or torch.cuda.get_device_capability(device) < (8, 0):
-        return False
-    try:
-        from triton.runtime import driver
-
-        driver.active.get_current_target()  # compiles C code where that was not done before
-    except Exception as error:
-        logger.warning(
-            "Group norms run in plain PyTorch, which is slower, because Triton does not work here. It needs a C "
-            "compiler and Python's headers, such as the packages gcc and python3-dev. It says: %s",
-            error,
-        )
-        return False
-    return True
 
 
 @_group_norm.register_fake

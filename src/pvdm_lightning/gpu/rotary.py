@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pvdm_lightning.gpu.group_norm import _runs_triton
+from pvdm_lightning.gpu.availability import takes_kernels
 from pvdm_lightning.models.autoencoder.rotary import RotaryHeads, rotate
 
 
@@ -24,7 +24,7 @@ class FusedRotaryHeads(RotaryHeads):
 @torch.library.custom_op("pvdm_lightning::rotate", mutates_args=("out",))
 def _rotate(x: Tensor, cos: Tensor, sin: Tensor, out: Tensor) -> None:
     """Write the rotation of x [A B H D_head] into `out`; the tables are broadcast to [A B 1 D_head]."""
-    if x.is_cuda and x.dtype != torch.float64 and _runs_triton(x.device):
+    if takes_kernels(x):
         from pvdm_lightning.gpu.rotary_kernel import launch
 
         launch(x, cos, sin, out)
