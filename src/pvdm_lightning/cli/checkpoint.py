@@ -18,9 +18,9 @@ from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.escaping import one_line
 from pvdm_lightning.evaluation import TrainedModel
 from pvdm_lightning.foreign_config import ForeignConfigError, check_node, without_machine
-from pvdm_lightning.pipeline import FrozenAutoencoder, VideoPipeline
+from pvdm_lightning.pipeline import FrozenAutoencoder, VideoPipeline, hub
 from pvdm_lightning.pipeline.checkpoint import check_stage, read_checkpoint, stage_of
-from pvdm_lightning.pipeline.loading import CONFIG, SAMPLING, WEIGHTS, find_folder
+from pvdm_lightning.pipeline.loading import CONFIG, SAMPLING, WEIGHTS, fetch, find_folder
 from pvdm_lightning.pipeline.public_classes import DATA_MODULES, allowed, find_class
 from pvdm_lightning.pipeline.runs import display_name, run_of
 from pvdm_lightning.training import AutoencoderModule, LatentDiffusionModule, LatentEncoder
@@ -53,15 +53,16 @@ class Checkpoint:
         """Read what a user means.
 
         Args:
-            given: Path of a checkpoint; folder of a run or of all runs of a name; `latest`; folder of a saved pipeline;
-                or the name of the one in the package.
+            given: Path of a checkpoint; folder of a run or of all runs of a name; `latest`; folder of a saved pipeline,
+                or the name of the one in the package; or hf://org/name, one of a model hub.
             root: Folder of all runs, for `latest`.
 
         Raises:
             InvalidArgumentError: There is none, or it cannot be used.
         """
         check_keyword(given)
-        path = checkpoint_of(expand(given), OPTION, root)
+        is_remote = given.startswith(hub.SCHEME)
+        path = str(fetch(given, OPTION)) if is_remote else checkpoint_of(expand(given), OPTION, root)
         if find_folder(path) is None:
             if Path(path).is_dir():
                 problem = "holds no pipeline that can be read, and no checkpoint"

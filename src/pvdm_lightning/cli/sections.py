@@ -118,7 +118,7 @@ OPTIONS = (
         str | None,
         None,
         "The trained model: a .ckpt file, the folder of a run, `latest`, the newest run, or a saved pipeline such as "
-        "`showcase`.",
+        "`showcase`, or hf://org/name of a model hub.",
         _TAKE_MODEL,
     ),
     Option(

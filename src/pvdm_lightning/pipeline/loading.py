@@ -19,6 +19,7 @@ from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.escaping import one_line
 from pvdm_lightning.foreign_config import UnknownNameError, check_arguments, described_data, is_number
 from pvdm_lightning.foreign_files import check_regular, read_json
+from pvdm_lightning.pipeline import hub
 from pvdm_lightning.pipeline.checkpoint import (
     build_network,
     check_finite,
@@ -30,7 +31,7 @@ from pvdm_lightning.pipeline.checkpoint import (
 from pvdm_lightning.pipeline.diffusion_parts import DiffusionParts
 from pvdm_lightning.pipeline.first_stage import FrozenAutoencoder
 from pvdm_lightning.pipeline.latent_normalization import LatentNormalization
-from pvdm_lightning.pipeline.model_card import model_card
+from pvdm_lightning.pipeline.model_card import Shown, model_card
 from pvdm_lightning.pipeline.public_classes import NETWORKS, class_path, find_class
 from pvdm_lightning.pipeline.runs import checkpoint_in
 from pvdm_lightning.pipeline.sampling import SCALES, Sampling
@@ -59,12 +60,14 @@ def find_folder(path: str | Path) -> Path | None:
 
 
 def parts_of(path: str | Path) -> dict[str, Any]:
-    """Arguments of VideoPipeline, from a saved pipeline or from a checkpoint.
+    """Arguments of VideoPipeline, from a saved pipeline, here or on a hub, or from a checkpoint.
 
     Raises:
-        InvalidArgumentError: The path leads to neither, or to a damaged one.
+        InvalidArgumentError: The path leads to none of them, or to a damaged one.
     """
     if find_folder(path) is None:
+        if hub.is_repository(path):
+            return parts_of_folder(fetch(path, "VideoPipeline.path"))
         checkpoint = checkpoint_in(path, "VideoPipeline.path")
         if checkpoint.is_file():
             return parts_of_checkpoint(checkpoint)
@@ -72,6 +75,15 @@ def parts_of(path: str | Path) -> dict[str, Any]:
             remedy = f"Give a checkpoint, the folder of a run, one that save_pretrained wrote, or {SHOWCASE}."
             raise InvalidArgumentError("VideoPipeline.path", path, "there is no such file or folder", remedy)
     return parts_of_folder(Path(path))
+
+
+def fetch(path: str | Path, argument: str) -> Path:
+    """The folder of a pipeline that a hub has: its configuration and weights, and nothing else of the repository.
+
+    Raises:
+        InvalidArgumentError: As `hub.fetch`.
+    """
+    return hub.fetch(path, [CONFIG, WEIGHTS], argument)
 
 
 def parts_of_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -192,8 +204,9 @@ def write_folder(
     prediction_type: str,
     about: dict[str, Any],
     sampling: Sampling,
+    shown: Shown,
 ) -> None:
-    """Write weights, configuration and model card; each file is whole or absent.
+    """Write weights, configuration, model card and its pictures; each file is whole or absent.
 
     Raises:
         InvalidArgumentError: The folder holds a file of one of these names that is not of a saved pipeline.
@@ -217,8 +230,11 @@ def write_folder(
     }
     with atomic_write(folder / WEIGHTS) as partial:
         save_file(tensors, partial)
+    for picture in shown.pictures:
+        with atomic_write(folder / picture.name) as partial:
+            partial.write_bytes(picture.read_bytes())
     with atomic_write(folder / CARD) as partial:
-        partial.write_text(model_card(networks, about), encoding="utf-8")
+        partial.write_text(model_card(networks, about, shown), encoding="utf-8")
     with atomic_write(folder / CONFIG) as partial:
         partial.write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
 

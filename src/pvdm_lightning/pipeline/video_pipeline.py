@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tempfile
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -31,13 +32,14 @@ from pvdm_lightning.memory import check_memory
 from pvdm_lightning.models.condition import Condition, KnownFrames
 from pvdm_lightning.models.denoiser import Denoiser
 from pvdm_lightning.models.triplane import Triplane
-from pvdm_lightning.pipeline import loading
+from pvdm_lightning.pipeline import hub, loading
 from pvdm_lightning.pipeline.autoguidance import check_autoguidance, weights_sha256
 from pvdm_lightning.pipeline.cast_weights import CastWeights
 from pvdm_lightning.pipeline.first_stage import FrozenAutoencoder
 from pvdm_lightning.pipeline.given import Given, continued
 from pvdm_lightning.pipeline.known_frames import FrameMask, fill_unknown
 from pvdm_lightning.pipeline.latent_normalization import LatentNormalization
+from pvdm_lightning.pipeline.model_card import Shown
 from pvdm_lightning.pipeline.sampling import Sampling
 from pvdm_lightning.random import make_generator
 
@@ -111,7 +113,8 @@ class VideoPipeline:
 
         Args:
             path: A folder that `save_pretrained` wrote, "showcase" (which comes with the package), or a checkpoint of
-                `pvdm fit`, of either stage: the file, or the folder of its run.
+                `pvdm fit`, of either stage: the file, or the folder of its run. Of a model hub, "org/name" or
+                "org/name@revision", where nothing here has that name, or "hf://org/name".
             device: Where the networks go; None is the CPU.
             dtype: Data type of the networks; None is float32. See `to`.
 
@@ -127,15 +130,66 @@ class VideoPipeline:
         """The same as `from_pretrained`, which takes checkpoints as well."""
         return cls.from_pretrained(path, device, dtype)
 
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Write model.safetensors, config.json and a model card, README.md, into a folder."""
+    def save_pretrained(
+        self,
+        folder: str | Path,
+        pictures: Sequence[str | Path] = (),
+        metrics: Mapping[str, float] | str | Path | None = None,
+    ) -> None:
+        """Write model.safetensors, config.json and a model card, README.md, into a folder.
+
+        Args:
+            folder: The folder.
+            pictures: Paths of pictures for the card, such as those of ``python -m benchmarks showcase``.
+            metrics: Values for the card: by name, or the path of a report that `pvdm test` or `pvdm evaluate` wrote.
+
+        Raises:
+            InvalidArgumentError: The folder holds other files of these names, or a picture or the report is not there.
+        """
+        self._write(Path(folder), Shown.of(pictures, metrics))
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        pictures: Sequence[str | Path] = (),
+        metrics: Mapping[str, float] | str | Path | None = None,
+        private: bool | None = None,
+        revision: str | None = None,
+        commit_message: str = "Upload a pipeline of pvdm_lightning",
+        token: str | None = None,
+    ) -> str:
+        """Upload what `save_pretrained` writes to a model hub, from where `from_pretrained` takes it.
+
+        Needs huggingface_hub (``pip install 'pvdm-lightning[hub]'``). HF_ENDPOINT names another hub than its own.
+
+        Args:
+            repo_id: ``org/name``; the repository is made if there is none.
+            pictures: As `save_pretrained`.
+            metrics: As `save_pretrained`.
+            private: Whether a new repository is private. Default: as the organization has it.
+            revision: Branch to commit to. Default: the main one.
+            commit_message: Of the one commit.
+            token: Login. Default: that of HF_TOKEN, or of `hf auth login`.
+
+        Returns:
+            Address of the commit.
+
+        Raises:
+            InvalidArgumentError: The hub cannot be reached or refuses, or as `save_pretrained`.
+        """
+        shown = Shown.of(pictures, metrics, repo_id)
+        with tempfile.TemporaryDirectory() as folder:
+            self._write(Path(folder), shown)
+            return hub.push(Path(folder), repo_id, private, revision, commit_message, token)
+
+    def _write(self, folder: Path, shown: Shown) -> None:
         parts = {
             "autoencoder": self.first_stage.autoencoder,
             "denoiser": self.denoiser,
             "normalization": self.normalization,
         }
         networks = {name: part for name, part in parts.items() if part is not None}
-        loading.write_folder(Path(folder), networks, self.schedule, self.prediction_type, self.about, self.sampling)
+        loading.write_folder(folder, networks, self.schedule, self.prediction_type, self.about, self.sampling, shown)
 
     def to(self, device: Device | torch.dtype | None = None, dtype: torch.dtype | None = None) -> VideoPipeline:
         """Move the networks to a device, change their data type, or both, in place.
