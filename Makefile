@@ -26,12 +26,15 @@ GPU := $(shell nvidia-smi -L > /dev/null 2>&1 && echo --device cuda --precision 
 TWO := $(if $(GPU),,--trainer.accelerator cpu --trainer.devices 2 --trainer.strategy ddp)
 HALF_OF = $(if $(GPU),,--data.batch_size $(1))
 WRITE := --output.fps 8 --output.least_side 128
+# A slow processor takes fewer steps, so that the demo ends within ten minutes there, too.
+MINUTES_ONE := 2.5
+MINUTES_TWO := 4.5
 FAST := --sampling.sampler dpm_solver --sampling.num_inference_steps 20
 
 demo: install
-	$(BIN)/pvdm fit $(TWO) --config demo_ae.yaml $(call HALF_OF,2) --trainer.default_root_dir $(RUN) --run_name autoencoder
+	$(BIN)/pvdm fit $(TWO) --config demo_ae.yaml $(call HALF_OF,2) --budget.minutes $(MINUTES_ONE) --trainer.default_root_dir $(RUN) --run_name autoencoder
 	$(BIN)/pvdm encode $(TWO) --ckpt_path $(AUTOENCODER) --output.dir $(RUN)/latents --output.known_frames [first:4]
-	$(BIN)/pvdm fit $(TWO) --config demo_ldm.yaml --config model/ldm_conditions.yaml --config data/cached_latents.yaml --data.root $(RUN)/latents $(call HALF_OF,16) --trainer.default_root_dir $(RUN) --run_name latent_diffusion --model.autoencoder_checkpoint $(AUTOENCODER)
+	$(BIN)/pvdm fit $(TWO) --config demo_ldm.yaml --config model/ldm_conditions.yaml --config data/cached_latents.yaml --data.root $(RUN)/latents $(call HALF_OF,16) --budget.minutes $(MINUTES_TWO) --trainer.default_root_dir $(RUN) --run_name latent_diffusion --model.autoencoder_checkpoint $(AUTOENCODER)
 	$(BIN)/pvdm predict --ckpt_path $(AUTOENCODER) --sampling.num_videos 4 --output.dir $(RUN)/reconstructions --output.formats [gif,png] $(WRITE)
 	$(BIN)/pvdm predict --ckpt_path $(DENOISER) --sampling.num_videos 8 --sampling.batch_size 8 $(FAST) --output.dir $(RUN)/samples --output.formats [mp4,gif] $(WRITE)
 	$(BIN)/pvdm predict --ckpt_path $(DENOISER) --sampling.num_videos 1 --sampling.num_frames 64 $(FAST) --output.dir $(RUN)/long --output.formats [mp4,gif] $(WRITE)

@@ -8,6 +8,7 @@ from pvdm_lightning.callbacks.monitoring import Throughput, Utilization, WeightN
 from pvdm_lightning.callbacks.prediction_writer import PredictionWriter
 from pvdm_lightning.callbacks.progress import RunProgress, SamplingProgress
 from pvdm_lightning.callbacks.records import RunRecord, SaveDataConfig
+from pvdm_lightning.callbacks.time_budget import TimeBudget
 from pvdm_lightning.callbacks.video_logger import VideoLogger
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "SamplingProgress",
     "SaveDataConfig",
     "Throughput",
+    "TimeBudget",
     "Utilization",
     "VideoLogger",
     "WeightNorms",

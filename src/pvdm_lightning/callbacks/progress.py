@@ -104,6 +104,8 @@ class RunProgress(ProgressBar):
         bar = self._bar
         if bar is None:
             return
+        if trainer.max_steps >= 0:
+            bar.total = trainer.max_steps  # a budget of time may have changed it
         ends = bar.total is not None and trainer.global_step >= bar.total
         # Drawn by this clock alone: by the bar's own, the figures would be those of the time before.
         if time.monotonic() - self._refreshed >= interval() or ends:

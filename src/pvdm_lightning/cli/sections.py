@@ -8,7 +8,14 @@ from typing import Any
 
 from lightning import LightningDataModule, LightningModule, Trainer
 
-from pvdm_lightning.callbacks import Checkpoints, DivergenceGuard, FiniteTraining, PredictionWriter, VideoLogger
+from pvdm_lightning.callbacks import (
+    Checkpoints,
+    DivergenceGuard,
+    FiniteTraining,
+    PredictionWriter,
+    TimeBudget,
+    VideoLogger,
+)
 from pvdm_lightning.cli.commands import COMMANDS
 from pvdm_lightning.cli.sampling_from_files import SamplingFromFiles
 from pvdm_lightning.data.latents.latent_cache import CacheOptions
@@ -89,6 +96,7 @@ SECTIONS = (
         ("fit",),
         library={"DivergenceGuard": ""},
     ),
+    Section("budget", TimeBudget, "Time that training may take", ("fit",), library={"TimeBudget": ""}),
     Section("trainer", Trainer, "Trainer of Lightning", library={"Trainer": ""}),
 )
 
