@@ -25,14 +25,14 @@ class Selection:
     frame_step: int = 1
 
     @property
-    def name(self) -> str:
-        """``FVD 16``, or ``FVD 16 of 128`` where frames are skipped."""
-        return f"FVD {self.num_frames}" + (f" of {self.length}" if self.frame_step > 1 else "")
+    def frames(self) -> str:
+        """``16``, or ``16 of 128`` where frames are skipped."""
+        return f"{self.num_frames}" + (f" of {self.length}" if self.frame_step > 1 else "")
 
     @property
-    def key(self) -> str:
-        """``fvd_16``, or ``fvd_16_of_128``."""
-        return self.name.lower().replace(" ", "_")
+    def span(self) -> int:
+        """Frames from the first to the last that is measured."""
+        return (self.num_frames - 1) * self.frame_step + 1
 
 
 @dataclass(frozen=True)

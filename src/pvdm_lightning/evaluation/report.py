@@ -5,16 +5,28 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from statistics import stdev
+from typing import Any, NamedTuple
 
 from pvdm_lightning.atomic_write import atomic_write
 from pvdm_lightning.escaping import printable
 from pvdm_lightning.evaluation.feature_networks import SkippedMetric
 from pvdm_lightning.evaluation.options import USUAL_COUNT
-from pvdm_lightning.evaluation.protocol import network_record, protocol_hash
-from pvdm_lightning.metrics import FrozenNetwork
+from pvdm_lightning.evaluation.protocol import protocol_hash
+
+
+class FeatureFile(NamedTuple):
+    """The features of one draw of a side.
+
+    Attributes:
+        file: From the folder of the report.
+        clips_hash: Hash of the list of clips.
+    """
+
+    file: str
+    clips_hash: str
 
 
 @dataclass(frozen=True)
@@ -24,12 +36,16 @@ class MeasuredMetric:
     Attributes:
         name: As people read it, e.g. ``FVD 16``.
         key: As programs read it, e.g. ``fvd_16``.
-        value: The metric.
+        value: The metric; the mean over repeated draws, where there are several.
         meaning: Which direction is better, and units.
         real: Real videos it was measured on, if any.
         generated: Generated (or reconstructed) ones.
         spread: Standard deviation over splits, where there are splits.
-        network: The network that measured, if one did.
+        network: Record of the network that measured, if one did.
+        distance: Name of the distance, if it is one.
+        interval: Where 95 % of resampled values would lie, see `figures`.
+        repeats: The values of repeated draws.
+        features: What it was computed from, for each side.
     """
 
     name: str
@@ -39,17 +55,27 @@ class MeasuredMetric:
     real: int | None = None
     generated: int | None = None
     spread: float | None = None
-    network: FrozenNetwork | None = None
+    network: Mapping[str, Any] | None = None
+    distance: str | None = None
+    interval: tuple[float, float] | None = None
+    repeats: Sequence[float] = ()
+    features: Mapping[str, Sequence[FeatureFile]] = field(default_factory=dict)
 
     @property
     def tag(self) -> str:
         """Its name in dashboards: apart for each network."""
-        return f"test/{self.key}" + (f"/{re.sub(r'[^a-zA-Z0-9.-]+', '_', self.network.name)}" if self.network else "")
+        name = re.sub(r"[^a-zA-Z0-9.-]+", "_", str(self.network["name"])) if self.network else ""
+        return f"test/{self.key}" + (f"/{name}" if name else "")
+
+    def with_features(self, features: Mapping[str, Sequence[FeatureFile]]) -> MeasuredMetric:
+        """The metric with what it was computed from."""
+        return replace(self, features=features)
 
     def small_count(self) -> str | None:
         """The warning that a metric of few videos needs, if it is a distribution's and they are few."""
         counts = [count for count in (self.real, self.generated) if count is not None]
-        if self.network is None or not self.key.startswith(("fvd", "r_fvd", "is")) or min(counts) >= USUAL_COUNT:
+        is_of_a_set = self.network is not None and (self.distance is not None or self.key == "is")
+        if not is_of_a_set or min(counts) >= USUAL_COUNT:
             return None
         kind = self.name.split()[0]
         return f"{kind} of {min(counts):,} videos: not comparable with {kind} of {USUAL_COUNT:,}."
@@ -75,18 +101,23 @@ class Report:
 
     def table(self) -> str:
         """Plain text, columns aligned."""
-        rows = [("metric", "value", "real", "generated", "network", "meaning")]
+        rows = [("metric", "value", "95 %", "real", "generated", "network", "meaning")]
         rows += [
             (
                 metric.name,
-                f"{metric.value:.4g}" if abs(metric.value) < 1 else f"{metric.value:.2f}",
+                number(metric.value),
+                "..".join(map(number, metric.interval)) if metric.interval else "-",
                 _count(metric.real),
                 _count(metric.generated),
-                metric.network.name if metric.network else "-",
-                metric.meaning + (f"; std over splits {metric.spread:.2f}" if metric.spread is not None else ""),
+                str(metric.network["name"]) if metric.network else "-",
+                metric.meaning
+                + (f"; std over splits {metric.spread:.2f}" if metric.spread is not None else "")
+                + (f"; std over {len(metric.repeats)} draws {number(stdev(metric.repeats))}" if metric.repeats else ""),
             )
             for metric in self.metrics
         ]
+        if all(metric.interval is None for metric in self.metrics):
+            rows = [(*row[:2], *row[3:]) for row in rows]
         # Names of files are in all of these.
         lines = [printable(self.title), "", *_aligned(rows), ""]
         lines += [printable(f"skipped: {name}: {reason}") for name, reason in self.skipped]
@@ -106,10 +137,17 @@ class Report:
                 "key": metric.key,
                 "value": metric.value,
                 **({"std_over_splits": metric.spread} if metric.spread is not None else {}),
+                **({"distance": metric.distance} if metric.distance is not None else {}),
+                **({"interval": list(metric.interval)} if metric.interval is not None else {}),
+                **({"repeats": list(metric.repeats)} if metric.repeats else {}),
+                **(
+                    {"std_over_repeats": stdev(metric.repeats)} if metric.repeats else {}
+                ),
                 "meaning": metric.meaning,
                 "real_videos": metric.real,
                 "generated_videos": metric.generated,
-                "network": network_record(metric.network) if metric.network else None,
+                "network": dict(metric.network) if metric.network else None,
+                **({"features": {s: [f._asdict() for f in those] for s, those in metric.features.items()}} if metric.features else {}),
             }
             for metric in self.metrics
         ]
@@ -133,13 +171,18 @@ def write_json(content: object, path: Path) -> None:
         partial.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
+def number(value: float) -> str:
+    """A metric as people read it."""
+    return f"{value:.4g}" if abs(value) < 1 else f"{value:.2f}"
+
+
 def _count(count: int | None) -> str:
     return "-" if count is None else f"{count:,}"
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    numbers = (1, 2, 3)  # columns set flush right
+    numbers = range(1, len(rows[0]) - 2)  # columns set flush right
     lines = []
     for row in rows:
         cells = [

@@ -1,0 +1,235 @@
+"""Figures from features: distances by name, the Inception Score, and the spread of each.
+
+Where a distance is the mean over draws, and how far it would move with other videos, are two things. Repeated draws
+(`repeats`) show the first; they need videos. A bootstrap needs none: both sides are drawn again from themselves, with
+replacement. Each such set has duplicates, a third of its places, and is therefore farther from the other side: the mean
+of bootstrapped Frechet distances lies above the distance itself. Their spread around their own mean is used, and the
+interval is centred on the distance.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from pvdm_lightning.convert import ORIGINAL_I3D
+from pvdm_lightning.errors import InvalidArgumentError, check_at_least
+from pvdm_lightning.evaluation.feature_networks import SkippedMetric
+from pvdm_lightning.evaluation.features import ClipFeatures
+from pvdm_lightning.evaluation.lengths import Selection
+from pvdm_lightning.evaluation.report import MeasuredMetric
+from pvdm_lightning.metrics import (
+    KERNEL_CONVENTIONS,
+    STYLEGAN_V_I3D,
+    bootstrap,
+    bootstrap_interval,
+    extrapolated_frechet,
+    frechet,
+    inception_score,
+)
+from pvdm_lightning.metrics.inception_score import inception_score_of_splits
+
+FRECHET = {"frechet": "", "frechet_biased": "biased covariance", "frechet_infinite": "infinite samples"}
+"""Frechet distances by name -> how rows name them beside "FVD 16"."""
+DISTANCES = (*FRECHET, *KERNEL_CONVENTIONS)
+"""Names of distances."""
+_I3D = (ORIGINAL_I3D.name, STYLEGAN_V_I3D.name)
+_JEDI = "v-jepa"
+
+
+class Estimate(NamedTuple):
+    """A distance of two sets of features.
+
+    Attributes:
+        value: The distance.
+        std: Over subsets or blocks, by a convention that has them.
+        remark: What a reader must know of it.
+    """
+
+    value: float
+    std: float | None = None
+    remark: str = ""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Which figures are computed from features.
+
+    Args:
+        distances: Names of distances.
+        bootstrap: Resamples behind each interval; 0 leaves intervals out.
+        inception_splits: Splits of the Inception Score.
+        inception_loops: Disjoint parts of the videos, with a score each.
+    """
+
+    distances: Sequence[str] = ("frechet",)
+    bootstrap: int = 50
+    inception_splits: int = 10
+    inception_loops: int = 1
+
+    def __post_init__(self) -> None:
+        check_distances("Figures.distances", self.distances)
+        check_at_least("Figures.bootstrap", self.bootstrap, 0)
+
+
+def check_distances(argument: str, names: Sequence[str]) -> None:
+    """Raise `InvalidArgumentError` for a name that no distance has."""
+    for name in names:
+        if name not in DISTANCES:
+            raise InvalidArgumentError(argument, name, "there is no such distance", f"Give {', '.join(DISTANCES)}.")
+
+
+def compute(name: str, real: Tensor, generated: Tensor) -> Estimate:
+    """A distance by name, of features [N D] and [M D].
+
+    Raises:
+        ValueError: There are too few rows.
+    """
+    seeded = torch.Generator().manual_seed(0)
+    if name == "frechet_infinite":
+        found = extrapolated_frechet(real, generated, seeded)
+        sizes = f"{found.sizes[0]:,} to {found.sizes[-1]:,} generated videos"
+        return Estimate(found.value, None, f"straight line in 1/N over {sizes}, R^2 {found.r_squared:.3f}")
+    if name in FRECHET:
+        return Estimate(frechet(real, generated, unbiased=name != "frechet_biased"))
+    return Estimate(*KERNEL_CONVENTIONS[name](real, generated, seeded))
+
+
+def row_name(distance: str, network: str, frames: str, prefix: str = "") -> str:
+    """How a row is called: FVD and KVD are those of I3D features, JEDi is that of V-JEPA's.
+
+    Args:
+        distance: Its name.
+        network: Name of the network.
+        frames: Such as ``16`` or ``16 of 128``.
+        prefix: Such as ``R-`` for reconstructions.
+    """
+    is_i3d = network.startswith(_I3D)
+    if distance in FRECHET:
+        how = FRECHET[distance]
+        return f"{prefix}{'FVD' if is_i3d else 'Frechet'} {frames}" + (f" ({how})" if how else "")
+    if distance == "jedi" and network.startswith(_JEDI):
+        return f"{prefix}JEDi {frames}"
+    if distance == "kvd" and is_i3d:
+        return f"{prefix}KVD {frames}"
+    return f"{prefix}{'KVD' if is_i3d else 'MMD'} {frames} ({distance})"
+
+
+def key_of(name: str) -> str:
+    """A name as programs read it: ``fvd_16_of_128``."""
+    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+
+
+def distances(
+    real: Sequence[ClipFeatures],
+    generated: Sequence[ClipFeatures],
+    selection: Selection,
+    network: Mapping[str, Any],
+    wanted: Figures,
+    device: torch.device,
+    prefix: str = "",
+) -> tuple[list[MeasuredMetric], list[SkippedMetric]]:
+    """The distances asked for between two sides, and those that could not be computed.
+
+    Args:
+        real: One set of features for each draw of real clips.
+        generated: As `real`; if one side has fewer draws, its last one goes with those of the other.
+        selection: The frames that were measured.
+        network: Record of the network.
+        wanted: Which figures.
+        device: Where to compute.
+        prefix: Of their names.
+    """
+    rows, skipped = [], []
+    draws = max(len(real), len(generated))
+    pairs = [(real[min(i, len(real) - 1)], generated[min(i, len(generated) - 1)]) for i in range(draws)]
+    sides = [tuple(side.values.to(device).double() for side in pair) for pair in pairs]
+    counts = len(real[0]), len(generated[0])
+    for name in wanted.distances:
+        row = row_name(name, str(network["name"]), selection.frames, prefix)
+        try:
+            found = [compute(name, *pair) for pair in sides]
+        except ValueError as error:
+            reason = f"{counts[0]} real and {counts[1]} generated videos; {error}."
+            skipped.append(SkippedMetric(f"{row} ({network['name']})", reason))
+            continue
+        value = sum(one.value for one in found) / len(found)
+        std, interval = found[0].std, None
+        if std is None and wanted.bootstrap > 1:
+            again = _resampled(lambda *pair: compute(name, *pair).value, *sides[0], wanted.bootstrap)  # noqa: B023
+            interval = bootstrap_interval(value, again) if again is not None else None
+        remarks = [f"std over subsets {std:.4g}"] if std is not None else []
+        remarks += [found[0].remark] if found[0].remark else []
+        rows.append(
+            MeasuredMetric(
+                row,
+                key_of(row if not prefix else row.replace(f" {selection.frames}", "")),
+                value,
+                "; ".join(["lower is better" + (", 0 at best" if name in FRECHET else ""), *remarks]),
+                *counts,
+                network=network,
+                distance=name,
+                interval=interval,
+                repeats=[one.value for one in found] if len(found) > 1 else [],
+            )
+        )
+    return rows, skipped
+
+
+def _resampled(distance: Callable[[Tensor, Tensor], float], real: Tensor, generated: Tensor, num: int) -> Tensor | None:
+    """Bootstrapped values; None where so few videos are there that a draw of them has no distance."""
+    try:
+        return bootstrap(distance, real, generated, num, torch.Generator().manual_seed(0))
+    except (ValueError, RuntimeError):  # a draw of one video alone, again and again
+        return None
+
+
+def score(
+    generated: Sequence[ClipFeatures], network: Mapping[str, Any], wanted: Figures
+) -> tuple[list[MeasuredMetric], list[SkippedMetric]]:
+    """The Inception Score of log-probabilities, or why there is none.
+
+    Args:
+        generated: One set for each draw.
+        network: Record of the classifier.
+        wanted: Splits and loops.
+    """
+    splits, loops, count = wanted.inception_splits, wanted.inception_loops, len(generated[0])
+    parts = splits * loops
+    if count < parts:
+        reason = f"{parts} splits need as many videos, there are {count}; ask for fewer splits."
+        return [], [SkippedMetric(f"IS ({network['name']})", reason)]
+
+    def of(log_probabilities: Tensor) -> tuple[float, float]:
+        if loops > 1:
+            mean, std = inception_score(log_probabilities, splits, loops)
+        else:
+            places = torch.arange(len(log_probabilities)) % splits
+            mean, std = inception_score_of_splits(log_probabilities, places, splits)
+        return mean.item(), std.item()
+
+    found = [of(side.values) for side in generated]
+    value = sum(mean for mean, _ in found) / len(found)
+    interval = None
+    if wanted.bootstrap > 1:
+        side = generated[0].values
+        again = bootstrap(lambda _, drawn: of(drawn)[0], side, side, wanted.bootstrap, torch.Generator().manual_seed(0))
+        interval = bootstrap_interval(value, again)
+    row = MeasuredMetric(
+        "IS",
+        "is",
+        value,
+        f"higher is better, {generated[0].values.shape[1]} at most",
+        None,
+        count,
+        found[0][1],
+        network,
+        interval=interval,
+        repeats=[mean for mean, _ in found] if len(found) > 1 else [],
+    )
+    return [row], []
