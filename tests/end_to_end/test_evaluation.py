@@ -10,8 +10,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from pvdm_lightning.cli.commands.import_original import _save as save_checkpoint
 from pvdm_lightning.data import ClipDataModule
+from pvdm_lightning.evaluation.distances import VideoDistances
 from pvdm_lightning.evaluation.generated_videos import GeneratedVideos
-from pvdm_lightning.metrics import FrechetVideoDistance
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
 from pvdm_lightning.pipeline import VideoPipeline
 from pvdm_lightning.training import AutoencoderModule
@@ -88,7 +88,7 @@ def test_stage_two(workdir, evaluate_two, trained, load, capsys, monkeypatch, ca
 
     # A second call finds the videos and the real side on disk, and says the same.
     monkeypatch.setattr(VideoPipeline, "generate", refuse)
-    monkeypatch.setattr(ClipDataModule, "reference_dataloader", refuse)
+    monkeypatch.setattr(ClipDataModule, "listed_dataloader", refuse)
     evaluate_two(*LONGER)
     assert report_in(workdir / "evaluation")["metrics"] == report["metrics"]
 
@@ -250,13 +250,13 @@ def test_stage_one_with_networks(pvdm, workdir, networks, report_in, monkeypatch
     assert report_in(workdir / "again_limited")["metrics"] == limited["metrics"]
 
     # The real side comes from the disk, whatever the batch size, and gives the same metrics.
-    update = FrechetVideoDistance.update
+    add = VideoDistances.add
 
-    def generated_only(self, videos, real):
-        assert not real
-        update(self, videos, real)
+    def generated_only(self, side, *rest):
+        assert side == "generated"
+        add(self, side, *rest)
 
-    monkeypatch.setattr(FrechetVideoDistance, "update", generated_only)
+    monkeypatch.setattr(VideoDistances, "add", generated_only)
     pvdm.run(*args, "--data.val_batch_size", 2, "--evaluation.dir", "again")
     again = values(report_in(workdir / "again"))
     assert again == pytest.approx({name: values(report)[name] for name in ("R-FVD 9", "PSNR", "SSIM")}, rel=1e-6)

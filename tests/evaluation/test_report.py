@@ -1,17 +1,16 @@
 import json
 
-import torch
-
 from pvdm_lightning.evaluation.feature_networks import SkippedMetric
 from pvdm_lightning.evaluation.report import MeasuredMetric, Report
-from pvdm_lightning.metrics import FrozenNetwork
 
-NETWORK = FrozenNetwork(torch.nn.Identity(), "random-weights (seed 0)", 4)
+NETWORK = {"name": "random-weights (seed 0)", "file": None, "sha256": None}
 
 
 def test_the_table_and_the_json_say_the_same(tmp_path):
     metrics = [
-        MeasuredMetric("FVD 16", "fvd_16", 343.6123, "lower", real=2048, generated=16, network=NETWORK),
+        MeasuredMetric(
+            "FVD 16", "fvd_16", 343.6123, "lower", real=2048, generated=16, network=NETWORK, distance="frechet"
+        ),
         MeasuredMetric("IS", "is", 74.4, "higher", generated=2048, spread=1.25, network=NETWORK),
         MeasuredMetric("loss", "loss", 0.01234567, "lower"),
     ]

@@ -157,8 +157,10 @@ class VideoDistances:
             return
         listed = clips()
         for row, record, parts in zip(under_way.rows, under_way.records, under_way.parts):
-            paths = [parts.path.with_name(parts.path.name.replace("-0.partial", f"-{rank}.partial", 1))
-                     for rank in range(self.processes.world_size)]
+            paths = [
+                parts.path.with_name(parts.path.name.replace("-0.partial", f"-{rank}.partial", 1))
+                for rank in range(self.processes.world_size)
+            ]
             values, numbers = parts.merged(paths)
             features = ClipFeatures(values, [self._measured(listed[number], row) for number in numbers], record)
             self.files.setdefault((side, row), []).append(Path(self._save(features)))
@@ -184,9 +186,12 @@ class VideoDistances:
                     sides["real"], sides["generated"], row.selection, record, self.wanted, self.device, self.prefix
                 )
             files = {
-                side: [FeatureFile(path.relative_to(self.folder).as_posix(), features.list_hash)
-                       for path, features in zip(paths[side], sides[side])]
-                for side in paths if paths[side]
+                side: [
+                    FeatureFile(path.relative_to(self.folder).as_posix(), features.list_hash)
+                    for path, features in zip(paths[side], sides[side])
+                ]
+                for side in paths
+                if paths[side]
             }
             metrics += [metric.with_features(files) for metric in new]
             skipped += not_computed

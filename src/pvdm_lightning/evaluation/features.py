@@ -139,11 +139,11 @@ class ClipFeatures:
         named = [(str(name), str(digest)) for name, digest in videos]
         if values.isnan().any() or values.isposinf().any():
             raise ValueError("its features are no finite numbers")
-        if len(clips) and not (0 <= int(clips[:, 0].min()) and int(clips[:, 0].max()) < len(named)):
+        if ((clips[:, 0] < 0) | (clips[:, 0] >= len(named))).any():
             raise ValueError("its clips name videos that are not listed")
         if (clips[:, 1] < 0).any() or (clips[:, 2:] < 1).any():
             raise ValueError("its clips are none")
-        ids = [ClipId(*named[video], start, stride, frames) for video, start, stride, frames in clips.tolist()]
+        ids = [ClipId(*named[row[0]], *row[1:]) for row in clips.tolist()]
         return cls(values, ids, record)
 
 
@@ -160,6 +160,18 @@ def generated_clips(numbers: Iterable[int], generation: str, frames: int, stride
         stride: From one to the next.
     """
     return [ClipId(str(number), _NAMED + generation, 0, stride, frames) for number in numbers]
+
+
+def file_clips(clips: Sequence[tuple[str, int]], stride: int, frames: int) -> list[ClipId]:
+    """Clips of files.
+
+    Args:
+        clips: Path of the video and first frame of each.
+        stride: Source frames from one frame of a clip to the next.
+        frames: Frames of a clip.
+    """
+    hashes = {name: file_identity(Path(name)) for name in dict.fromkeys(name for name, _ in clips)}
+    return [ClipId(name, hashes[name], start, stride, frames) for name, start in clips]
 
 
 def file_identity(path: Path) -> str:

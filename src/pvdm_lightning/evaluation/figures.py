@@ -148,7 +148,7 @@ def distances(
     rows, skipped = [], []
     draws = max(len(real), len(generated))
     pairs = [(real[min(i, len(real) - 1)], generated[min(i, len(generated) - 1)]) for i in range(draws)]
-    sides = [tuple(side.values.to(device).double() for side in pair) for pair in pairs]
+    sides = [(one.values.to(device).double(), other.values.to(device).double()) for one, other in pairs]
     counts = len(real[0]), len(generated[0])
     for name in wanted.distances:
         row = row_name(name, str(network["name"]), selection.frames, prefix)

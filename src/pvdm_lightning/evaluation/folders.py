@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm  # type: ignore[import-untyped]
@@ -15,13 +15,16 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 from pvdm_lightning.data.clips.broken import BrokenVideos
 from pvdm_lightning.data.clips.clip_dataset import ClipDataset
 from pvdm_lightning.data.clips.clip_loader import ClipLoader
-from pvdm_lightning.data.clips.sampler import ReferenceSampler
+from pvdm_lightning.data.clips.listed_clips import ListedClips
+from pvdm_lightning.data.clips.sampler import EpochSampler, ReferenceSampler
 from pvdm_lightning.data.clips.windows import Windows
 from pvdm_lightning.data.index.build_index import num_cores
 from pvdm_lightning.data.index.shared_videos import shared_videos
 from pvdm_lightning.errors import InvalidArgumentError
-from pvdm_lightning.evaluation.distances import AT_ONCE, VideoDistances
+from pvdm_lightning.evaluation.distances import AT_ONCE, Side, VideoDistances
 from pvdm_lightning.evaluation.feature_networks import FoundNetworks
+from pvdm_lightning.evaluation.features import ClipId, file_clips
+from pvdm_lightning.evaluation.figures import Figures
 from pvdm_lightning.evaluation.lengths import choose_lengths
 from pvdm_lightning.evaluation.processes import Processes
 from pvdm_lightning.evaluation.protocol import clips_record, network_record, versions
@@ -46,6 +49,8 @@ class FolderProtocol:
         inception_splits: 0 leaves the Inception Score out.
         seed: Seed of the choice of videos and of random starts.
         num_workers: Processes that read videos; None for as many as there are cores, at most 8.
+        distances: Names of distances.
+        bootstrap: Resamples behind an interval.
     """
 
     frames: Sequence[int]
@@ -57,10 +62,22 @@ class FolderProtocol:
     inception_splits: int
     seed: int
     num_workers: int | None
+    distances: Sequence[str] = ("frechet",)
+    bootstrap: int = 50
+
+
+ALONE = Processes()
+SIDES: tuple[Side, Side] = ("real", "generated")
 
 
 def measure_folders(
-    real: str, generated: str, protocol: FolderProtocol, networks: FoundNetworks, device: torch.device
+    real: str,
+    generated: str,
+    protocol: FolderProtocol,
+    networks: FoundNetworks,
+    device: torch.device,
+    folder: Path,
+    processes: Processes = ALONE,
 ) -> Report:
     """FVD and Inception Score of a folder of videos.
 
@@ -70,11 +87,13 @@ def measure_folders(
         protocol: How.
         networks: By which networks.
         device: Where those run.
+        folder: Of the evaluation, where features are kept.
+        processes: That share the videos.
 
     Raises:
         InvalidArgumentError: A folder is missing or empty, or its videos are too few or too short.
     """
-    folders = {
+    folders: dict[Side, VideoFolder] = {
         "real": VideoFolder.open(real, "measure_folders.real", other=generated),
         "generated": VideoFolder.open(generated, "measure_folders.generated", other=real),
     }
@@ -97,14 +116,15 @@ def measure_folders(
         side: BrokenVideos(known=0, total=len(folder.source.lengths), max_fraction=1.0)
         for side, folder in folders.items()
     }
-    distances = VideoDistances(lengths, networks, protocol.inception_splits, device, Processes())
-    distances.add_real(
-        lambda length: (clip for clip, _ in _batches(clips["real", length], protocol, "real", failures["real"])),
-        lambda length: records[f"real_{length}"],
-    )
+    wanted = Figures(protocol.distances, protocol.bootstrap, protocol.inception_splits)
+    distances = VideoDistances(lengths, networks, wanted, folder, device, processes)
     for length in lengths.used:
-        for clip, numbers in _batches(clips["generated", length], protocol, "generated", failures["generated"]):
-            distances.add_generated(clip, numbers, length)
+        for side in SIDES:
+            listed = _listed(clips[side, length], protocol)
+            if distances.begin(side, length, records[f"{side}_{length}"]):
+                for clip, numbers in _batches(listed, protocol, side, failures[side], processes):
+                    distances.add(side, length, clip, numbers)
+                distances.end(side, length, lambda: _clip_ids(listed))  # noqa: B023
     metrics, skipped = distances.metrics()
     notes = [note for folder in folders.values() for note in folder.notes]
     notes += _shared(folders["real"], folders["generated"])
@@ -189,15 +209,27 @@ def _record(dataset: ClipDataset, protocol: FolderProtocol) -> dict[str, Any]:
     }
 
 
-def _batches(
-    dataset: ClipDataset, protocol: FolderProtocol, side: str, failures: BrokenVideos
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Clips uint8 [B 3 T H W], and the numbers of their videos among those that were chosen, int64 [B]."""
+def _listed(dataset: ClipDataset, protocol: FolderProtocol) -> ListedClips:
+    """The clips that are measured, in the order of their videos."""
     count = protocol.num_videos or len(dataset)
-    sampler = ReferenceSampler(count, len(dataset), AT_ONCE, rank=0, world_size=1, seed=protocol.seed)
-    chosen = torch.from_numpy(np.sort(dataset.videos[sampler.keys()[1]]))
+    sampler = ReferenceSampler(count, len(dataset), 1, rank=0, world_size=1, seed=protocol.seed)
+    return ListedClips(dataset, sorted(dataset.draw(int(position))[:2] for position in sampler.keys()[1]))
+
+
+def _clip_ids(listed: ListedClips) -> list[ClipId]:
+    windows = listed.clips.windows
+    names = [(listed.clips.source.name(index), start) for index, start in listed.listed]
+    return file_clips(names, windows.stride, windows.frames)
+
+
+def _batches(
+    listed: ListedClips, protocol: FolderProtocol, side: str, failures: BrokenVideos, processes: Processes
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Clips uint8 [B 3 T H W] of this process, and their numbers, int64 [B]."""
+    sampler = EpochSampler(len(listed), AT_ONCE, rank=processes.rank, world_size=processes.world_size)
     workers = min(8, num_cores()) if protocol.num_workers is None else protocol.num_workers
-    loader = ClipLoader(dataset, sampler, failures, workers_argument="measure_folders.num_workers", num_workers=workers)
-    for batch in tqdm(loader, f"{side}, {dataset.windows.frames} frames", unit="batch"):
-        yield batch["clip"], torch.searchsorted(chosen, batch["index"])
+    loader = ClipLoader(listed, sampler, failures, workers_argument="measure_folders.num_workers", num_workers=workers)
+    name = f"{side}, {listed.clips.windows.frames} frames"
+    for batch in tqdm(loader, name, unit="batch", disable=not processes.is_first):
+        yield batch["clip"], batch["number"]
     loader.close()

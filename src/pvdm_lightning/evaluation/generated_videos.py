@@ -74,8 +74,12 @@ class GeneratedVideos:
         with atomic_write(self._path(number)) as partial, partial.open("wb") as file:
             np.save(file, video.permute(1, 2, 3, 0).contiguous().cpu().numpy())
 
-    def read(self, number: int) -> Tensor:
+    def read(self, number: int, frames: int | None = None) -> Tensor:
         """Video uint8 [3 T H W].
+
+        Args:
+            number: Of the video.
+            frames: How many of its first frames; None for all.
 
         Raises:
             InvalidArgumentError: Its file was damaged since.
@@ -87,7 +91,7 @@ class GeneratedVideos:
             raise InvalidArgumentError(
                 "Evaluation.dir", path, f"cannot be read ({error})", "Remove the file and start again."
             ) from None
-        return torch.from_numpy(np.array(video)).permute(3, 0, 1, 2)
+        return torch.from_numpy(np.array(video[:frames])).permute(3, 0, 1, 2)
 
     def _path(self, number: int) -> Path:
         return self.folder / f"video_{number:05d}.npy"

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning import LightningModule, Trainer
-from torch import Tensor
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.evaluation.distances import AT_ONCE, VideoDistances
 from pvdm_lightning.evaluation.feature_networks import FoundNetworks, SkippedMetric
+from pvdm_lightning.evaluation.features import ClipId, file_clips, generated_clips
+from pvdm_lightning.evaluation.figures import Figures
 from pvdm_lightning.evaluation.generated_videos import GeneratedVideos
 from pvdm_lightning.evaluation.lengths import Lengths, choose_lengths
 from pvdm_lightning.evaluation.options import SPLITS, USUAL_COUNT, Evaluation
 from pvdm_lightning.evaluation.processes import Processes
-from pvdm_lightning.evaluation.protocol import clips_record, network_record, versions
+from pvdm_lightning.evaluation.protocol import clips_record, network_record, protocol_hash, versions
 from pvdm_lightning.evaluation.report import MeasuredMetric, Report
 from pvdm_lightning.evaluation.trained_model import (
     TrainedModel,
@@ -56,8 +57,8 @@ class GenerationEvaluation(LockedOutput):
         self.count = evaluation.num_videos or USUAL_COUNT
         self.split = evaluation.split or "train"
         self.lengths = Lengths([], None, [])
-        self.videos: GeneratedVideos | None = None
-        self._clips: dict[int, dict[str, Any]] = {}
+        self.videos: list[tuple[Sampling, GeneratedVideos]] = []  # one for each draw
+        self._clips: list[dict[str, Any]] = []
         self._notes: list[str] = []
         self._progress = True
 
@@ -73,11 +74,17 @@ class GenerationEvaluation(LockedOutput):
         self.sampling = replace(self.sampling, num_videos=self.count, num_frames=self.lengths.used[-1])
         self.sampling.samplers(pl_module.schedule)
         self.sampling.check_memory(pl_module.clip_shape)
-        self.videos = GeneratedVideos(Path(self.evaluation.dir), self._generation(trainer, pl_module))
-        if trainer.is_global_zero:
-            _, height, width = pl_module.clip_shape
-            shape = (self.lengths.used[-1], height, width)
-            self.videos.prepare(len(self.videos.missing(self.count)), shape)
+        for draw in range(self._draws("generation")):
+            sampling = replace(self.sampling, seed=self.sampling.seed + draw)
+            videos = GeneratedVideos(Path(self.evaluation.dir), self._generation(trainer, pl_module, sampling))
+            self.videos.append((sampling, videos))
+            if trainer.is_global_zero:
+                _, height, width = pl_module.clip_shape
+                shape = (self.lengths.used[-1], height, width)
+                videos.prepare(len(videos.missing(self.count)), shape)
+
+    def _draws(self, what: str) -> int:
+        return self.evaluation.repeats if self.evaluation.repeat_over in (what, "both") else 1
 
     def _choose_lengths(self, data: Any, frames: int) -> None:
         """Take the lengths asked for; by default one clip, and eight clips where real videos are that long."""
@@ -102,9 +109,9 @@ class GenerationEvaluation(LockedOutput):
         if not self.lengths.used:
             self._notes.append("no video was generated, as nothing could measure it.")
 
-    def _generation(self, trainer: Trainer, module: LatentDiffusionModule) -> dict[str, Any]:
+    def _generation(self, trainer: Trainer, module: LatentDiffusionModule, sampling: Sampling) -> dict[str, Any]:
         """Everything that determines a generated video, except its number."""
-        sampling, (first, later) = self.sampling, self.sampling.steps(module.schedule)
+        first, later = sampling.steps(module.schedule)
         return {
             "model": self.model.record(),
             "ema": {"decay": module.ema.decay},
@@ -138,68 +145,85 @@ class GenerationEvaluation(LockedOutput):
             if f"test/{key}" in trainer.callback_metrics
         ]
         processes = Processes.from_trainer(trainer)
-        if self.videos is not None:
+        for sampling, videos in self.videos:
             with trainer.precision_plugin.test_step_context():
-                self._generate(self.videos, pl_module, processes)
-            metrics = self._measure(self.videos, trainer, pl_module, processes) + metrics
+                self._generate(sampling, videos, pl_module, processes)
+        if self.videos:
+            metrics = self._measure(trainer, pl_module, processes) + metrics
         publish(self._report(metrics, trainer, pl_module), trainer, Path(self.evaluation.dir), self.model)
 
-    def _generate(self, videos: GeneratedVideos, module: LatentDiffusionModule, processes: Processes) -> None:
+    def _generate(
+        self, sampling: Sampling, videos: GeneratedVideos, module: LatentDiffusionModule, processes: Processes
+    ) -> None:
         missing = processes.broadcast(videos.missing(self.count) if processes.is_first else None)
         mine = processes.share(missing)
-        batches = [mine[i : i + self.sampling.batch_size] for i in range(0, len(mine), self.sampling.batch_size)]
-        steps = module.pipeline.num_steps(self.sampling)
+        batches = [mine[i : i + sampling.batch_size] for i in range(0, len(mine), sampling.batch_size)]
+        steps = module.pipeline.num_steps(sampling)
         name = f"generating {len(missing):,} of {self.count:,} videos"
         with tqdm(total=len(batches) * steps, desc=name, unit="step", disable=not self._progress) as bar:
             for numbers in batches:
-                generated = module.pipeline.generate(numbers, self.sampling, on_step=lambda *_: bar.update())
+                generated = module.pipeline.generate(numbers, sampling, on_step=lambda *_: bar.update())
                 for number, video in zip(numbers, generated):
                     videos.write(number, video)
         module.pipeline.release()
         processes.barrier()
 
-    def _measure(
-        self, videos: GeneratedVideos, trainer: Trainer, module: LatentDiffusionModule, processes: Processes
-    ) -> list[MeasuredMetric]:
+    def _measure(self, trainer: Trainer, module: LatentDiffusionModule, processes: Processes) -> list[MeasuredMetric]:
         data = trainer.datamodule  # type: ignore[attr-defined]
+        wanted = Figures(self.evaluation.distances, self.evaluation.bootstrap, self.evaluation.inception_splits)
         distances = VideoDistances(
-            self.lengths, self.networks, self.evaluation.inception_splits, module.device, processes
+            self.lengths, self.networks, wanted, Path(self.evaluation.dir), module.device, processes
         )
-
-        def clips(length: int) -> Iterator[Tensor]:
-            loader = data.reference_dataloader(SPLITS[self.split], self.count, length, AT_ONCE)
-            for batch in tqdm(loader, f"real videos of {length} frames", unit="batch", disable=not self._progress):
-                yield batch["clip"]
-            loader.close()
-
-        # Looked at once: the record reads every name and decodes a clip.
-        self._clips = {length: self._clips_of(data, length, processes) for length in self.lengths.used}
-        distances.add_real(clips, self._clips.__getitem__)
-        mine = torch.tensor(processes.share(list(range(self.count))), dtype=torch.int64)
-        for numbers in tqdm(mine.split(AT_ONCE), "generated videos", unit="batch", disable=not self._progress):
-            if len(numbers):
-                batch = torch.stack([videos.read(number) for number in numbers.tolist()])
-                for length in self.lengths.used:
-                    distances.add_generated(batch, numbers, length)
+        for length in self.lengths.used:
+            for draw in range(self._draws("real")):
+                self._measure_real(distances, data, length, draw, processes)
+            for _, videos in self.videos:
+                self._measure_generated(distances, videos, length, processes)
         metrics, skipped = distances.metrics()
         self.skipped += skipped
         return metrics
 
-    def _clips_of(self, data: Any, length: int, processes: Processes) -> dict[str, Any]:
-        """A record of the real clips of a length; only the first process reads them."""
-        if not processes.is_first:
-            return processes.broadcast(None)
-        clips = clips_record(data.reference_dataset(SPLITS[self.split], length))
-        return processes.broadcast({**clips, "count": self.count})
+    def _measure_real(self, distances: VideoDistances, data: Any, length: int, draw: int, processes: Processes) -> None:
+        clips = data.reference_clips(SPLITS[self.split], self.count, length, draw)
+        # Looked at once: the record reads every name and decodes a clip.
+        record = {**clips_record(clips.clips), "count": self.count} if processes.is_first else None
+        record = processes.broadcast(record)
+        self._clips.append(record)
+
+        def listed() -> Sequence[ClipId]:
+            names = [(clips.clips.source.name(index), start) for index, start in clips.listed]
+            return file_clips(names, record["stride"], length)
+
+        if distances.begin("real", length, record):
+            loader = data.listed_dataloader(clips, AT_ONCE)
+            for batch in tqdm(loader, f"real videos of {length} frames", unit="batch", disable=not self._progress):
+                distances.add("real", length, batch["clip"], batch["number"])
+            loader.close()
+            distances.end("real", length, listed)
+
+    def _measure_generated(
+        self, distances: VideoDistances, videos: GeneratedVideos, length: int, processes: Processes
+    ) -> None:
+        generation = protocol_hash(videos.protocol)
+        protocol = {"generation": dict(videos.protocol), "frames": length, "count": self.count}
+        distances.begin("generated", length, protocol)
+        mine = torch.tensor(processes.share(list(range(self.count))), dtype=torch.int64)
+        name = f"generated videos, {length} frames"
+        for numbers in tqdm(mine.split(AT_ONCE), name, unit="batch", disable=not self._progress):
+            if len(numbers):
+                batch = torch.stack([videos.read(number, length) for number in numbers.tolist()])
+                distances.add("generated", length, batch, numbers)
+        distances.end("generated", length, lambda: generated_clips(range(self.count), generation, length))
 
     def _report(self, metrics: list[MeasuredMetric], trainer: Trainer, module: LatentDiffusionModule) -> Report:
         data = trainer.datamodule  # type: ignore[attr-defined]
-        for one in self._clips.values():
+        for one in self._clips[:: self._draws("real")]:
             if one["usable_videos"] < self.count:
                 clips_of = f"{self.count:,} real clips of {one['frames']} frames"
                 self._notes.append(f"the {clips_of} come from {one['usable_videos']:,} videos.")
-        generation = self._generation(trainer, module) if self.videos is not None else {"model": self.model.record()}
-        if self.videos is not None:
+        generation: dict[str, Any] = {"model": self.model.record()}
+        if self.videos:
+            generation = self._generation(trainer, module, self.sampling)
             generation["ema"]["updates"] = int(module.ema.num_updates)
         return Report(
             title=f"Samples of {self.model.path.name}, step {self.model.global_step}, against "
@@ -208,13 +232,16 @@ class GenerationEvaluation(LockedOutput):
                 "stage": "two",
                 "generation": generation,
                 "data": data_record(data, self.split),
-                "real_clips": list(self._clips.values()),
-                "count": self.count if self.videos is not None else 0,
+                "real_clips": self._clips,
+                "count": self.count if self.videos else 0,
                 "loss": {"split": "test", "clips": module.num_evaluated, "prediction_type": module.prediction_type},
                 "measured": [
                     {"frames": one.num_frames, "frame_step": one.frame_step, "of": one.length}
                     for one in self.lengths.selections
                 ],
+                "repeats": {"count": self.evaluation.repeats, "over": self.evaluation.repeat_over}
+                if self.evaluation.repeats > 1
+                else None,
                 "inception_splits": self.evaluation.inception_splits if self.lengths.inception else None,
                 "networks": [network_record(network) for network in (*self.networks.i3d, *self.networks.c3d)],
                 "versions": versions(),

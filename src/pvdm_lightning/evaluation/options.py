@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from pvdm_lightning.errors import InvalidArgumentError, check_numbers
@@ -25,6 +25,10 @@ class Evaluation:
         frame_step: The longest length is also measured on every so many-th frame, as StyleGAN-V does, where that
             leaves 9 frames or more; 1 leaves it out. Stage two.
         inception_splits: Splits of the Inception Score; 0 leaves it out. Stage two.
+        distances: Names of distances, e.g. [frechet,kvd].
+        bootstrap: Resamples behind the interval of each distance; 0 leaves intervals out.
+        repeats: Draws of what `repeat_over` says; their mean and std are reported. Stage two.
+        repeat_over: What is drawn again, with the next seed: real clips, generated videos, or both. Stage two.
         dir: Folder for the report and the generated videos.
     """
 
@@ -33,6 +37,10 @@ class Evaluation:
     frames: list[int] | None = None
     frame_step: int = 8
     inception_splits: int = 10
+    distances: list[str] = field(default_factory=lambda: ["frechet"])
+    bootstrap: int = 50
+    repeats: int = 1
+    repeat_over: Literal["real", "generated", "both"] = "real"
     dir: str = "evaluation"
 
     def __post_init__(self) -> None:

@@ -6,17 +6,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning import LightningModule, Trainer
 from torch import Tensor
 
 from pvdm_lightning.errors import InvalidArgumentError
-from pvdm_lightning.evaluation.distances import AT_ONCE
+from pvdm_lightning.evaluation.distances import AT_ONCE, VideoDistances
 from pvdm_lightning.evaluation.feature_networks import FoundNetworks, SkippedMetric
+from pvdm_lightning.evaluation.features import file_clips, generated_clips
+from pvdm_lightning.evaluation.figures import Figures
 from pvdm_lightning.evaluation.lengths import choose_lengths
 from pvdm_lightning.evaluation.options import SPLITS, Evaluation
 from pvdm_lightning.evaluation.processes import Processes
-from pvdm_lightning.evaluation.protocol import clips_record, network_record, versions
-from pvdm_lightning.evaluation.real_statistics import RealStatistics
+from pvdm_lightning.evaluation.protocol import clips_record, network_record, protocol_hash, versions
 from pvdm_lightning.evaluation.report import MeasuredMetric, Report
 from pvdm_lightning.evaluation.trained_model import (
     TrainedModel,
@@ -24,7 +26,7 @@ from pvdm_lightning.evaluation.trained_model import (
     data_record,
     publish,
 )
-from pvdm_lightning.metrics import FrechetVideoDistance, MeanOverVideos, VideoLPIPS, VideoPSNR, VideoSSIM
+from pvdm_lightning.metrics import MeanOverVideos, VideoLPIPS, VideoPSNR, VideoSSIM
 from pvdm_lightning.training.locked_output import LockedOutput
 
 
@@ -44,7 +46,9 @@ class ReconstructionEvaluation(LockedOutput):
         self.skipped = list(networks.skipped)
         self.clips: dict[str, Any] = {}
         self.means: list[tuple[str, str, MeanOverVideos]] = []
-        self.distances: list[tuple[RealStatistics, bool, FrechetVideoDistance]] = []
+        self.distances: VideoDistances | None = None
+        self._measures_real = False
+        self._videos = torch.empty(0, dtype=torch.int64)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         wanted, data = self.evaluation.num_videos, trainer.datamodule  # type: ignore[attr-defined]
@@ -70,18 +74,30 @@ class ReconstructionEvaluation(LockedOutput):
             self.means.append(("LPIPS", "per frame, then averaged; lower is better", VideoLPIPS(self.networks.lpips)))
         self.means = [(name, meaning, metric.to(device)) for name, meaning, metric in self.means]
         dataset = trainer.datamodule.test_dataset()  # type: ignore[attr-defined]
+        self._videos = torch.from_numpy(dataset.videos)
         record = {**clips_record(dataset), "count": len(dataset)} if processes.is_first else None
         self.clips = processes.broadcast(record)
         lengths = choose_lengths([self.clips["frames"]], frame_step=1, inception_score=False)
         if self.networks.i3d:
             self.skipped += [SkippedMetric(f"R-{name}", reason) for name, reason in lengths.skipped]
-        for selection in lengths.selections:
-            for network in self.networks.i3d:
-                metric = FrechetVideoDistance(network, selection.num_frames).to(device)
-                kept = RealStatistics(self.clips, selection, network, processes)
-                # All real clips beside some of the reconstructions would be another metric than one of both.
-                known = _is_unlimited(trainer) and kept.give_to(metric)
-                self.distances.append((kept, known, metric))
+        if not self.networks.i3d or not lengths.selections:
+            return
+        wanted = Figures(self.evaluation.distances, self.evaluation.bootstrap)
+        folder = Path(self.evaluation.dir)
+        self.distances = VideoDistances(lengths, self.networks, wanted, folder, device, processes, prefix="R-")
+        # All real clips beside some of the reconstructions would be another metric than one of both.
+        unlimited = _is_unlimited(trainer)
+        self._measures_real = self.distances.begin("real", self.clips["frames"], self.clips, unlimited)
+        self.distances.begin("generated", self.clips["frames"], self._reconstructions(trainer))
+
+    def _reconstructions(self, trainer: Trainer) -> dict[str, Any]:
+        """Everything that determines the reconstructions."""
+        return {
+            "reconstructions_of": self.clips,
+            "model": self.model.record(),
+            "precision": trainer.precision,
+            "count": self.clips["count"],
+        }
 
     def on_test_batch_end(
         self,
@@ -92,35 +108,41 @@ class ReconstructionEvaluation(LockedOutput):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
+        numbers_of = iter(torch.searchsorted(self._videos, batch["index"].cpu()).split(AT_ONCE))
         for ours, theirs in zip(outputs["reconstruction"].split(AT_ONCE), batch["clip"].split(AT_ONCE)):
             for _, _, mean in self.means:
                 mean.update(ours, theirs)
-            for _, known, distance in self.distances:
-                distance.update(ours, real=False)
-                if not known:
-                    distance.update(theirs, real=True)
+            if self.distances is not None:
+                numbers = next(numbers_of)
+                self.distances.add("generated", self.clips["frames"], ours, numbers)
+                if self._measures_real:
+                    self.distances.add("real", self.clips["frames"], theirs, numbers)
+
+    def _measured(self, trainer: Trainer) -> list[MeasuredMetric]:
+        if self.distances is None:
+            return []
+        frames, stride = self.clips["frames"], self.clips["stride"]
+        dataset = trainer.datamodule.test_dataset()  # type: ignore[attr-defined]
+        if self._measures_real:
+            names = [(dataset.source.name(index), start) for index, start, _ in map(dataset.draw, range(len(dataset)))]
+            self.distances.end("real", frames, lambda: file_clips(names, stride, frames))
+        made_by = protocol_hash(self._reconstructions(trainer))
+        self.distances.end("generated", frames, lambda: generated_clips(range(len(dataset)), made_by, frames))
+        metrics, skipped = self.distances.metrics()
+        self.skipped += skipped
+        return metrics
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        metrics = []
-        for kept, known, distance in self.distances:
-            if not known:
-                kept.keep(distance)
-            real, generated = distance.real_statistics().count, distance.generated_statistics().count
-            network, name = distance.network, f"R-FVD {distance.num_frames}"
-            if min(real, generated) < 2:
-                reason = f"{generated} videos; a covariance needs 2 or more."
-                self.skipped.append(SkippedMetric(f"{name} ({network.name})", reason))
-                continue
-            value = distance.compute().item()
-            metric = MeasuredMetric(
-                name, "r_fvd", value, "lower is better, 0 at best", real=real, generated=generated, network=network
-            )
-            metrics.append(metric)
+        metrics = self._measured(trainer)
         for name, meaning, mean in self.means:
             with mean.sync_context():
                 count = int(mean.count)
             metric = MeasuredMetric(name, name.lower(), mean.compute().item(), meaning, real=count, generated=count)
-            metrics.append(replace(metric, network=self.networks.lpips) if name == "LPIPS" else metric)
+            metrics.append(
+                replace(metric, network=network_record(self.networks.lpips))
+                if self.networks.lpips and name == "LPIPS"
+                else metric
+            )
         split = self.evaluation.split or "test"
         report = Report(
             title=f"Reconstructions of {self.model.path.name}, step {self.model.global_step}, "

@@ -71,6 +71,28 @@ class MeasuredMetric:
         """The metric with what it was computed from."""
         return replace(self, features=features)
 
+    def content(self) -> dict[str, Any]:
+        """The metric as plain values."""
+        files = {side: [one._asdict() for one in those] for side, those in self.features.items()}
+        where_there_are_some = {
+            "std_over_splits": self.spread,
+            "distance": self.distance,
+            "interval": list(self.interval) if self.interval else None,
+            "repeats": list(self.repeats) or None,
+            "std_over_repeats": stdev(self.repeats) if self.repeats else None,
+            "features": files or None,
+        }
+        return {
+            "name": self.name,
+            "key": self.key,
+            "value": self.value,
+            **{name: value for name, value in where_there_are_some.items() if value is not None},
+            "meaning": self.meaning,
+            "real_videos": self.real,
+            "generated_videos": self.generated,
+            "network": dict(self.network) if self.network else None,
+        }
+
     def small_count(self) -> str | None:
         """The warning that a metric of few videos needs, if it is a distribution's and they are few."""
         counts = [count for count in (self.real, self.generated) if count is not None]
@@ -101,7 +123,7 @@ class Report:
 
     def table(self) -> str:
         """Plain text, columns aligned."""
-        rows = [("metric", "value", "95 %", "real", "generated", "network", "meaning")]
+        rows: list[tuple[str, ...]] = [("metric", "value", "95 %", "real", "generated", "network", "meaning")]
         rows += [
             (
                 metric.name,
@@ -131,26 +153,7 @@ class Report:
 
     def content(self) -> dict[str, Any]:
         """The report as plain values."""
-        metrics = [
-            {
-                "name": metric.name,
-                "key": metric.key,
-                "value": metric.value,
-                **({"std_over_splits": metric.spread} if metric.spread is not None else {}),
-                **({"distance": metric.distance} if metric.distance is not None else {}),
-                **({"interval": list(metric.interval)} if metric.interval is not None else {}),
-                **({"repeats": list(metric.repeats)} if metric.repeats else {}),
-                **(
-                    {"std_over_repeats": stdev(metric.repeats)} if metric.repeats else {}
-                ),
-                "meaning": metric.meaning,
-                "real_videos": metric.real,
-                "generated_videos": metric.generated,
-                "network": dict(metric.network) if metric.network else None,
-                **({"features": {s: [f._asdict() for f in those] for s, those in metric.features.items()}} if metric.features else {}),
-            }
-            for metric in self.metrics
-        ]
+        metrics = [metric.content() for metric in self.metrics]
         skipped = [{"name": name, "reason": reason} for name, reason in self.skipped]
         return {"protocol": self.protocol, "metrics": metrics, "skipped": skipped, "notes": self.all_notes()}
 

@@ -11,12 +11,7 @@ from pvdm_lightning.metrics.feature_distances import (
     polynomial_mmd,
     polynomial_mmd_of_blocks,
 )
-from pvdm_lightning.metrics.feature_statistics import (
-    FeatureStatistics,
-    load_statistics,
-    save_statistics,
-    statistics_path,
-)
+from pvdm_lightning.metrics.feature_statistics import FeatureStatistics
 from pvdm_lightning.metrics.frechet_video_distance import FrechetVideoDistance, frechet_distance
 from pvdm_lightning.metrics.frozen_network import FrozenNetwork
 from pvdm_lightning.metrics.i3d import I3D
@@ -48,10 +43,7 @@ __all__ = [
     "frechet",
     "frechet_distance",
     "inception_score",
-    "load_statistics",
     "nearest_real",
     "polynomial_mmd",
     "polynomial_mmd_of_blocks",
-    "save_statistics",
-    "statistics_path",
 ]

@@ -77,7 +77,7 @@ def evaluate(
     networks = with_option_names(metrics.find("FVD", inception_score=inception_splits > 0))
     lock = OutputLock(Path(out), "--out")
     try:
-        report = measure_folders(real, generated, protocol, networks, chosen)
+        report = measure_folders(real, generated, protocol, networks, chosen, Path(out))
         path = report.write(Path(out), "folders")
     finally:
         lock.release()

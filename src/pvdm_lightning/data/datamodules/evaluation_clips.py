@@ -7,6 +7,7 @@ from abc import abstractmethod
 from pvdm_lightning.data.clips.broken import BrokenVideos
 from pvdm_lightning.data.clips.clip_dataset import ClipDataset
 from pvdm_lightning.data.clips.clip_loader import ClipLoader
+from pvdm_lightning.data.clips.listed_clips import ListedClips
 from pvdm_lightning.data.clips.sampler import EpochSampler, ReferenceSampler
 from pvdm_lightning.data.clips.windows import Windows
 from pvdm_lightning.data.datamodules.resumable_datamodule import ResumableDataModule
@@ -99,6 +100,24 @@ class EvaluationClips(ResumableDataModule):
             seed=self.seed,
         )
         return self._loader(dataset, sampler, self._new_failures(dataset.source), replace=True)
+
+    def reference_clips(
+        self, split: str = "train", num_clips: int = 2048, frames: int | None = None, draw: int = 0
+    ) -> ListedClips:
+        """The clips of `reference_dataloader`, as a list; draw 1, 2 ... are others, with the seeds that follow."""
+        dataset = self.reference_dataset(split, frames)
+        self._check_not_empty(split, dataset)
+        dataset.seed += draw
+        sampler = ReferenceSampler(num_clips, len(dataset), 1, rank=0, world_size=1, seed=dataset.seed)
+        epochs, positions = sampler.keys()
+        keys = zip(epochs.tolist(), positions.tolist())
+        return ListedClips(dataset, [dataset.draw((epoch, position, 0))[:2] for epoch, position in keys])
+
+    def listed_dataloader(self, clips: ListedClips, batch_size: int) -> ClipLoader:
+        """Listed clips in order, each once over all processes; broken videos are left out."""
+        rank, world_size = self._rank_and_world_size()
+        sampler = EpochSampler(len(clips), batch_size, rank=rank, world_size=world_size)
+        return self._loader(clips, sampler, self._new_failures(clips.clips.source))
 
     def _source(self, split: str) -> VideoSource:
         return ConcatVideos(self._open()) if split == "all" else self._datasets[split].source
