@@ -30,7 +30,7 @@ ALLOWED = {
     "models": {"errors", "config"},
     "diffusion": {"errors", "random", "config", "models"},
     "losses": {"config", "errors", "foreign_files", "models", "pretrained", "pretrained_files"},
-    "metrics": {"errors", "foreign_files", "models", "pretrained", "pretrained_files", "atomic_write", "checksum"},
+    "metrics": {"errors", "foreign_files", "models", "pretrained", "pretrained_files", "checksum"},
     "data": {"errors", "memory", "escaping", "foreign_files", "atomic_write", "checksum", "output_lock", "pretrained"},
     "convert": {"foreign_files", "models", "metrics", "pretrained_files"},
     "pipeline": {
@@ -43,7 +43,7 @@ ALLOWED = {
     },
     "evaluation": {
         *{"errors", "memory", "atomic_write", "printing", "pretrained", "data", "metrics", "convert", "pipeline"},
-        *{"training", "escaping", "models"},
+        *{"training", "escaping", "models", "checksum", "foreign_files"},
     },
     "callbacks": {"atomic_write", "errors", "escaping", "data", "pipeline", "training"},
     "cli": {
