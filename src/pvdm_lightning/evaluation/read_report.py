@@ -10,7 +10,6 @@ from typing import Any
 
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.evaluation.features import ClipFeatures
-from pvdm_lightning.evaluation.lengths import Selection
 from pvdm_lightning.foreign_files import read_json
 
 
