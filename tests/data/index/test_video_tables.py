@@ -167,16 +167,18 @@ def test_a_line_without_a_split(folder):
 def test_the_summary_of_captions_is_one_short_line():
     assert summarise_captions({}, 3) == ""
     said = summarise_captions({"a\x1b.mp4": "line\n" + "x" * 500, "b.mp4": "y"}, 3)
-    assert said.startswith("captions of 2 of 3 videos, such as line xxx") and said.endswith("... (a\\x1b.mp4)")
+    assert said.startswith("captions of 2 of 3 videos, such as line\\nxxx") and said.endswith("... (a\\x1b.mp4)")
     assert len(said) < 150
 
 
 PARQUET = {
     "whole numbers are classes": ({"label": [3, 12]}, None),
     "text of another column is not read": ({"label": ["a", "b"], "note": [[1], [2]]}, None),
+    "lists of captions are not read": ({"label": ["a", "b"], "text": [["x"], ["y"]]}, None),
+    "text may be a dictionary": ({"label": pyarrow.array(["a", "b"]).dictionary_encode()}, None),
     "nothing is no class": ({"label": ["a", None]}, "row 2 has no label. Give one"),
-    "lists are no classes": ({"label": [["a"], ["b"]]}, "cannot be read (a column has values of type list<"),
-    "bytes are no text": ({"label": [b"a", b"b"]}, "cannot be read (a column has values of type binary"),
+    "lists are no classes": ({"label": [["a"], ["b"]]}, "cannot be read (column label has values of type list<"),
+    "bytes are no text": ({"label": [b"a", b"b"]}, "cannot be read (column label has values of type binary"),
     "numbers with a point are no classes": ({"label": [0.5, 1.5]}, "row 1 has no text or whole number for label."),
     "a long text may stand for many": ({"label": ["a" * 2**17] * 2}, "cannot be read (a text has more than 65,536 byt"),
 }

@@ -113,8 +113,8 @@ def summarise_captions(captions: Mapping[str, str], num_videos: int) -> str:
     if not captions:
         return ""
     name, text = next(iter(captions.items()))
-    shown = text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
-    return f"captions of {len(captions)} of {num_videos} videos, such as {printable(shown)} ({printable(name)})"
+    shown = f"{one_line(text, LONGEST_SHOWN)} ({printable(name)})"
+    return f"captions of {len(captions)} of {num_videos} videos, such as {shown}"
 
 
 def _exists(path: Path) -> bool:
@@ -207,15 +207,14 @@ class _Table:
         except ImportError:
             remedy = "Install it: pip install 'pvdm-lightning[parquet]'; or write the table as metadata.csv."
             raise self.error("needs the package pyarrow, which is not installed", remedy) from None
-        wanted = (FILE_COLUMN, SPLIT_COLUMN, *CLASS_COLUMNS, *CAPTION_COLUMNS)
         number, left = 0, MOST_IN_LIST
         try:
             check_regular(self.path)
-            file = parquet.ParquetFile(self.path)
-            columns = [name for name in file.schema_arrow.names if name.strip().lower() in wanted]
+            columns = _columns_of(parquet.read_schema(self.path))
             # Texts stay a dictionary and its numbers: a short file may hold one long text millions of times.
-            file = parquet.ParquetFile(self.path, read_dictionary=columns)
-            for batch in file.iter_batches(batch_size=1024, columns=columns):
+            texts = [name for name, is_text in columns.items() if is_text]
+            file = parquet.ParquetFile(self.path, read_dictionary=texts)
+            for batch in file.iter_batches(batch_size=1024, columns=[*columns]):
                 for column in batch.columns:
                     left -= _bytes_of(column)
                 if left < 0:
@@ -233,24 +232,39 @@ class _Table:
         return InvalidArgumentError("DataModule.root", self.root, f"{self.name} {problem}", remedy)
 
 
+def _columns_of(schema: Any) -> dict[str, bool]:
+    """The columns of a parquet file that are read, and whether each holds text.
+
+    Raises:
+        ValueError: One holds something else than text and numbers.
+    """
+    from pyarrow import types
+
+    columns = {}
+    for name in schema.names:
+        column, kind = name.strip().lower(), schema.field(name).type
+        kind = kind.value_type if types.is_dictionary(kind) else kind
+        is_text = types.is_string(kind) or types.is_large_string(kind)
+        if column in (FILE_COLUMN, SPLIT_COLUMN, *CLASS_COLUMNS):
+            if not (is_text or types.is_primitive(kind) or types.is_null(kind)):
+                raise ValueError(f"column {name} has values of type {kind}")
+            columns[name] = is_text
+        elif column in CAPTION_COLUMNS and is_text:
+            columns[name] = True
+    return columns
+
+
 def _bytes_of(column: Any) -> int:
     """Bytes that the values of a column of a parquet file take as Python objects, about.
 
     Raises:
         ValueError: One of them is too long.
     """
-    import pyarrow
-    from pyarrow import compute
+    from pyarrow import compute, types
 
-    kind = column.type
-    values = column.dictionary if pyarrow.types.is_dictionary(kind) else column
-    if not (pyarrow.types.is_string(values.type) or pyarrow.types.is_large_string(values.type)):
-        if pyarrow.types.is_nested(values.type) or pyarrow.types.is_binary(values.type):
-            raise ValueError(f"a column has values of type {values.type}")
+    if not types.is_dictionary(column.type):
         return 32 * len(column)
-    lengths = compute.binary_length(values)
+    lengths = compute.binary_length(column.dictionary)
     if (compute.max(lengths).as_py() or 0) > MOST_TEXT:
         raise ValueError(f"a text has more than {MOST_TEXT:,} bytes")
-    if values is not column:
-        lengths = lengths.take(column.indices)
-    return int(compute.sum(lengths).as_py() or 0) + 64 * len(column)
+    return int(compute.sum(lengths.take(column.indices)).as_py() or 0) + 64 * len(column)

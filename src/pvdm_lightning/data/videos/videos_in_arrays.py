@@ -205,7 +205,7 @@ def to_uint8(pixels: np.ndarray, value_range: tuple[float, float] | None) -> np.
             problem = f"has values from {pixels.min():.4g} to {pixels.max():.4g}, beyond the range [{low:g}, {high:g}]"
             raise DecodeError(problem)
         pixels = np.rint(scaled.clip(0, 1) * 255).astype(np.uint8)
-    return np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))
+    return np.array(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))
 
 
 class VideosInArrays:
