@@ -91,6 +91,13 @@ def test_files_named_like_splits_are_splits(tmp_path):
     assert module.clips("val").source.key(0) == "test.npz/videos[0]"
 
 
+def test_arrays_of_a_file_are_no_classes(tmp_path):
+    for name, videos in (("a", VIDEOS[:6]), ("b", VIDEOS[6:])):
+        np.savez(tmp_path / f"{name}.npz", left=videos, right=videos)
+    module = ArrayFolder(str(tmp_path), **HERE)
+    assert module.class_names == [] and {*module.labels().values()} == {-1} and len(module.labels()) == 24
+
+
 def test_a_file_alone_and_what_is_said_of_it(tmp_path, caplog):
     as_npy(tmp_path)
     with caplog.at_level(logging.INFO):

@@ -1,6 +1,7 @@
 import io
 import pickle
 import sys
+import tracemalloc
 import zipfile
 
 import h5py
@@ -156,3 +157,20 @@ def test_labels(tmp_path, labels, read):
 def test_labels_that_are_none(tmp_path, labels):
     with pytest.raises(ValueError, match="not a whole number or text for each video"):
         read_labels(*arrays_in(write(tmp_path / "a.npz", labels=labels)))
+
+
+def test_labels_of_a_short_file_may_not_be_long(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("labels", data=np.array(["x" * 2**20] * 100, dtype=h5py.string_dtype()))
+    with pytest.raises(ValueError, match="is no text, or more than 67,108,864 letters"):
+        read_labels(*arrays_in(tmp_path / "a.h5"))
+
+
+def test_a_header_is_short_whatever_it_claims(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("videos.npy", b"\x93NUMPY\x02\x00" + (2**26).to_bytes(4, "little") + b" " * 2**26)
+    tracemalloc.start()
+    assert arrays_in(tmp_path / "a.npz") == []
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**22

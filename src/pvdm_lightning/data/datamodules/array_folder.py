@@ -89,7 +89,11 @@ class ArrayFolder(ClipDataModule):
                 for name, (which, number) in places.items()
                 if arrays[which].labels and arrays[which].labels[number]
             }
-        classes = read_classes(root, train, val, given)
+        if given is None:  # names of arrays in a file are no folders
+            train_files, val_files = ([arrays[places[name][0]].file for name in names] for names in (train, val))
+            classes = read_classes(root, train_files, val_files)
+        else:
+            classes = read_classes(root, train, val, given)
         self._captions = {name: text for name in places if (text := tables.captions.get(video_key(root, name)))}
 
         def source(names: list[str], numbers: list[int]) -> VideosInArrays:

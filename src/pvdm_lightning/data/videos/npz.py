@@ -19,6 +19,9 @@ from pvdm_lightning.foreign_files import open_regular
 MOST_UNPACKED = 2**28
 """Bytes of a compressed array, which is read as a whole for any part of it."""
 
+_MOST_HEADER = 2**14
+"""Bytes of a header: numpy parses 10,000, but reads as many as it claims."""
+
 
 class ArrayHeader(NamedTuple):
     """What an array in a .npz file is before it is read."""
@@ -186,16 +189,16 @@ def _read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
     Raises:
         ValueError: The header is damaged, or of an array of Python objects.
     """
+    start, head = stream.tell(), io.BytesIO(stream.read(_MOST_HEADER))
     try:
-        version = np.lib.format.read_magic(stream)
+        version = np.lib.format.read_magic(head)
         if version not in ((1, 0), (2, 0)):
             raise ValueError(f"is of version {version}")
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, in_fortran_order, dtype = read(stream)
-    except OSError:
-        raise
+        shape, in_fortran_order, dtype = read(head)
     except Exception as error:  # numpy parses the header as Python, which ends in as many errors as that has
         raise ValueError(f"has no header of an array ({one_line(error, 80)})") from error
     if dtype.hasobject or any(side < 0 for side in shape):
         raise ValueError(f"is {dtype} {list(shape)}, no array of plain values")
+    stream.seek(start + head.tell())
     return shape, in_fortran_order, dtype

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,8 @@ class VideoArray:
     Attributes:
         stored: The array; None if there is a problem.
         axes: Order of its axes.
-        name: Path of its file relative to the root, with its name in the file.
+        file: Path of its file relative to the root.
+        name: `file`, with the name of the array in it.
         num_videos: How many videos; 1 if there is a problem.
         labels: Class of each video, "" if it has none; empty if the file tells none.
         problem: What is wrong with the file.
@@ -46,6 +47,7 @@ class VideoArray:
 
     stored: StoredArray | None
     axes: str
+    file: str
     name: str
     num_videos: int = 1
     labels: Sequence[str] = ()
@@ -91,7 +93,7 @@ def find_video_arrays(
         except InvalidArgumentError:
             raise
         except (OSError, ValueError) as error:
-            found.append(VideoArray(None, "", file, problem=one_line(error)))
+            found.append(VideoArray(None, "", file, file, problem=one_line(error)))
             continue
         named = [array for array in arrays if not key or not array.key or key in (array.key, Path(array.key).name)]
         videos = [video for array in named if (video := _look_at(file, array, axes)) is not None]
@@ -108,13 +110,15 @@ def _look_at(file: str, array: StoredArray, axes: str | None) -> VideoArray | No
         return None
     name = f"{file}/{array.key}" if array.key else file
     if not (array.dtype == np.uint8 or (array.dtype.kind == "f" and array.dtype.itemsize <= 8)):
-        return VideoArray(None, "", name, problem=f"is {array.dtype} {list(array.shape)}, not uint8 or floating point")
+        return VideoArray(
+            None, "", file, name, problem=f"is {array.dtype} {list(array.shape)}, not uint8 or floating point"
+        )
     if axes is None:
         try:
             with array.open() as opened:
                 orders = find_axes(opened)
         except DecodeError as error:
-            return VideoArray(None, "", name, problem=str(error))
+            return VideoArray(None, "", file, name, problem=str(error))
         if len(orders) > 1:
             problem = f"is needed: {name} is {array.dtype} {list(array.shape)}, which may be {' or '.join(orders)}"
             remedy = "Give the order, N videos, T frames, H, W and C colours, such as TNHW."
@@ -123,18 +127,18 @@ def _look_at(file: str, array: StoredArray, axes: str | None) -> VideoArray | No
             return None
         axes = orders[0]
     if problem := problem_of(array.shape, axes):
-        return VideoArray(None, "", name, problem=problem)
+        return VideoArray(None, "", file, name, problem=problem)
     sizes = dict(zip(axes, array.shape))
     pictures = sizes.get("N", 1) * sizes["T"]
     if array.path.suffix.lower() in HDF5_SUFFIXES and pictures > array.path.stat().st_size:
-        return VideoArray(None, "", name, problem=f"claims {pictures:,} pictures, more than the file has bytes")
-    return VideoArray(array, axes, name, sizes.get("N", 1))
+        return VideoArray(None, "", file, name, problem=f"claims {pictures:,} pictures, more than the file has bytes")
+    return VideoArray(array, axes, file, name, sizes.get("N", 1))
 
 
 def _with_labels(root: Path, file: str, videos: list[VideoArray], arrays: Sequence[StoredArray]) -> list[VideoArray]:
     """The arrays of one file with the classes that it gives; a lone video has the name of its file."""
     if len(videos) == 1 and "N" not in videos[0].axes and videos[0].stored is not None:
-        videos = [VideoArray(videos[0].stored, videos[0].axes, file)]
+        videos = [replace(videos[0], name=file)]
     by_name = {array.key: array for array in arrays}
     array = next((by_name[name] for name in LABELS if name in by_name), None)
     if array is None or not videos:
@@ -151,8 +155,7 @@ def _with_labels(root: Path, file: str, videos: list[VideoArray], arrays: Sequen
     with_labels = []
     for video in videos:
         own, labels = labels[: video.num_videos], labels[video.num_videos :]
-        fields = (video.stored, video.axes, video.name, video.num_videos)
-        with_labels.append(VideoArray(*fields, labels=own, problem=video.problem))
+        with_labels.append(replace(video, labels=own))
     return with_labels
 
 
@@ -247,14 +250,12 @@ class VideosInArrays:
 
     def path(self, index: int) -> Path:
         """The file that a video is in."""
-        stored = self.arrays[self.chosen[index, 0]].stored
-        return self.root / self.key(index) if stored is None else stored.path
+        return self.root / self.arrays[self.chosen[index, 0]].file
 
     def stamps(self) -> bytes:
         # The same bytes are other pictures by another order of axes or range.
         arrays = [self.arrays[which] for which in np.unique(self.chosen[:, 0])]
-        paths = [array.name if array.stored is None else array.stored.path for array in arrays]
-        stamps = np.array([stamp_of(self.root / path) for path in paths], dtype=np.int64)
+        stamps = np.array([stamp_of(self.root / array.file) for array in arrays], dtype=np.int64)
         return stamps.tobytes() + repr(([array.axes for array in arrays], self.value_range)).encode()
 
     def read(self, index: int, frames: Sequence[int], resolution: tuple[int, int]) -> Tensor:
