@@ -19,6 +19,7 @@ from pvdm_lightning.data.videos.videos_in_arrays import (
     summarise_arrays,
 )
 from pvdm_lightning.errors import InvalidArgumentError, check_numbers
+from pvdm_lightning.escaping import printable
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +70,7 @@ class ArrayFolder(ClipDataModule):
                 problem += f"{f' called {self.key}' if self.key else ''}; {others[0]}"
             raise InvalidArgumentError("DataModule.root", self.root, problem, REMEDY)
         if others:
-            logger.info("%d files hold no videos, such as %s", len(others), others[0])
+            logger.info("%d files hold no videos, such as %s", len(others), printable(others[0]))
         for line in summarise_arrays(arrays):
             logger.info("%s: %s", root, line)
         value_range = self.value_range or find_value_range(arrays)
