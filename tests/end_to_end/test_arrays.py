@@ -24,7 +24,7 @@ def test_fit_resume_and_encode(pvdm, workdir, load, error_of):
     pvdm.run(*fit)
     whole = load(pvdm.last)["state_dict"]
     pvdm.run(*fit, "--trainer.max_steps", 2, "--run_name", "half")
-    pvdm.run(*fit, "--run_name", "half", "--resume", "true")
+    pvdm.run(*fit, "--run_name", "half", "--resume")
     resumed = load(workdir / "runs/half/latest/last.ckpt")
     assert resumed["global_step"] == 4 and resumed["data_config"]["init_args"]["val_fraction"] == 0.25
     assert all(torch.equal(resumed["state_dict"][name], value) for name, value in whole.items())

@@ -167,7 +167,7 @@ def test_a_line_without_a_split(folder):
 def test_the_summary_of_captions_is_one_short_line():
     assert summarise_captions({}, 3) == ""
     said = summarise_captions({"a\x1b.mp4": "line\n" + "x" * 500, "b.mp4": "y"}, 3)
-    assert said.startswith("captions of 2 of 3 videos, such as line\\nxxx") and said.endswith("... (a\\x1b.mp4)")
+    assert said.startswith("captions of 2 of 3 videos, such as line xxx") and said.endswith("... (a\\x1b.mp4)")
     assert len(said) < 150
 
 
