@@ -30,7 +30,7 @@ def test_videos_of_an_array_are_read_by_number(tmp_path):
     source = pickle.loads(pickle.dumps(source_of(tmp_path, ["a.npy", "b.npz"])))  # as it goes to workers
     assert source.lengths.tolist() == [6] * 5 and not source.problems
     assert [source.key(row) for row in (0, 3, 4)] == ["a.npy[0]", "a.npy[3]", "b.npz/videos[0]"]
-    assert source.name(3) == str(tmp_path / "a.npy[3]") and source.path(3) == tmp_path / "a.npy"
+    assert source.name(3) == str(tmp_path / "a.npy[3]") and source.file(3) == str(tmp_path / "a.npy")
     clip = source.read(3, [1, 5], (16, 20))
     assert torch.equal(clip, torch.from_numpy(VIDEOS[3, [1, 5]]).permute(3, 0, 1, 2))
 

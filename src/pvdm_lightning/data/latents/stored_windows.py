@@ -59,8 +59,8 @@ class StoredWindows:
     def files(self) -> list[str]:
         """Paths of the files of the videos, each once; none of a source whose videos are no files."""
         source = self.dataset.source
-        path = getattr(source, "path", source.name)  # of the file, which several videos may share
-        names = [*dict.fromkeys(str(path(int(video))) for video in np.unique(self.videos))]
+        file = getattr(source, "file", source.name)  # which several videos may share
+        names = [*dict.fromkeys(file(int(video)) for video in np.unique(self.videos))]
         return names if any(Path(name).exists() for name in names[:1000]) else []
 
     def digest(self) -> str:

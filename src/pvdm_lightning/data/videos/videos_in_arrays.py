@@ -248,9 +248,9 @@ class VideosInArrays:
     def name(self, index: int) -> str:
         return str(self.root / self.key(index))
 
-    def path(self, index: int) -> Path:
-        """The file that a video is in."""
-        return self.root / self.arrays[self.chosen[index, 0]].file
+    def file(self, index: int) -> str:
+        """The file that a video lies in."""
+        return str(self.root / self.arrays[self.chosen[index, 0]].file)
 
     def stamps(self) -> bytes:
         # The same bytes are other pictures by another order of axes or range.
