@@ -20,13 +20,15 @@ def test_fit_resume_and_encode(pvdm, workdir, load, error_of):
     (workdir / "set").mkdir()
     write()
     data = ["--data", "ArrayFolder", "--data.root", "set", "--data.num_workers", 0, "--data.batch_size", 2]
-    fit = ["fit", "--config", "tiny_ae.yaml", *data, "--data.val_fraction", 0.25, "--video_logger.num_videos", 0]
+    data += ["--data.val_fraction", 0.25, "--data.value_range", "[0,255]"]  # of floats, of which there are none
+    fit = ["fit", "--config", "tiny_ae.yaml", *data, "--video_logger.num_videos", 0]
     pvdm.run(*fit)
     whole = load(pvdm.last)["state_dict"]
     pvdm.run(*fit, "--trainer.max_steps", 2, "--run_name", "half")
     pvdm.run(*fit, "--run_name", "half", "--resume")
     resumed = load(workdir / "runs/half/latest/last.ckpt")
     assert resumed["global_step"] == 4 and resumed["data_config"]["init_args"]["val_fraction"] == 0.25
+    assert list(resumed["data_config"]["init_args"]["value_range"]) == [0, 255]
     assert all(torch.equal(resumed["state_dict"][name], value) for name, value in whole.items())
 
     encode = ["encode", "--ckpt_path", pvdm.last, "--output.dir", "latents", "--data.num_workers", 0, *QUIET]

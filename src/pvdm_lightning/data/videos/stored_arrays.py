@@ -111,18 +111,15 @@ def read_labels(array: StoredArray) -> list[str]:
     if math.prod(array.shape) * max(array.dtype.itemsize, 1) > _MOST_LABELS:
         raise ValueError(f"is {array.dtype} {list(array.shape)}, more than {_MOST_LABELS:,} bytes")
     with array.open() as opened:
-        if array.dtype.kind == "O":
-            values = _texts_in(opened)
-        else:
-            values = np.atleast_1d(np.asarray(opened[()])).tolist()
+        values: list[Any] = _texts_in(opened) if array.dtype.kind == "O" else np.atleast_1d(opened[()]).tolist()
     if not text:
         return ["" if value < 0 else str(value) for value in values]
     return [value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value) for value in values]
 
 
-def _texts_in(entry: Any) -> list[str | bytes]:
+def _texts_in(entry: Any) -> list[Any]:
     """Texts of any length in a data set, of which all may be the same long one of a short file."""
-    values: list[str | bytes] = []
+    values: list[Any] = []
     left = _MOST_LABELS
     for place in range(entry.shape[0]) if entry.shape else [()]:
         values.append(entry[place])
