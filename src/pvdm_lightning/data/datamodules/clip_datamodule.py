@@ -8,10 +8,9 @@ from pvdm_lightning.data.clips.clip_dataset import ClipDataset
 from pvdm_lightning.data.clips.split_summary import summarise_split
 from pvdm_lightning.data.clips.windows import Windows
 from pvdm_lightning.data.datamodules.evaluation_clips import EvaluationClips
-from pvdm_lightning.data.index.check import CheckedVideo, check_index
+from pvdm_lightning.data.index.check import CheckedVideo
 from pvdm_lightning.data.videos.contexts import Contexts, VideosWithContext
-from pvdm_lightning.data.videos.source import IndexedVideos, VideoSource, conditions_of
-from pvdm_lightning.data.videos.videos_in_arrays import VideosInArrays
+from pvdm_lightning.data.videos.source import VideoSource, check_source, conditions_of
 from pvdm_lightning.errors import InvalidArgumentError, check_at_least, check_numbers
 from pvdm_lightning.escaping import printable
 from pvdm_lightning.memory import check_memory
@@ -197,13 +196,7 @@ class ClipDataModule(EvaluationClips):
         Args:
             progress: Whether a bar shows how far it is.
         """
-        sources = (s.videos if isinstance(s, VideosWithContext) else s for s in self._open())
-        checked: list[CheckedVideo] = []
-        for source in sources:
-            if isinstance(source, IndexedVideos):
-                checked += check_index(source.index, progress)
-            elif isinstance(source, VideosInArrays):
-                checked += source.check(progress)
+        checked = [video for source in self._open() for video in check_source(source, progress)]
         return list({video.path: video for video in checked}.values())  # a lone video is on both sides
 
     def _open(self) -> tuple[VideoSource, VideoSource]:

@@ -6,6 +6,7 @@ from typing import Protocol, cast
 import numpy as np
 from torch import Tensor
 
+from pvdm_lightning.data.index.check import CheckedVideo, check_index
 from pvdm_lightning.data.index.video_index import VideoIndex
 from pvdm_lightning.data.index.video_info import Route
 from pvdm_lightning.data.videos import frame_folder
@@ -19,6 +20,9 @@ class VideoSource(Protocol):
 
     A source whose videos have classes may name them: `class_names`, a sequence in which label i has the name
     class_names[i], is taken from the source of the training videos.
+
+    These it may have, too: `fps`, float [N], frames a second of each video, 0 if unknown; `file(index)`, the file that
+    a video lies in, if its name is not that; `check(progress)`, which checks each video for `pvdm check-data`.
 
     Attributes:
         lengths: int [N], frames in each video; 0 for broken ones.
@@ -79,8 +83,29 @@ def condition_of(source: VideoSource, index: int, frames: Sequence[int], flip: b
     return cast(ConditionedVideos, source).condition(index, frames, flip) if conditions_of(source) else {}
 
 
+def fps_of(source: VideoSource) -> np.ndarray:
+    """Frames a second of each video of a source, float64 [N]; 0 where they are unknown."""
+    return np.asarray(getattr(source, "fps", np.zeros(len(source.lengths))), dtype=np.float64)
+
+
+def file_of(source: VideoSource, index: int) -> str:
+    """The file that a video of a source lies in; its name if the source does not say."""
+    return getattr(source, "file", source.name)(index)
+
+
+def check_source(source: VideoSource, progress: bool = True) -> list[CheckedVideo]:
+    """Check each video of a source; none of a source that has nothing to check, such as videos that are drawn.
+
+    Args:
+        source: The videos.
+        progress: Whether a bar shows how far it is.
+    """
+    check = getattr(source, "check", None)
+    return [] if check is None else check(progress)
+
+
 class IndexedVideos:
-    """A source of video files or frame folders.
+    """A source of video files, members of archives, or frame folders.
 
     Args:
         index: Their index.
@@ -92,6 +117,7 @@ class IndexedVideos:
         self.index, self.class_names = index, class_names
         usable = index.lines["route"] != Route.BROKEN
         self.lengths = np.where(usable, index.lines["frames"], 0)
+        self.fps = index.lines["fps"].astype(np.float64)
         self.labels = np.full(len(index), -1) if labels is None else np.asarray(labels, dtype=np.int64)
         self.problems = {int(row): index.problem(int(row)) for row in np.flatnonzero(~usable)}
 
@@ -102,6 +128,15 @@ class IndexedVideos:
         """Path of a video below the root of the set; as it is listed if it lies elsewhere."""
         return str(self.index.names[index])
 
+    def file(self, index: int) -> str:
+        """The file or frame folder that a video is, or the archive that it lies in."""
+        spans = self.index.spans
+        return self.name(index) if spans is None else str(spans[index].path)
+
+    def check(self, progress: bool = True) -> list[CheckedVideo]:
+        """Check every video, see `check_index`."""
+        return check_index(self.index, progress)
+
     def stamps(self) -> bytes:
         lines = self.index.lines
         # A folder's own time stays when a picture in it is written again.
@@ -110,7 +145,7 @@ class IndexedVideos:
         return lines["size"].tobytes() + lines["mtime_ns"].tobytes() + pictures
 
     def read(self, index: int, frames: Sequence[int], resolution: tuple[int, int]) -> Tensor:
-        return read_clip(self.index.path(index), self.index.info(index), frames, resolution)
+        return read_clip(self.index.place(index), self.index.info(index), frames, resolution)
 
 
 class ConcatVideos:
@@ -125,6 +160,7 @@ class ConcatVideos:
         self.ends = np.cumsum([len(source.lengths) for source in sources])
         self.lengths = np.concatenate([source.lengths for source in sources])
         self.labels = np.concatenate([source.labels for source in sources])
+        self.fps = np.concatenate([fps_of(source) for source in sources])
         starts = [0, *self.ends[:-1]]
         self.problems = {
             int(start) + index: text
@@ -140,6 +176,10 @@ class ConcatVideos:
     def name(self, index: int) -> str:
         source, place = self._find(index)
         return source.name(place)
+
+    def file(self, index: int) -> str:
+        """The file that a video lies in."""
+        return file_of(*self._find(index))
 
     def stamps(self) -> bytes:
         return b"".join(source.stamps() for source in self.sources)
