@@ -81,4 +81,5 @@ def _classes(root: Path, train: Sequence[Episode], val: Sequence[Episode]) -> Cl
     tasks = {str(episode.number): episode.task for episode in (*train, *val) if episode.task}
     if len({episode.task for episode in train} - {""}) < 2:
         return Classes([], [-1] * len(train), [-1] * len(val))
-    return read_classes(root, *([str(episode.number) for episode in some] for some in (train, val)), tasks)
+    names = [[str(episode.number) for episode in episodes] for episodes in (train, val)]
+    return read_classes(root, names[0], names[1], tasks)

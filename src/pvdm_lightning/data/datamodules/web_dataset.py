@@ -70,7 +70,8 @@ class WebDataset(VideoTree):
 def _classes(root: Path, videos: ArchivedVideos, train: list[str], val: list[str]) -> Classes:
     """The classes that samples or folders give, in the order of their numbers if they have some."""
     if not videos.classes:
-        return read_classes(root, *([videos.unpacked[name] for name in names] for names in (train, val)))
+        places = [[videos.unpacked[name] for name in names] for names in (train, val)]
+        return read_classes(root, places[0], places[1])
     names, *labels = read_classes(root, train, val, videos.classes)
     numbers = [videos.numbers[name] for name in names]
     if not all(len(number) == 1 for number in numbers):

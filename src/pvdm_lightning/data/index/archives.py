@@ -71,7 +71,7 @@ def _tar_members(path: Path, file: IO[bytes]) -> Iterator[tuple[str, FileSpan]]:
     try:
         archive = tarfile.open(fileobj=_SmallReads(file, MOST_IN_HEADER[".tar"]), mode="r:")  # noqa: SIM115
         while (member := archive.next()) is not None:
-            archive.members.clear()  # it would keep all of them
+            archive.members = []  # type: ignore[attr-defined]  # it would keep all of them
             if member.offset_data <= end:
                 raise tarfile.ReadError("its members overlap")
             end = member.offset_data
@@ -88,7 +88,7 @@ def _tar_members(path: Path, file: IO[bytes]) -> Iterator[tuple[str, FileSpan]]:
 
 def _zip_members(path: Path, file: IO[bytes]) -> Iterator[tuple[str, FileSpan]]:
     try:
-        members = zipfile.ZipFile(_SmallReads(file, MOST_IN_HEADER[".zip"])).infolist()  # type: ignore[arg-type]
+        members = zipfile.ZipFile(_SmallReads(file, MOST_IN_HEADER[".zip"])).infolist()
     except OSError:
         raise
     except Exception as error:  # a damaged archive fails in as many ways as it has fields
