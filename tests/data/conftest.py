@@ -113,7 +113,7 @@ def join_videos(parts, path):
         for part in parts:
             with av.open(str(part)) as container:
                 video = container.streams.video[0]
-                stream = stream or joined.add_stream_from_template(video)
+                stream = stream or joined.add_stream_from_template(video, opaque=True)
                 length = video.frames * int(1 / (video.average_rate * video.time_base))
                 for packet in container.demux(video):
                     if packet.dts is not None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pvdm_lightning.data.datamodules.clip_datamodule import ClipDataModule
-from pvdm_lightning.data.datamodules.splits import existing_folder
+from pvdm_lightning.data.datamodules.splits import check_val_fraction, existing_folder
 from pvdm_lightning.data.index import probing
 from pvdm_lightning.data.index.build_index import load_or_build
 from pvdm_lightning.data.index.video_classes import Classes, read_classes
@@ -13,7 +13,7 @@ from pvdm_lightning.data.index.video_tree import SPLITS, hold_out
 from pvdm_lightning.data.videos.episodes import Episodes
 from pvdm_lightning.data.videos.lerobot import Episode, LeRobotFolder
 from pvdm_lightning.data.videos.source import IndexedVideos, VideoSource
-from pvdm_lightning.errors import InvalidArgumentError, check_numbers
+from pvdm_lightning.errors import check_numbers
 
 
 class LeRobot(ClipDataModule):
@@ -32,11 +32,7 @@ class LeRobot(ClipDataModule):
     ) -> None:
         check_numbers("DataModule", locals())
         super().__init__(**kwargs)
-        if not 0 < val_fraction < 1:
-            problem = "is not a fraction of the videos"
-            raise InvalidArgumentError(
-                "DataModule.val_fraction", val_fraction, problem, "Give a number between 0 and 1."
-            )
+        check_val_fraction(val_fraction)
         self.root, self.camera, self.val_fraction = root, camera, val_fraction
 
     def open_sources(self) -> tuple[VideoSource, VideoSource]:

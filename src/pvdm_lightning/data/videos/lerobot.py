@@ -112,6 +112,8 @@ class LeRobotFolder:
         read = self._from_jsonl if self.version == 2 else self._from_parquet
         try:
             episodes = {episode.number: episode for episode in read(camera)}
+        except InvalidArgumentError:
+            raise
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             reason = f"{error} is missing" if isinstance(error, KeyError) else one_line(error, 80)
             raise self._error(f"its list of episodes is not as LeRobot writes it ({reason})", _REMEDY) from None
