@@ -40,6 +40,7 @@ def test_an_episode_has_the_same_clips_in_a_file_of_its_own_and_among_others(bot
             for chosen in (frames, [0], [length - 1]):
                 assert torch.equal(one.read(episode, chosen, (24, 32)), other.read(episode, chosen, (24, 32)))
     for module in (alone, among):
+        assert [*module.captions().items()] == [(f"episode_{n:06d}", task) for n, task in enumerate(TASKS)]
         assert module.class_names == ["pull", "push"] and list(module.labels().values()) == [1, 0, 1, 1, 0, 1]
     for batch, same in zip(alone.train_dataloader(), among.train_dataloader()):
         assert batch.keys() == same.keys() and all(torch.equal(batch[key], same[key]) for key in batch)

@@ -17,7 +17,8 @@ from pvdm_lightning.errors import check_numbers
 
 
 class LeRobot(ClipDataModule):
-    """A LeRobot data set of version 2 or 3; each episode is a video, and its task the class, if there are several.
+    """A LeRobot data set of version 2 or 3; each episode is a video; its task is its caption and, if there
+    are several tasks, its class.
 
     Args:
         root: Folder that holds meta and videos.
@@ -55,6 +56,12 @@ class LeRobot(ClipDataModule):
             )
             for episodes, labels in zip(splits, (classes.train, classes.val))
         )
+        self._captions = {
+            source.key(place): episode.task
+            for source, episodes in zip((train, val), splits)
+            for place, episode in enumerate(episodes)
+            if episode.task
+        }
         return train, val
 
     def _split(self, folder: LeRobotFolder, episodes: list[Episode]) -> tuple[list[Episode], list[Episode]]:
