@@ -18,7 +18,7 @@ from pvdm_lightning.data.videos.file_span import DEFLATED, ENCRYPTED, FileSpan, 
 NAMES = ("mpeg4.avi", "b_frames.avi", "h264.mp4", "UPPER.MKV", "vp9.webm", "rotated.mp4", "truncated.avi")
 
 
-def embed(path: Path, target: Path, rng: np.random.Generator) -> FileSpan:
+def embed(path, target, rng):
     """A file somewhere in a larger one, between other bytes."""
     content, before, after = path.read_bytes(), int(rng.integers(1, 5000)), int(rng.integers(0, 5000))
     target.write_bytes(rng.bytes(before) + content + rng.bytes(after))
