@@ -35,9 +35,17 @@ COLUMNS = {
 """Rows of `quality`, and which of its figures a table of them has."""
 Figures = Mapping[str, Sequence[float]]
 """By its name, each figure with its interval."""
-PLAIN = ["--model.autoencoder.zero_mean_motion", "false", "--model.latent_noise", "0"]
-ZERO_MEAN = ["--model.autoencoder.zero_mean_motion", "true", "--model.latent_noise", "0"]
-NOISE = ["--model.autoencoder.zero_mean_motion", "true", "--model.latent_noise", "0.5"]
+
+
+def _first_stage(zero_mean: bool = True, noise: float = 0.5, gradient: float = 0.0) -> list[str]:
+    return [
+        *("--model.autoencoder.zero_mean_motion", str(zero_mean).lower()),
+        *("--model.latent_noise", str(noise), "--model.gradient_weight", str(gradient)),
+    ]
+
+
+PLAIN, ZERO_MEAN, NOISE = _first_stage(False, 0.0), _first_stage(noise=0.0), _first_stage()
+GRADIENT = _first_stage(gradient=0.5)
 ADAMW, MUON = (["--model.optimizer", name] for name in ("adamw", "muon"))
 EPSILON = ["--model.prediction_type", "epsilon", "--model.normalize_latents", "false"]
 VELOCITY = ["--model.prediction_type", "v_prediction", "--model.normalize_latents", "true"]
@@ -74,6 +82,7 @@ RECIPES = (
     _recipe("+ position embedding", ZERO_MEAN + MUON, VELOCITY + MUON, True, False),
     _recipe("+ axis pooling", ZERO_MEAN + MUON, VELOCITY + MUON, True, True),
     _recipe("+ latent noise", NOISE + MUON, VELOCITY + MUON, True, True),
+    _recipe("+ loss on differences of pixels", GRADIENT + MUON, VELOCITY + MUON, True, True),
     _recipe("the paper's, 5 times the steps", PLAIN + ADAMW, EPSILON + ADAMW, False, False, times=5),
     _recipe("velocity, normalized, 5 times the steps", PLAIN + ADAMW, VELOCITY + ADAMW, False, False, times=5),
 )
