@@ -93,10 +93,8 @@ class FrozenAutoencoder(nn.Module):
 
     def fingerprint(self) -> str:
         """A hash over configuration and weights: autoencoders that share it make and read the same latents."""
-        # Checkpointing is about memory, not about results; weights tell whether there is a refinement, and caches that
-        # are older than it stay valid.
-        without = ("gradient_checkpointing", "refinement_channels")
-        config = {key: value for key, value in self.autoencoder.config.items() if key not in without}
+        # Checkpointing is about memory, not about results.
+        config = {key: value for key, value in self.autoencoder.config.items() if key != "gradient_checkpointing"}
         digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
         for name, value in sorted(self.autoencoder.state_dict().items()):
             digest.update(f"{name} {value.dtype} {list(value.shape)}".encode())

@@ -2,7 +2,6 @@ import pytest
 import torch
 
 from pvdm_lightning.errors import InvalidArgumentError
-from pvdm_lightning.models.autoencoder.decoder import FrameRefinement
 from pvdm_lightning.models.triplane import Triplane, TriplaneShape
 
 
@@ -33,9 +32,8 @@ def test_motion_planes_of_zero_mean_leave_the_shared_part_to_the_content_plane(s
         assert old.mean(dim=(2, 3)).abs().min() > 1e-4
 
 
-@pytest.mark.parametrize("refinement", [0, 6])
-def test_gradients_reach_all_three_planes_and_every_weight(small, refinement):
-    model = small(refinement_channels=refinement)
+def test_gradients_reach_all_three_planes_and_every_weight(small):
+    model = small()
     latent = Triplane(*(plane.detach().requires_grad_() for plane in model.encode(torch.rand(1, 3, 4, 16, 24))))
     model.decode(latent).square().mean().backward()
     for plane in latent:
@@ -44,33 +42,6 @@ def test_gradients_reach_all_three_planes_and_every_weight(small, refinement):
     model(torch.rand(1, 3, 4, 16, 24)).square().mean().backward()
     unused = [name for name, weight in model.named_parameters() if weight.grad is None or not weight.grad.any()]
     assert unused == []
-
-
-def test_the_refinement_starts_as_the_identity_and_sees_across_the_borders_of_patches():
-    torch.manual_seed(0)
-    refinement = FrameRefinement(6)
-    clip = torch.randn(2, 3, 4, 16, 24)
-    assert torch.equal(refinement(clip), clip)
-    torch.nn.init.normal_(refinement.to_pixels.weight)
-    changed = clip.clone()
-    changed[1, 0, 2, 7, 11] += 1  # the last row of a patch of 8, in frame 2
-    reached = (refinement(changed) - refinement(clip)).abs().amax(dim=1) > 1e-6
-    frames, rows, columns = reached[1].nonzero().unbind(1)
-    assert not reached[0].any() and set(frames.tolist()) == {2}
-    assert set(rows.tolist()) == set(range(14)) and set(columns.tolist()) == set(range(4, 18))
-
-
-def test_a_refinement_adds_weights_and_changes_none(small):
-    plain, refined = small(), small(refinement_channels=6)
-    added = refined.state_dict().keys() - plain.state_dict().keys()
-    layers = ("from_pixels", "hidden", "to_pixels")
-    assert added == {f"decoder.refinement.{layer}.{name}" for layer in layers for name in ("weight", "bias")}
-    clip = torch.rand(2, 3, 4, 16, 24) * 2 - 1
-    latent = plain.encode(clip)
-    refined.load_state_dict(plain.state_dict(), strict=False)
-    torch.nn.init.zeros_(refined.decoder.refinement.to_pixels.weight)
-    torch.nn.init.zeros_(refined.decoder.refinement.to_pixels.bias)
-    assert torch.equal(refined.decode(latent), plain.decode(latent))
 
 
 def test_broadcast_and_sum_against_a_loop(small):
@@ -127,11 +98,6 @@ def test_a_batch_is_its_clips(small):
         ({"frames": 0}, "VideoAutoencoder.frames 0: is not positive"),
         ({"head_dim": 6}, "VideoAutoencoder.head_dim 6: is not a multiple of 4"),
         ({"gradient_checkpointing": "some"}, "gradient_checkpointing some: is none of true, false and selective"),
-        ({"refinement_channels": -1}, "VideoAutoencoder.refinement_channels -1: "),
-        (
-            {"refinement_channels": 8, "patch": 5, "resolution": 10},
-            "VideoAutoencoder.refinement_channels 8: needs an even patch, not 5",
-        ),
         ({"dim": 30}, "VideoAutoencoder.dim 30: is not a multiple of 8"),
     ],
 )

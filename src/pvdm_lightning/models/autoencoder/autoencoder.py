@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from pvdm_lightning.config import register_to_config
-from pvdm_lightning.errors import InvalidArgumentError, check_at_least
+from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.models.autoencoder.decoder import TriplaneDecoder
 from pvdm_lightning.models.autoencoder.encoder import VideoEncoder
 from pvdm_lightning.models.autoencoder.projector import TriplaneProjector
@@ -36,8 +36,6 @@ class VideoAutoencoder(nn.Module):
         projector_mlp_dim: Hidden width of their feed-forward.
         zero_mean_motion: Subtract from z^h and z^w their mean over tokens, so that what all frames share lies in z^s
             alone. Simpler latents to learn in stage two, for about 1 dB of PSNR; the paper and its weights go without.
-        refinement_channels: Channels of three 3 x 3 convolutions over the decoder's pixels, which see across the
-            borders of patches; the patch is even then. 0, as in the paper and its weights, goes without.
         gradient_checkpointing: Compute activations again in the backward pass instead of keeping them: true computes
             whole blocks again, for least memory; selective keeps the results of matrix products and attention and
             repeats what is cheap.
@@ -47,7 +45,7 @@ class VideoAutoencoder(nn.Module):
     """
 
     edge_layers: ClassVar[tuple[str, ...]] = (
-        *("embed", "to_latent", "from_s", "from_h", "from_w", "from_pixels", "to_pixels"),
+        *("embed", "to_latent", "from_s", "from_h", "from_w", "to_pixels"),
         *("token", "positions"),
     )
     """Attribute names of first and last layers, of learned tokens and positions: Muon leaves their weights to AdamW."""
@@ -69,7 +67,6 @@ class VideoAutoencoder(nn.Module):
         projector_heads: int = 4,
         projector_mlp_dim: int = 512,
         zero_mean_motion: bool = False,
-        refinement_channels: int = 0,
         gradient_checkpointing: GradientCheckpointing = False,
     ) -> None:
         super().__init__()
@@ -88,13 +85,11 @@ class VideoAutoencoder(nn.Module):
         self.projector = TriplaneProjector(
             self.latent_shape, dim, projector_depth, projector_heads, dim // 8, projector_mlp_dim, latent_channels
         )
-        self.decoder = TriplaneDecoder(patch, transformer(), dim, latent_channels, refinement_channels)
+        self.decoder = TriplaneDecoder(patch, transformer(), dim, latent_channels)
 
     def _check_sizes(self) -> None:
-        check_at_least(f"{_NAME}.refinement_channels", self.config["refinement_channels"], 0)
-        others = ("resolution", "zero_mean_motion", "refinement_channels", "gradient_checkpointing")
         for name, value in self.config.items():
-            if name not in others and value < 1:
+            if name not in ("resolution", "zero_mean_motion", "gradient_checkpointing") and value < 1:
                 raise InvalidArgumentError(
                     f"{_NAME}.{name}", value, "is not positive", "Give a whole number of at least 1."
                 )
@@ -120,11 +115,6 @@ class VideoAutoencoder(nn.Module):
         if self.config["head_dim"] % 4:
             raise InvalidArgumentError(
                 f"{_NAME}.head_dim", self.config["head_dim"], "is not a multiple of 4", "Give one, such as 32 or 64."
-            )
-        if self.config["refinement_channels"] and patch % 2:
-            problem, remedy = f"needs an even patch, not {patch}", f"Give 0, or another {_NAME}.patch."
-            raise InvalidArgumentError(
-                f"{_NAME}.refinement_channels", self.config["refinement_channels"], problem, remedy
             )
         if self.config["dim"] % 8:
             raise InvalidArgumentError(
