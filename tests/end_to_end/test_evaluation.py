@@ -213,7 +213,7 @@ def test_checkpoints_can_be_chosen_by_the_distance_of_samples(pvdm, workdir, tra
     fit = ["fit", "--config", "tiny_ldm.yaml", "--model.autoencoder_checkpoint", trained["ae"], *CPU, *BAR]
     fit += ["--trainer.max_steps", 2, "--trainer.val_check_interval", 1, "--video_logger.num_videos", 0]
     pvdm.run(*fit, "--validation_distance.num_videos", 2, "--checkpoint.monitor", "val/frechet")
-    events = EventAccumulator(str((workdir / pvdm.last).parents[1])).Reload()
+    events = EventAccumulator(str((workdir / pvdm.last).resolve().parents[1])).Reload()
     logged = [scalar.value for scalar in events.Scalars("val/frechet")]
     assert len(logged) == 2 and all(value > 0 for value in logged)
     (state,) = (state for name, state in load(pvdm.last)["callbacks"].items() if name.startswith("Checkpoints"))
