@@ -9,6 +9,7 @@ from torch import Tensor
 from pvdm_lightning.data.index.video_index import VideoIndex
 from pvdm_lightning.data.index.video_info import Route
 from pvdm_lightning.data.videos import frame_folder
+from pvdm_lightning.data.videos.frame_times import read_times
 from pvdm_lightning.data.videos.reading import read_clip
 
 
@@ -19,6 +20,9 @@ class VideoSource(Protocol):
 
     A source whose videos have classes may name them: `class_names`, a sequence in which label i has the name
     class_names[i], is taken from the source of the training videos.
+
+    These it may have, too: `fps`, float [N], frames a second of each video, 0 if unknown; `frame_times(index)`, see
+    `IndexedVideos`, if rates may vary within a video.
 
     Attributes:
         lengths: int [N], frames in each video; 0 for broken ones.
@@ -79,6 +83,11 @@ def condition_of(source: VideoSource, index: int, frames: Sequence[int], flip: b
     return cast(ConditionedVideos, source).condition(index, frames, flip) if conditions_of(source) else {}
 
 
+def fps_of(source: VideoSource) -> np.ndarray:
+    """Frames a second of each video of a source, float64 [N]; 0 where they are unknown."""
+    return np.array(getattr(source, "fps", np.zeros(len(source.lengths))), dtype=np.float64)
+
+
 class IndexedVideos:
     """A source of video files or frame folders.
 
@@ -92,6 +101,7 @@ class IndexedVideos:
         self.index, self.class_names = index, class_names
         usable = index.lines["route"] != Route.BROKEN
         self.lengths = np.where(usable, index.lines["frames"], 0)
+        self.fps = index.lines["fps"].astype(np.float64)
         self.labels = np.full(len(index), -1) if labels is None else np.asarray(labels, dtype=np.int64)
         self.problems = {int(row): index.problem(int(row)) for row in np.flatnonzero(~usable)}
 
@@ -109,6 +119,17 @@ class IndexedVideos:
         pictures = b"".join(frame_folder.stamps(self.index.path(int(row))) for row in folders)
         return lines["size"].tobytes() + lines["mtime_ns"].tobytes() + pictures
 
+    def frame_times(self, index: int) -> np.ndarray | None:
+        """Times of a video's frames in seconds after its first; None if frame i is at i / fps.
+
+        They are read from the file. None are left where it has no time stamps.
+        """
+        line = self.index.lines[index]
+        if line["pts_step"] or line["route"] in (Route.BROKEN, Route.IMAGES) or line["frames"] < 2:
+            return None
+        times = read_times(self.index.path(index), int(line["frames"]))
+        return np.zeros(0) if times is None else times
+
     def read(self, index: int, frames: Sequence[int], resolution: tuple[int, int]) -> Tensor:
         return read_clip(self.index.path(index), self.index.info(index), frames, resolution)
 
@@ -125,6 +146,7 @@ class ConcatVideos:
         self.ends = np.cumsum([len(source.lengths) for source in sources])
         self.lengths = np.concatenate([source.lengths for source in sources])
         self.labels = np.concatenate([source.labels for source in sources])
+        self.fps = np.concatenate([fps_of(source) for source in sources])
         starts = [0, *self.ends[:-1]]
         self.problems = {
             int(start) + index: text
@@ -147,6 +169,11 @@ class ConcatVideos:
     def read(self, index: int, frames: Sequence[int], resolution: tuple[int, int]) -> Tensor:
         source, place = self._find(index)
         return source.read(place, frames, resolution)
+
+    def frame_times(self, index: int) -> np.ndarray | None:
+        """As `IndexedVideos.frame_times`."""
+        source, place = self._find(index)
+        return getattr(source, "frame_times", lambda _: None)(place)
 
     def condition(self, index: int, frames: Sequence[int], flip: bool) -> Mapping[str, Tensor]:
         source, place = self._find(index)
