@@ -394,6 +394,17 @@ def _folder(video: Path) -> Path:
     return video if video.is_dir() else video.parent
 
 
+@dataclass(frozen=True)
+class _Opened:
+    """The videos of one kind: their source, stems, names and sizes."""
+
+    kind: str
+    source: VideoSource
+    stems: Sequence[str]
+    names: Sequence[str]
+    sizes: Sequence[tuple[int, int]]
+
+
 def _sources(
     root: Path, found: _Found
 ) -> tuple[VideoSource, list[str], list[tuple[int, int]], dict[str, int], list[str]]:
@@ -402,42 +413,41 @@ def _sources(
     Of a video in several formats the first that can be read counts, GIF with its 256 colours last; if none can, the
     first.
     """
-    opened: list[tuple[str, VideoSource, list[str], list[tuple[int, int]]]] = []
-    chosen: dict[str, tuple[int, int]] = {}  # stem -> number of the source, and place in it
+    opened: list[_Opened] = []
+    chosen: dict[str, tuple[int, int]] = {}  # stem -> number among those opened, and place in its source
     copies: list[str] = []
 
     def is_broken(place: tuple[int, int]) -> bool:
-        return place[1] in opened[place[0]][1].problems
+        return place[1] in opened[place[0]].source.problems
 
-    for kind, open_source in (("arrays", _arrays), ("folders of frames", _frames), ("files", _files)):
-        names = found[kind]
-        left = [name for name in names if (best := chosen.get(_stem(name, kind))) is None or is_broken(best)]
-        copies += sorted(set(names) - set(left))
+    for kind, open_kind in zip(KINDS, (_arrays, _frames, _files)):
+        left = [name for name in found[kind] if (best := chosen.get(_stem(name, kind))) is None or is_broken(best)]
+        copies += sorted(set(found[kind]) - set(left))
         if not left:
             continue
-        source, sizes = open_source(root, left)
-        opened.append((kind, source, left, sizes))
-        for place in sorted(range(len(left)), key=lambda place: left[place].lower().endswith(".gif")):
-            here, stem = (len(opened) - 1, place), _stem(left[place], kind)
+        opened.append(videos := open_kind(root, left))
+        for place in sorted(range(len(videos.stems)), key=lambda place: videos.names[place].lower().endswith(".gif")):
+            here, stem = (len(opened) - 1, place), videos.stems[place]
             best = chosen.get(stem)
             if best is None or (is_broken(best) and not is_broken(here)):
                 if best is not None:
-                    copies.append(opened[best[0]][2][best[1]])
+                    copies.append(opened[best[0]].names[best[1]])
                 chosen[stem] = here
             else:
-                copies.append(left[place])
+                copies.append(videos.names[place])
     parts: list[VideoSource] = []
     stems: list[str] = []
-    all_sizes: list[tuple[int, int]] = []
+    sizes: list[tuple[int, int]] = []
     kinds: dict[str, int] = {}
-    for number, (kind, source, names, sizes) in enumerate(opened):
-        kept = [place for place, name in enumerate(names) if chosen[_stem(name, kind)] == (number, place)]
+    for number, videos in enumerate(opened):
+        kept = [place for place, stem in enumerate(videos.stems) if chosen[stem] == (number, place)]
         if kept:
-            parts.append(source if len(kept) == len(names) else ChosenVideos(source, kept))
-            stems += [_stem(names[place], kind) for place in kept]
-            all_sizes += [sizes[place] for place in kept]
-            kinds[kind] = sum(place not in source.problems for place in kept)
-    return ConcatVideos(parts), stems, all_sizes, kinds, copies
+            source = videos.source
+            parts.append(source if len(kept) == len(videos.stems) else ChosenVideos(source, kept))
+            stems += [videos.stems[place] for place in kept]
+            sizes += [videos.sizes[place] for place in kept]
+            kinds[videos.kind] = sum(place not in source.problems for place in kept)
+    return ConcatVideos(parts), stems, sizes, kinds, copies
 
 
 def _stem(name: str, kind: str) -> str:
@@ -445,21 +455,22 @@ def _stem(name: str, kind: str) -> str:
     return name if kind == "folders of frames" else Path(name).with_suffix("").as_posix()
 
 
-def _arrays(root: Path, names: list[str]) -> tuple[VideoSource, list[tuple[int, int]]]:
+def _arrays(root: Path, names: list[str]) -> _Opened:
     source = ArrayVideos(root, names)
-    return source, source.sizes
+    return _Opened("arrays", source, [_stem(name, "arrays") for name in names], names, source.sizes)
 
 
-def _frames(root: Path, names: list[str]) -> tuple[VideoSource, list[tuple[int, int]]]:
-    return _indexed(IndexedVideos(load_or_build(root, names, frame_folder.probe)))
+def _frames(root: Path, names: list[str]) -> _Opened:
+    return _indexed("folders of frames", names, IndexedVideos(load_or_build(root, names, frame_folder.probe)))
 
 
-def _files(root: Path, names: list[str]) -> tuple[VideoSource, list[tuple[int, int]]]:
-    return _indexed(IndexedVideos(load_or_build(root, names, probing.probe)))
+def _files(root: Path, names: list[str]) -> _Opened:
+    return _indexed("files", names, IndexedVideos(load_or_build(root, names, probing.probe)))
 
 
-def _indexed(source: IndexedVideos) -> tuple[VideoSource, list[tuple[int, int]]]:
-    return source, [(int(line["height"]), int(line["width"])) for line in source.index.lines]
+def _indexed(kind: str, names: list[str], source: IndexedVideos) -> _Opened:
+    sizes = [(int(line["height"]), int(line["width"])) for line in source.index.lines]
+    return _Opened(kind, source, [_stem(name, kind) for name in names], names, sizes)
 
 
 def _first(no_videos: dict[str, str]) -> str:

@@ -63,6 +63,8 @@ def ssim_per_video(reconstructed: Tensor, original: Tensor) -> Tensor:
 
 LEAST_ERROR = 1e-10
 """Mean squared error in [0, 1] below which a PSNR is 100 dB, as for equal frames."""
+SSIM_WINDOW = 11
+"""Pixels a side of the Gaussian window of SSIM."""
 
 
 def squared_error_per_frame(reconstructed: Tensor, original: Tensor) -> Tensor:
@@ -100,10 +102,6 @@ def ssim_per_frame(reconstructed: Tensor, original: Tensor) -> Tensor:
         for ours, theirs in zip(reconstructed.split(1, dim=2), original.split(1, dim=2))
     ]
     return torch.stack(values, dim=1)
-
-
-SSIM_WINDOW = 11
-"""Pixels of its Gaussian window a side."""
 
 
 def _ssim(x: Tensor, y: Tensor) -> Tensor:
