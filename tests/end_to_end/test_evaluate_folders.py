@@ -307,7 +307,7 @@ def folders(workdir):
     [
         (["--real", "none"], "--real none: there is no such folder. Give a folder of videos, or"),
         (["--real", "picture.png"], "--real picture.png: is neither a folder nor a list of videos (.txt)."),
-        (["--generated", "empty"], "--generated empty: there are no video files, folders of pictures or .npy videos"),
+        (["--generated", "empty"], "--generated empty: there are no video files, folders of pictures or arrays of vid"),
         (["--generated", "broken"], "--generated broken: none of its 1 videos can be read ("),
         (["--num_videos", 4], "--num_videos 4: --generated generated has only 3 videos of 9 frames that can be read."),
         (["--num_videos", 1], "--num_videos 1: is too few: the covariance that FVD needs is not defined for a single"),

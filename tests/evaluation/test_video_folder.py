@@ -1,5 +1,7 @@
 """What counts as a video in a folder or a list, and what is said of what does not."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -131,3 +133,51 @@ def test_lists_of_one_folder_share_no_video_or_are_refused(tmp_path):
     with pytest.raises(InvalidArgumentError, match="1 of its videos are among the real ones, too, such as 2.npy"):
         check_shared(last, both, allowed=False)
     assert not (tmp_path / ".pvdm_index.npz").exists()
+
+
+def save_npz(path, **arrays):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(path, **arrays)
+
+
+def moving(shape):
+    """Videos [N T H W 3] whose neighbours in time are alike."""
+    rng = np.random.default_rng(0)
+    still = rng.integers(0, 200, (shape[0], 1, *shape[2:]))
+    return (still + 2 * np.arange(shape[1])[None, :, None, None, None]).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("axes", "order"),
+    [((0, 1, 2, 3, 4), "NTHWC"), ((0, 1, 4, 2, 3), "NTCHW"), ((0, 4, 1, 2, 3), "NCTHW"), ((1, 0, 4, 2, 3), "TNCHW")],
+)
+@pytest.mark.parametrize("suffix", [".npz", ".npy"])
+def test_arrays_of_many_videos_in_any_certain_order_of_axes(tmp_path, axes, order, suffix):
+    videos = moving((5, 9, 16, 24, 3))
+    array = np.ascontiguousarray(videos.transpose(axes))
+    if suffix == ".npz":
+        save_npz(tmp_path / "all.npz", videos=array, index=np.arange(5))
+    else:
+        np.save(tmp_path / "all.npy", array)
+    folder = counted(tmp_path)
+    assert folder.stems == [f"all/{number}" for number in range(5)] and folder.sizes == [(16, 24)], order
+    for number in range(5):
+        found = folder.source.read(number, range(9), (16, 24)).permute(1, 2, 3, 0).numpy()
+        assert np.array_equal(found, videos[number])
+    assert folder.paths() == [tmp_path / f"all{suffix}"]
+    assert folder.record()["kinds"] == {"arrays": 5}
+
+
+def test_what_is_in_arrays_that_are_no_videos_or_uncertain(tmp_path):
+    save_npz(tmp_path / "good.npz", videos=moving((2, 3, 8, 8, 3)))
+    save_npz(tmp_path / "features.npz", a=np.zeros((4, 512), np.float32), b=np.zeros(3))
+    np.save(tmp_path / "floats.npy", np.zeros((9, 16, 24, 3)))
+    noise = np.random.default_rng(0).integers(0, 256, (12, 12, 16, 16), dtype=np.uint8)
+    np.save(tmp_path / "uncertain.npy", noise)
+    folder = counted(tmp_path)
+    problems = {Path(folder.source.name(row)).name: problem for row, problem in folder.source.problems.items()}
+    assert "is float64 [9, 16, 24, 3], not uint8 [T H W 3]" in problems["floats.npy"]
+    assert "may be NTHW or TNHW" in problems["uncertain.npy"]
+    (other,) = (one for one in folder.left_out if one.reason == "arrays of other things")
+    assert other.examples == ["features.npz"] and "a is float32 [4, 512]" in other.note
+    assert len(folder.readable) == 2

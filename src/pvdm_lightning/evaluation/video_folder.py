@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,7 +24,7 @@ from pvdm_lightning.data.index.shared_videos import shared_videos
 from pvdm_lightning.data.index.video_index import keep_index_apart
 from pvdm_lightning.data.index.video_tree import (
     MOST_IN_LIST,
-    find_arrays,
+    find_array_files,
     find_frame_folders,
     find_videos,
     is_video,
@@ -31,9 +32,9 @@ from pvdm_lightning.data.index.video_tree import (
 )
 from pvdm_lightning.data.output.writing import check_fps
 from pvdm_lightning.data.videos import frame_folder
-from pvdm_lightning.data.videos.array_videos import ArrayVideos, no_video
 from pvdm_lightning.data.videos.resampled import ResampledVideos
-from pvdm_lightning.data.videos.source import ConcatVideos, IndexedVideos, VideoSource, fps_of
+from pvdm_lightning.data.videos.source import ConcatVideos, IndexedVideos, VideoSource, file_of, fps_of
+from pvdm_lightning.data.videos.videos_in_arrays import VideoArray, VideosInArrays, find_video_arrays
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.escaping import one_line
 from pvdm_lightning.foreign_files import read_bytes
@@ -42,6 +43,7 @@ logger = logging.getLogger(__name__)
 
 KINDS = ("arrays", "folders of frames", "files")
 """Of a video that is there in several kinds, the first that can be read counts."""
+ARRAY_SUFFIXES = (".npy", ".npz")
 LIST_SUFFIXES = (".txt", ".lst", ".list")
 _GIVE = "Give a folder of videos, or a text file with the path of one a line."
 _Found = dict[str, list[str]]
@@ -99,8 +101,8 @@ class VideoFolder:
     def open(cls, root: str, argument: str, other: str | None = None) -> VideoFolder:
         """Find and look at the videos below a folder, or in a list.
 
-        A list is a text file with the path of a video file, a folder of frames or an array in each line, relative to
-        the list's own folder.
+        A list is a text file with the path of a video file, a folder of frames or a file of arrays in each line,
+        relative to the list's own folder. The videos of an array of many are called by their numbers, as in a.npz/3.
 
         A video that is there in several formats, as `pvdm predict` writes them, counts once: as an array before frames
         before a file, the first that can be read. Pictures in a folder of videos are thumbnails or contact sheets, and
@@ -120,7 +122,9 @@ class VideoFolder:
         left_out: list[LeftOut] = []
         if path.is_dir():
             base = path
-            found: _Found = dict(zip(KINDS, (find_arrays(path), find_frame_folders(path), find_videos(path))))
+            # Folders that cannot be read are among those of each kind, and one is enough.
+            arrays = [name for name in find_array_files(path, ARRAY_SUFFIXES) if not (path / name).is_dir()]
+            found: _Found = dict(zip(KINDS, (arrays, find_frame_folders(path), find_videos(path))))
         elif path.is_file() and path.suffix.lower() in LIST_SUFFIXES:
             base, found, twice = _read_list(path, argument)
             if twice:
@@ -134,7 +138,7 @@ class VideoFolder:
             if gone:
                 note = f"{side}: the other folder, {other}, lies inside of it; its {len(gone)} videos are left out."
                 left_out.append(LeftOut("inside the other folder", gone, len(gone), note))
-        no_videos = {name: reason for name in found["arrays"] if (reason := no_video(base / name))}
+        no_videos = {name: reason for name in found["arrays"] if (reason := _no_video(base / name))}
         found["arrays"] = [name for name in found["arrays"] if name not in no_videos]
         stray = []
         if path.is_dir():
@@ -142,7 +146,7 @@ class VideoFolder:
             stray = [folder for folder in found["folders of frames"] if folder in beside]
             found["folders of frames"] = [name for name in found["folders of frames"] if name not in beside]
         if not any(found.values()):
-            problem = "there are no video files, folders of pictures or .npy videos in it"
+            problem = "there are no video files, folders of pictures or arrays of videos in it"
             if no_videos:
                 problem += f"; {_first(no_videos)}"
             raise InvalidArgumentError(argument, root, problem, _GIVE)
@@ -154,7 +158,7 @@ class VideoFolder:
             problem = f"none of its {len(source.lengths)} videos can be read ({source.problems[first]})"
             raise InvalidArgumentError(argument, root, problem, _GIVE)
         if no_videos:
-            note = f"{side}: {len(no_videos)} .npy files are no videos, such as {_first(no_videos)}."
+            note = f"{side}: {len(no_videos)} files of arrays are no videos, such as {_first(no_videos)}."
             left_out.append(LeftOut("arrays of other things", [*no_videos], len(no_videos), note))
         if stray:
             note = f"{side}: pictures beside videos, such as thumbnails, are no videos."
@@ -194,13 +198,15 @@ class VideoFolder:
 
     def look_at_videos(self) -> DataLock:
         """The videos that can be read as they are now, with hashes of their contents."""
-        names = [self.source.name(int(index)) for index in self.readable]
-        own = [Path(os.path.relpath(name, self.base)).as_posix() for name in names]
-        return DataLock.look_at([("", *video) for video in zip(own, self.frames[self.readable].tolist(), names)])
+        videos = []
+        for index in self.readable.tolist():
+            name = Path(os.path.relpath(self.source.name(index), self.base)).as_posix()
+            videos.append(("", name, int(self.frames[index]), file_of(self.source, index)))
+        return DataLock.look_at(videos)
 
     def paths(self) -> list[Path]:
-        """Paths of the videos that can be read."""
-        return [Path(self.source.name(int(index))) for index in self.readable]
+        """Paths of the files and folders of the videos that can be read, each once."""
+        return [*dict.fromkeys(Path(file_of(self.source, int(index))) for index in self.readable)]
 
     def too_short(self, span: int) -> list[str]:
         """Names of the videos that can be read, but have fewer frames than `span`."""
@@ -236,7 +242,7 @@ class VideoFolder:
         """
         lines = []
         for index in self.readable:
-            path, frames = Path(self.source.name(int(index))), int(self.frames[index])
+            path, frames = Path(file_of(self.source, int(index))), int(self.frames[index])
             lines.append(f"{self.stems[index]}\0{_bytes(path)}\0{frames}\n".encode("utf-8", "surrogateescape"))
         return hashlib.sha256(b"".join(sorted(lines))).hexdigest()
 
@@ -371,7 +377,7 @@ def _read_list(path: Path, argument: str) -> tuple[Path, _Found, list[str]]:
 def _kind_of(video: Path) -> str | None:
     if video.is_dir():
         return "folders of frames" if any(frame_folder.image_names(video)) else None
-    if video.suffix.lower() == ".npy":
+    if video.suffix.lower() in ARRAY_SUFFIXES:
         return "arrays"
     return "files" if is_video(video.name) else None
 
@@ -456,8 +462,49 @@ def _stem(name: str, kind: str) -> str:
 
 
 def _arrays(root: Path, names: list[str]) -> _Opened:
-    source = ArrayVideos(root, names)
-    return _Opened("arrays", source, [_stem(name, "arrays") for name in names], names, source.sizes)
+    arrays = [array for name in names for array in _videos_in(root, name)]
+    chosen = [(which, number) for which, array in enumerate(arrays) for number in range(array.num_videos)]
+    alone = Counter(array.file for array in arrays)
+    stems = []
+    for which, number in chosen:
+        array, stem = arrays[which], _stem(arrays[which].file, "arrays")
+        stem += "" if alone[array.file] == 1 else array.name.removeprefix(array.file)
+        stems.append(f"{stem}/{number}" if "N" in array.axes else stem)
+    sizes = [arrays[which].size for which, _ in chosen]
+    owners = [arrays[which].file for which, _ in chosen]
+    return _Opened("arrays", VideosInArrays(root, arrays, chosen, None), stems, owners, sizes)
+
+
+def _videos_in(root: Path, name: str) -> list[VideoArray]:
+    """The arrays of videos in a file, or one with the problem that there is.
+
+    They are uint8: the range of others would be a guess. An array whose last axis is the colours has the order that
+    `pvdm predict` writes; that of others is looked for.
+    """
+    try:
+        for axes in ("THWC", "NTHWC", None):
+            arrays = [_in_uint8(array) for array in find_video_arrays(root, [name], axes, None)[0]]
+            if axes is None or any(array.stored is not None for array in arrays):
+                return [array for array in arrays if axes is None or array.stored is not None]
+    except InvalidArgumentError as error:
+        return [VideoArray(None, "", name, name, problem=error.problem)]
+    return []
+
+
+def _in_uint8(array: VideoArray) -> VideoArray:
+    if array.stored is None or array.stored.dtype == np.uint8:
+        return array
+    problem = f"is {array.stored.dtype} {list(array.stored.shape)}, not uint8 [T H W 3]"
+    return VideoArray(None, "", array.file, array.name, problem=problem)
+
+
+def _no_video(path: Path) -> str:
+    """What a file of arrays holds if none of them can be one of videos, such as features; "" of all others."""
+    try:
+        arrays, others = find_video_arrays(path.parent, [path.name], None, None)
+    except InvalidArgumentError:
+        return ""
+    return "" if arrays or not others else others[0].removeprefix(f"{path.name}: ").removeprefix("it is ")
 
 
 def _frames(root: Path, names: list[str]) -> _Opened:
@@ -499,6 +546,10 @@ class ChosenVideos:
     def stamps(self) -> bytes:
         """As the source's."""
         return self.source.stamps()
+
+    def file(self, index: int) -> str:
+        """As the source's."""
+        return file_of(self.source, self.places[index])
 
     def frame_times(self, index: int) -> np.ndarray | None:
         """As the source's."""

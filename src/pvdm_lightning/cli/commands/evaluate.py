@@ -43,7 +43,7 @@ def evaluate(
 ) -> None:
     """Measure a folder of generated videos, of any model, against a folder of real ones: FVD and Inception Score.
 
-    Videos are files, folders of frames, or .npy arrays uint8 [T H W 3], at any depth.
+    Videos are files, folders of frames, or uint8 arrays [T H W 3] or [N T H W 3] in .npy and .npz files, at any depth.
 
     Args:
         real: Folder of real videos, or a text file with the path of one in each line.

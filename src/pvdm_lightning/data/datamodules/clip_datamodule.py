@@ -20,7 +20,7 @@ from pvdm_lightning.data.output.writing import check_fps
 from pvdm_lightning.data.videos.contexts import Contexts, VideosWithContext
 from pvdm_lightning.data.videos.resampled import ResampledVideos
 from pvdm_lightning.data.videos.shots import Shots, VideoShots, read_shots
-from pvdm_lightning.data.videos.source import IndexedVideos, VideoSource, conditions_of
+from pvdm_lightning.data.videos.source import IndexedVideos, VideoSource, conditions_of, file_of
 from pvdm_lightning.data.videos.videos_in_arrays import VideosInArrays
 from pvdm_lightning.errors import InvalidArgumentError, check_at_least, check_numbers
 from pvdm_lightning.escaping import printable
@@ -226,7 +226,7 @@ class ClipDataModule(EvaluationClips):
         for split, source in zip(("train", "val"), map(_innermost, self._open())):
             key = getattr(source, "key", source.name)
             for index, length in enumerate(source.lengths.tolist()):
-                found.append((split, key(index), length, source.name(index)))
+                found.append((split, key(index), length, file_of(source, index)))
         return DataLock.look_at(found)
 
     def find_shots(

@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from pvdm_lightning.data.index.build_index import num_cores
-from pvdm_lightning.data.videos.source import VideoSource, condition_of, conditions_of, fps_of
+from pvdm_lightning.data.videos.source import VideoSource, condition_of, conditions_of, file_of, fps_of
 from pvdm_lightning.errors import InvalidArgumentError
 
 _TOLERANCE = 1e-3
@@ -108,7 +108,7 @@ class ResampledVideos:
 
     def file(self, index: int) -> str:
         """The file that a video lies in."""
-        return str(getattr(self.source, "file", self.source.name)(index))
+        return file_of(self.source, index)
 
     def stamps(self) -> bytes:
         return self.source.stamps() + f"{self.rate} frames per second".encode()

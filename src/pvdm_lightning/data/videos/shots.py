@@ -11,7 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from pvdm_lightning.atomic_write import atomic_write
-from pvdm_lightning.data.videos.source import VideoSource, condition_of, conditions_of, fps_of
+from pvdm_lightning.data.videos.source import VideoSource, condition_of, conditions_of, file_of, fps_of
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.escaping import one_line
 from pvdm_lightning.foreign_files import read_json
@@ -130,7 +130,7 @@ class Shots:
 
     def file(self, index: int) -> str:
         """The file that a shot lies in."""
-        return str(getattr(self.source, "file", self.source.name)(int(self._videos[index])))
+        return file_of(self.source, int(self._videos[index]))
 
     def stamps(self) -> bytes:
         return self.source.stamps() + np.stack([self._videos, self._first, self.lengths]).tobytes()

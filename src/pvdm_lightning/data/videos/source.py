@@ -88,6 +88,11 @@ def fps_of(source: VideoSource) -> np.ndarray:
     return np.array(getattr(source, "fps", np.zeros(len(source.lengths))), dtype=np.float64)
 
 
+def file_of(source: VideoSource, index: int) -> str:
+    """The file that a video of a source lies in; its name if the source does not say."""
+    return str(getattr(source, "file", source.name)(index))
+
+
 class IndexedVideos:
     """A source of video files or frame folders.
 
@@ -162,6 +167,10 @@ class ConcatVideos:
     def name(self, index: int) -> str:
         source, place = self._find(index)
         return source.name(place)
+
+    def file(self, index: int) -> str:
+        """The file that a video lies in."""
+        return file_of(*self._find(index))
 
     def stamps(self) -> bytes:
         return b"".join(source.stamps() for source in self.sources)
