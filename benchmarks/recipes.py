@@ -5,26 +5,47 @@
 Each recipe adds one thing to the one before it. Both stages are trained by `pvdm fit` with small networks, for every
 seed, one thread a run and as many runs at once as there are cores; `quality` judges 64 samples. What is there already
 is not trained again.
+
+Two tables, of samples and of reconstructions, with the columns of `quality`: the mean over the seeds, and the least and
+the largest of them. What one recipe gains over another is more than chance only where their ranges lie apart.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from threading import Lock
 
 from benchmarks.timing import say
 
 CHECKPOINT = "latest"
-PLAIN = ["--model.autoencoder.zero_mean_motion", "false", "--model.latent_noise", "0"]
-ZERO_MEAN = ["--model.autoencoder.zero_mean_motion", "true", "--model.latent_noise", "0"]
-NOISE = ["--model.autoencoder.zero_mean_motion", "true", "--model.latent_noise", "0.5"]
+COLUMNS = {
+    "samples": ("empty", "one object", "recognised", "kinds", "factors", "texture", "grid", "TransNetV2"),
+    "reconstructions": ("recognised", "sharpness", "texture", "grid", "TransNetV2"),
+}
+"""Rows of `quality`, and which of its figures a table of them has."""
+Figures = Mapping[str, Sequence[float]]
+"""By its name, each figure with its interval."""
+
+
+def _first_stage(zero_mean: bool = True, noise: float = 0.5, gradient: float = 0.0) -> list[str]:
+    return [
+        *("--model.autoencoder.zero_mean_motion", str(zero_mean).lower()),
+        *("--model.latent_noise", str(noise), "--model.gradient_weight", str(gradient)),
+    ]
+
+
+PLAIN, ZERO_MEAN, NOISE = _first_stage(False, 0.0), _first_stage(noise=0.0), _first_stage()
+GRADIENT = _first_stage(gradient=0.5)
 ADAMW, MUON = (["--model.optimizer", name] for name in ("adamw", "muon"))
 EPSILON = ["--model.prediction_type", "epsilon", "--model.normalize_latents", "false"]
 VELOCITY = ["--model.prediction_type", "v_prediction", "--model.normalize_latents", "true"]
@@ -61,6 +82,7 @@ RECIPES = (
     _recipe("+ position embedding", ZERO_MEAN + MUON, VELOCITY + MUON, True, False),
     _recipe("+ axis pooling", ZERO_MEAN + MUON, VELOCITY + MUON, True, True),
     _recipe("+ latent noise", NOISE + MUON, VELOCITY + MUON, True, True),
+    _recipe("+ loss on differences of pixels", GRADIENT + MUON, VELOCITY + MUON, True, True),
     _recipe("the paper's, 5 times the steps", PLAIN + ADAMW, EPSILON + ADAMW, False, False, times=5),
     _recipe("velocity, normalized, 5 times the steps", PLAIN + ADAMW, VELOCITY + ADAMW, False, False, times=5),
 )
@@ -79,8 +101,8 @@ class Runs:
         self._locks: dict[Path, Lock] = {}
         self._lock = Lock()
 
-    def measure(self, recipe: Recipe, seed: int) -> dict[str, list[float]]:
-        """The measures of a recipe's samples."""
+    def measure(self, recipe: Recipe, seed: int) -> Mapping[str, Figures]:
+        """The rows of `quality` for a recipe."""
         folder = self.folder / f"{RECIPES.index(recipe)}-seed{seed}"
         quality = folder / "quality.json"
         if not quality.exists():
@@ -93,7 +115,8 @@ class Runs:
                       "--trainer.default_root_dir", folder, "--run_name", "latent_diffusion")  # fmt: skip
             checkpoint = folder / "latent_diffusion" / CHECKPOINT
             self._command("benchmarks", "quality", checkpoint.absolute(), "--out", quality.absolute())
-        return json.loads(quality.read_text())["rows"]["samples"]
+        rows: Mapping[str, Figures] = json.loads(quality.read_text())["rows"]
+        return rows
 
     def _first_stage(self, options: tuple[str, ...], seed: int) -> Path:
         name = "-".join(options[i] for i in range(1, len(options), 2))
@@ -126,24 +149,39 @@ class Runs:
 def add_options(options: argparse.ArgumentParser) -> None:
     """Which recipes, and how long."""
     options.add_argument("--out", type=Path, default=Path("recipes"), help="folder for all runs")
-    options.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    options.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     options.add_argument("--steps", type=int, nargs=2, default=[800, 800], help="of stage one and of stage two")
     options.add_argument("--only", type=int, nargs="+", help="numbers of recipes, from 0")
     options.add_argument("--jobs", type=int, default=os.cpu_count())
 
 
 def run(args: argparse.Namespace) -> None:
-    """Print the table."""
+    """Print the tables."""
     chosen = [recipe for number, recipe in enumerate(RECIPES) if args.only is None or number in args.only]
     runs = Runs(args.out, (args.steps[0], args.steps[1]))
     todo = [(recipe, seed) for recipe in chosen for seed in args.seeds]
     with ThreadPoolExecutor(args.jobs) as pool:
         found = dict(zip(todo, pool.map(lambda pair: runs.measure(*pair), todo)))
-    columns = ("empty", "one object", "recognised", "kinds", "factors", "texture", "grid", "TransNetV2")
-    say("| recipe | " + " | ".join(columns) + " |\n" + "|---" * (len(columns) + 1) + "|\n")
-    for recipe in chosen:
+    for row, columns in COLUMNS.items():
+        measured = {recipe.name: [found[recipe, seed][row] for seed in args.seeds] for recipe in chosen}
+        say(f"{row}\n\n{table(measured, columns)}\n")
+
+
+def table(measured: Mapping[str, Sequence[Figures]], columns: Sequence[str]) -> str:
+    """A table in Markdown: of the figures of each recipe's seeds their mean and range.
+
+    Args:
+        measured: By the name of a recipe, the figures of its seeds; "-" stands for those that no seed has.
+        columns: Which figures.
+    """
+    lines = [" | ".join(["| recipe", *columns]) + " |", "|---" * (len(columns) + 1) + "|"]
+    for name, seeds in measured.items():
         cells = []
         for column in columns:
-            values = [found[recipe, seed].get(column, [float("nan")])[0] for seed in args.seeds]
-            cells.append(", ".join(f"{value:.2f}" for value in values))
-        say(f"| {recipe.name} | " + " | ".join(cells) + " |\n")
+            values = [figures[column][0] for figures in seeds if column in figures and figures[column][0] is not None]
+            values = [value for value in values if not math.isnan(value)]
+            of_all = "" if len(values) == len(seeds) else f", {len(values)} of {len(seeds)} seeds"
+            spread = f"{fmean(values):.2f} ({min(values):.2f}-{max(values):.2f}{of_all})" if values else "-"
+            cells.append(f"{values[0]:.2f}" if len(values) == len(seeds) == 1 else spread)
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"

@@ -10,10 +10,12 @@ if TYPE_CHECKING:
     from pvdm_lightning.data.datamodules.array_folder import ArrayFolder as ArrayFolder
     from pvdm_lightning.data.datamodules.cached_latents import CachedLatents as CachedLatents
     from pvdm_lightning.data.datamodules.frame_folder import FrameFolder as FrameFolder
+    from pvdm_lightning.data.datamodules.lerobot import LeRobot as LeRobot
     from pvdm_lightning.data.datamodules.sky_timelapse import SkyTimelapse as SkyTimelapse
     from pvdm_lightning.data.datamodules.synthetic import Synthetic as Synthetic
     from pvdm_lightning.data.datamodules.ucf101 import UCF101 as UCF101
     from pvdm_lightning.data.datamodules.video_folder import VideoFolder as VideoFolder
+    from pvdm_lightning.data.datamodules.web_dataset import WebDataset as WebDataset
     from pvdm_lightning.data.output.writing import write_video as write_video
     from pvdm_lightning.data.videos.reading import read_video as read_video
     from pvdm_lightning.diffusion import NoiseSchedule as NoiseSchedule
@@ -39,6 +41,7 @@ PUBLIC = {
     "FrameFolder": "data.datamodules.frame_folder",
     "InvalidArgumentError": "errors",
     "LatentDiffusionModule": "training",
+    "LeRobot": "data.datamodules.lerobot",
     "NoiseSchedule": "diffusion",
     "SkyTimelapse": "data.datamodules.sky_timelapse",
     "Synthetic": "data.datamodules.synthetic",
@@ -49,6 +52,7 @@ PUBLIC = {
     "VideoAutoencoder": "models.autoencoder",
     "VideoFolder": "data.datamodules.video_folder",
     "VideoPipeline": "pipeline",
+    "WebDataset": "data.datamodules.web_dataset",
     "read_video": "data.videos.reading",
     "write_video": "data.output.writing",
 }

@@ -1,11 +1,14 @@
 """Small videos of every awkward kind, made with PyAV once a session."""
 
+import json
 import struct
 
 import av
 import numpy as np
+import pyarrow
 import pytest
 from PIL import Image
+from pyarrow import parquet
 
 from pvdm_lightning.data.videos import video_libraries
 
@@ -29,8 +32,9 @@ def write_video(
     stamps=None,
     max_b_frames=0,
     gop_size=12,
+    first=0,
 ):
-    """Encode `frames` pictures; `stamps` gives their times where they are uneven."""
+    """Encode `frames` pictures from `first` on; `stamps` gives their times where they are uneven."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=25, options=options or {})
@@ -38,7 +42,8 @@ def write_video(
         stream.codec_context.gop_size = gop_size
         stream.codec_context.max_b_frames = max_b_frames
         for number in range(frames):
-            frame = av.VideoFrame.from_ndarray(picture(number, *size), format="rgb24").reformat(format=pix_fmt)
+            drawn = picture(first + number, *size)
+            frame = av.VideoFrame.from_ndarray(drawn, format="rgb24").reformat(format=pix_fmt)
             frame.pts = number if stamps is None else stamps[number]
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
@@ -95,6 +100,80 @@ def make_broken(root):
         container.mux(stream.encode(sound))
         container.mux(stream.encode())
     return root
+
+
+CAMERA = "observation.images.top"
+
+
+def join_videos(parts, path):
+    """Copy the packets of several files into one, as FFmpeg joins them: every frame decodes to the same pixels."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as joined:
+        stream, start = None, 0
+        for part in parts:
+            with av.open(str(part)) as container:
+                video = container.streams.video[0]
+                stream = stream or joined.add_stream_from_template(video, opaque=True)
+                length = video.frames * int(1 / (video.average_rate * video.time_base))
+                for packet in container.demux(video):
+                    if packet.dts is not None:
+                        packet.pts, packet.dts, packet.stream = packet.pts + start, packet.dts + start, stream
+                        joined.mux(packet)
+                start += length
+    return path
+
+
+def write_lerobot(root, version, episodes, files=None, camera=CAMERA, tasks=(), splits=None, **how):
+    """A LeRobot data set: `episodes` are numbers of frames, `files` the episodes in each file of version 3."""
+    fps, meta = 25, root / "meta"
+    meta.mkdir(parents=True, exist_ok=True)
+    own = [
+        write_video(root.parent / f"{root.name}-parts" / f"{number}.mp4", frames, first=17 * number, **how)
+        for number, frames in enumerate(episodes)
+    ]
+    path = {
+        2: "videos/chunk-{episode_chunk:03d}/{video_key}/episode_{episode_index:06d}.mp4",
+        3: "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4",
+    }[version]
+    info = {
+        "codebase_version": {2: "v2.1", 3: "v3.0"}[version],
+        "fps": fps,
+        "chunks_size": 1000,
+        "splits": splits or {"train": f"0:{len(episodes)}"},
+        "video_path": path,
+        "features": {camera: {"dtype": "video", "shape": [48, 64, 3]}, "action": {"dtype": "float32", "shape": [2]}},
+    }
+    (meta / "info.json").write_text(json.dumps(info))
+    rows = [
+        {"episode_index": number, "length": frames, "tasks": [tasks[number]] if tasks else ["push"]}
+        for number, frames in enumerate(episodes)
+    ]
+    if version == 2:
+        (meta / "episodes.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        for number, video in enumerate(own):
+            target = root / path.format(episode_chunk=0, video_key=camera, episode_index=number)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            video.rename(target)
+        return root
+    for file, numbers in enumerate(files):
+        join_videos(
+            [own[number] for number in numbers], root / path.format(video_key=camera, chunk_index=0, file_index=file)
+        )
+        start = 0
+        for number in numbers:
+            end = start + episodes[number]
+            place = {"chunk_index": 0, "file_index": file, "from_timestamp": start / fps, "to_timestamp": end / fps}
+            rows[number] |= {f"videos/{camera}/{name}": value for name, value in place.items()}
+            start = end
+    (meta / "episodes/chunk-000").mkdir(parents=True, exist_ok=True)
+    parquet.write_table(pyarrow.Table.from_pylist(rows), meta / "episodes/chunk-000/file-000.parquet")
+    return root
+
+
+@pytest.fixture
+def lerobot_writer():
+    """Writes a LeRobot data set of version 2 or 3, see `write_lerobot`."""
+    return write_lerobot
 
 
 @pytest.fixture(scope="session")

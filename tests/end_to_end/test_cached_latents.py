@@ -4,13 +4,14 @@ import json
 import os
 import shutil
 import signal
+import tarfile
 
 import pytest
 import torch
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from pvdm_lightning import CachedLatents
+from pvdm_lightning import CachedLatents, InvalidArgumentError, write_video
 from pvdm_lightning.data.index.video_info import DecodeError
 from pvdm_lightning.data.videos.synthetic import SyntheticVideos
 from pvdm_lightning.pipeline import FrozenAutoencoder
@@ -276,3 +277,33 @@ def test_mistakes(pvdm, workdir, trained, cache, error_of, monkeypatch):
     line = said("--output.dir", "full")
     assert "--output.dir full: 0.0 GB are to be written, and 0.0 GB are free there. Free some, store fewer" in line
     assert not (workdir / "full").exists()
+
+
+def test_latents_of_members_of_an_archive_have_their_labels_and_follow_it(pvdm, workdir, trained, error_of):
+    """The archive is what is remembered of them: one that changed has other latents."""
+    with tarfile.open(workdir / "shards.tar", "w") as archive:
+        for number in range(4):
+            write_video(SyntheticVideos(number, 1, 12, 0).read(0, range(12), (16, 24)), workdir / f"{number}.mp4")
+            (workdir / "class").write_text(f"{7 + number % 2}")
+            archive.add(workdir / f"{number}.mp4", f"{number:03d}.mp4")
+            archive.add(workdir / "class", f"{number:03d}.cls")
+    (workdir / "train.txt").write_text("".join(f"shards.tar/00{number}.mp4\n" for number in range(3)))
+    (workdir / "val.txt").write_text("shards.tar/003.mp4\n")
+    data = ["--data", "WebDataset", "--data.root", workdir, "--data.num_workers", 0]
+    data += ["--data.train_list", "train.txt", "--data.val_list", "val.txt"]
+    encode(pvdm, trained["ae"], "latents", *data)
+    shard = load_file("latents/train-00000.safetensors")
+    assert shard["index"].tolist() == [0, 1, 2] and shard["label"].tolist() == [0, 1, 0]
+    before = contents(workdir / "latents")
+    encode(pvdm, trained["ae"], "latents", *data)  # finished: nothing is done
+    assert contents(workdir / "latents") == before
+    cached = CachedLatents("latents")
+    cached.setup()
+    assert cached.class_names == ["7", "8"]
+    with tarfile.open(workdir / "shards.tar", "a") as archive:
+        archive.add(workdir / "0.mp4", "003.mp4")
+    with pytest.raises(InvalidArgumentError, match=r"holds latents of 1 videos .* such as .*/shards\.tar\. Run"):
+        CachedLatents("latents").setup()
+    assert "--output.dir latents: " in error_of(
+        "encode", "--ckpt_path", trained["ae"], "--output.dir", "latents", *data
+    )

@@ -7,11 +7,13 @@ runs short, on a CPU.
 
 import importlib
 import importlib.util
+import json
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -42,9 +44,10 @@ SHORT = {
             "--trainer.enable_progress_bar",
             "false",
         ),
+        *("--validation_distance.num_videos", "0"),
     ),
     "predict": ("--sampling.num_inference_steps", "1", "--sampling.num_inference_steps_later", "1"),
-    "test": ("--evaluation.num_videos", "2"),
+    "test": ("--evaluation.num_videos", "2", "--metrics.transnet", "none"),
 }
 AUTOENCODER = {"patch": 64, "dim": 16, "depth": 1, "heads": 1, "head_dim": 16, "projector_depth": 1}
 DENOISER = {
@@ -99,6 +102,18 @@ def frame_folders(folder, names, frames=40):
             Image.fromarray(np.full((32, 48, 3), number, np.uint8)).save(folder / name / f"{number:03d}.png")
 
 
+def lerobot(folder, episodes):
+    camera = "observation.image"
+    path = "videos/chunk-{episode_chunk:03d}/{video_key}/episode_{episode_index:06d}.mp4"
+    (folder / "meta").mkdir(parents=True)
+    videos(folder / f"videos/chunk-000/{camera}", [f"episode_{number:06d}.mp4" for number in range(episodes)])
+    lines = [json.dumps({"episode_index": number, "length": 40, "tasks": ["push"]}) for number in range(episodes)]
+    (folder / "meta/episodes.jsonl").write_text("\n".join(lines))
+    about = {"codebase_version": "v2.1", "fps": 25, "chunks_size": 1000, "video_path": path}
+    about["features"] = {camera: {"dtype": "video"}}
+    (folder / "meta/info.json").write_text(json.dumps(about))
+
+
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
     """A folder with everything that the commands name."""
@@ -139,6 +154,11 @@ def world(tmp_path_factory):
         frame_folders(folder / "data/sky_timelapse" / part, ["clip/one", "clip/two"])
     frame_folders(folder / "data/frames", ["one", "two"])
     frame_folders(folder / "city", ["one", "two"])
+    lerobot(folder / "data/pusht", 4)
+    with tarfile.open(folder / "data/shards.tar", "w") as archive:
+        archive.add(folder / "data/videos", "")
+    (folder / "data/shards").mkdir()
+    (folder / "data/shards.tar").rename(folder / "data/shards/shard-000000.tar")
     (folder / "train.txt").write_text("one\n")
     (folder / "val.txt").write_text("two\n")
     parity = ROOT / "tests/parity"

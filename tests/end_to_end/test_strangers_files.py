@@ -290,7 +290,16 @@ def test_what_costs_the_machine_is_not_taken_from_a_file(trained, workdir, monke
     from pvdm_lightning.foreign_config import MACHINE, argument_types
 
     costly = {"num_workers": 300, "batch_size": 60_000, "val_batch_size": 60_000}
-    for name in ("Synthetic", "VideoFolder", "UCF101", "SkyTimelapse", "FrameFolder", "CachedLatents"):
+    for name in (
+        "Synthetic",
+        "VideoFolder",
+        "UCF101",
+        "SkyTimelapse",
+        "FrameFolder",
+        "LeRobot",
+        "WebDataset",
+        "CachedLatents",
+    ):
         data = {"class_path": f"pvdm_lightning.{name}", "init_args": {**costly, "seed": 3}}
         taken = Checkpoint("x", Path("x"), {"data_config": data}).data_node(None, "validate")["init_args"]
         assert taken == {"seed": 3}

@@ -32,5 +32,5 @@ def test_cuts_are_found_and_the_state_of_the_process_stays():
 
 def test_without_the_package(monkeypatch):
     monkeypatch.setattr(shot_detector, "PACKAGE", "no_such_package")
-    with pytest.raises(InvalidArgumentError, match=r"--cuts cuts.json: .* Run pip install 'pvdm-light"):
+    with pytest.raises(InvalidArgumentError, match=r"--cuts cuts.json: .* Run pip install transnetv2-pyt"):
         ShotDetector("--cuts", "cuts.json")

@@ -8,6 +8,7 @@ from pvdm_lightning.metrics.feature_distances import (
     frechet,
     inception_score,
     nearest_real,
+    nearest_real_ratio,
     polynomial_mmd,
     polynomial_mmd_of_blocks,
 )
@@ -20,6 +21,8 @@ from pvdm_lightning.metrics.lpips_alex import LPIPS_ALEXNET
 from pvdm_lightning.metrics.lpips_vgg import LPIPS_VGG16
 from pvdm_lightning.metrics.published_network import C3D_MMACTION, C3D_UCF101, STYLEGAN_V_I3D, PublishedNetwork
 from pvdm_lightning.metrics.reconstruction import MeanOverVideos, VideoLPIPS, VideoPSNR, VideoSSIM
+from pvdm_lightning.metrics.transnet import TRANSNETV2
+from pvdm_lightning.metrics.video_vit import VIDEOMAE_SSV2, VJEPA_SSV2
 
 __all__ = [
     "C3D_MMACTION",
@@ -29,6 +32,9 @@ __all__ = [
     "LPIPS_ALEXNET",
     "LPIPS_VGG16",
     "STYLEGAN_V_I3D",
+    "TRANSNETV2",
+    "VIDEOMAE_SSV2",
+    "VJEPA_SSV2",
     "FeatureStatistics",
     "FrechetVideoDistance",
     "FrozenNetwork",
@@ -46,6 +52,7 @@ __all__ = [
     "frechet_distance",
     "inception_score",
     "nearest_real",
+    "nearest_real_ratio",
     "polynomial_mmd",
     "polynomial_mmd_of_blocks",
 ]

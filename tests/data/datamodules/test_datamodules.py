@@ -11,7 +11,7 @@ from jsonargparse import ArgumentParser
 from lightning import LightningDataModule
 from lightning.pytorch.trainer.states import TrainerFn
 
-from pvdm_lightning import UCF101, FrameFolder, SkyTimelapse, Synthetic, VideoFolder
+from pvdm_lightning import UCF101, FrameFolder, LeRobot, SkyTimelapse, Synthetic, VideoFolder, WebDataset
 from pvdm_lightning.data import ClipDataModule, write_contexts
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.pipeline.public_classes import DATA_MODULES, class_path
@@ -389,7 +389,9 @@ def test_too_many_broken_videos_stop_the_run_at_its_start(broken, playable, tmp_
         VideoFolder(str(root), **HERE).setup()
 
 
-@pytest.mark.parametrize("name", ["synthetic", "ucf101", "sky_timelapse", "video_folder", "frame_folder"])
+@pytest.mark.parametrize(
+    "name", ["synthetic", "ucf101", "sky_timelapse", "video_folder", "frame_folder", "lerobot", "web_dataset"]
+)
 def test_presets_fit_the_signatures(name):
     parser = ArgumentParser()
     parser.add_subclass_arguments(LightningDataModule, "data")
@@ -402,7 +404,7 @@ def test_presets_fit_the_signatures(name):
     assert (module.batch_size, module.resolution, module.seed) == (3, (32, 48), 7)
 
 
-@pytest.mark.parametrize("module", [Synthetic, UCF101, SkyTimelapse, VideoFolder, FrameFolder])
+@pytest.mark.parametrize("module", [Synthetic, UCF101, SkyTimelapse, VideoFolder, FrameFolder, LeRobot, WebDataset])
 def test_help_explains_every_argument(module):
     parser = ArgumentParser()
     parser.add_class_arguments(module, "data")

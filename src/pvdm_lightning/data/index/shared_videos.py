@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import filecmp
 import hashlib
 import os
 from collections.abc import Hashable, Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pvdm_lightning.data.index.build_index import num_cores
+from pvdm_lightning.data.videos.file_span import FileSpan, Place, open_place
 from pvdm_lightning.data.videos.frame_folder import image_names
 
 _LOOKED_AT = 2**16
@@ -31,13 +31,13 @@ class SharedVideo(NamedTuple):
     is_copy: bool
 
 
-def shared_videos(first: Sequence[Path], second: Sequence[Path]) -> list[SharedVideo]:
+def shared_videos(first: Sequence[Place], second: Sequence[Place]) -> list[SharedVideo]:
     """The videos that both sets have: one file by two names (another spelling, a link), or equal copies.
 
     Contents are compared only where sizes agree.
 
     Args:
-        first: Files or folders of frames.
+        first: Files, spans of files, or folders of frames.
         second: As `first`.
 
     Returns:
@@ -61,40 +61,60 @@ def shared_videos(first: Sequence[Path], second: Sequence[Path]) -> list[SharedV
     return shared
 
 
-def _files(video: Path) -> list[Path]:
-    return [video / name for name in image_names(video)] if video.is_dir() else [video]
+def _files(video: Place) -> Sequence[Place]:
+    if isinstance(video, FileSpan) or not video.is_dir():
+        return [video]
+    return [video / name for name in image_names(video)]
 
 
-def _size(video: Path) -> Hashable:
+def _bytes_of(file: Place) -> int:
+    return file.size if isinstance(file, FileSpan) else file.stat().st_size
+
+
+def _size(video: Place) -> Hashable:
     """Number of files and bytes of the first; of what cannot be looked at its place, whatever its spelling."""
     try:
         files = _files(video)
-        return len(files), files[0].stat().st_size
+        return len(files), _bytes_of(files[0])
     except (OSError, IndexError):
-        return os.path.realpath(video)
+        return os.path.realpath(str(video))
 
 
-def _ends(video: Path) -> bytes:
+def _ends(video: Place) -> bytes:
     try:
-        with _files(video)[0].open("rb") as file:
+        with open_place(_files(video)[0]) as file:
             digest = hashlib.sha256(file.read(_LOOKED_AT))
             file.seek(-min(_LOOKED_AT, file.seek(0, os.SEEK_END)), os.SEEK_END)
             digest.update(file.read())
             return digest.digest()
-    except (OSError, IndexError):
+    except (OSError, ValueError, IndexError):
         return b""
 
 
-def _is_one_file(one: Path, other: Path) -> bool:
+def _is_one_file(one: Place, other: Place) -> bool:
+    if isinstance(one, FileSpan) or isinstance(other, FileSpan):
+        return one == other
     try:
-        return one.samefile(other) or _files(one)[0].samefile(_files(other)[0])
+        return one.samefile(other) or _first(one).samefile(_first(other))
     except (OSError, IndexError):
         return os.path.realpath(one) == os.path.realpath(other)
 
 
-def _are_copies(one: Path, other: Path) -> bool:
+def _first(video: Path) -> Path:
+    return video / image_names(video)[0] if video.is_dir() else video
+
+
+def _are_copies(one: Place, other: Place) -> bool:
     try:
         pairs = list(zip(_files(one), _files(other), strict=True))
-        return all(a.stat().st_size > 0 and filecmp.cmp(a, b, shallow=False) for a, b in pairs)
+        return all(_bytes_of(a) > 0 and _same_content(a, b) for a, b in pairs)
     except (OSError, ValueError):
         return False
+
+
+def _same_content(one: Place, other: Place) -> bool:
+    with open_place(one) as first, open_place(other) as second:
+        while part := first.read(_LOOKED_AT):
+            if part != second.read(_LOOKED_AT):
+                return False
+        return not second.read(1)

@@ -14,6 +14,7 @@ import numpy as np
 from pvdm_lightning.atomic_write import atomic_write
 from pvdm_lightning.data.index.video_info import MOST_PIXELS, Route, VideoInfo, stamp_of
 from pvdm_lightning.data.output.names import Names
+from pvdm_lightning.data.videos.file_span import FileSpans, Place
 from pvdm_lightning.data.videos.npz import read_npz
 from pvdm_lightning.pretrained import usable_cache_folder
 
@@ -51,21 +52,31 @@ class VideoIndex:
         names: Paths of the videos relative to it.
         lines: `LINE` array, one entry for each of `names`.
         problems: The texts that ``lines["problem"]`` counts in; the first is "".
+        spans: Where each lies if they are members of archives; then `names` are those of the archives with those of the
+            members behind them.
     """
 
-    def __init__(self, root: Path, names: Names, lines: np.ndarray, problems: list[str]) -> None:
+    def __init__(
+        self, root: Path, names: Names, lines: np.ndarray, problems: list[str], spans: FileSpans | None = None
+    ) -> None:
         assert len(names) == len(lines), (len(names), len(lines))
-        self.root, self.names, self.lines, self.problems = root, names, lines, problems
+        self.root, self.names, self.lines, self.problems, self.spans = root, names, lines, problems, spans
 
     def __len__(self) -> int:
         return len(self.lines)
 
     def part(self, rows: slice) -> "VideoIndex":
         """The index of some of the videos."""
-        return VideoIndex(self.root, Names(self.names[rows]), self.lines[rows].copy(), self.problems)
+        spans = None if self.spans is None else self.spans[rows]
+        return VideoIndex(self.root, Names(self.names[rows]), self.lines[rows].copy(), self.problems, spans)
 
     def path(self, row: int) -> Path:
+        """What messages call a video."""
         return self.root / self.names[row]
+
+    def place(self, row: int) -> Place:
+        """Where its bytes are."""
+        return self.path(row) if self.spans is None else self.spans[row]
 
     def problem(self, row: int) -> str:
         return self.problems[self.lines["problem"][row]]

@@ -16,6 +16,8 @@ VIDEO_SUFFIXES = (
     *(".avi", ".mp4", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".gif", ".wmv"),
     *(".flv", ".ts", ".mts", ".m2ts", ".3gp", ".ogv", ".asf", ".divx", ".vob"),
 )
+ARCHIVE_SUFFIXES = (".tar", ".zip")
+COMPRESSED_TAR_SUFFIXES = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst")
 SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation", "test", "testing")}
 """Names of top-level folders, in lower case, that hold the videos of a split."""
 NO_DATA = frozenset(
@@ -60,6 +62,16 @@ def find_array_files(root: Path, suffixes: tuple[str, ...]) -> list[str]:
     walked = ((folder, name) for folder, names in _walk(root, closed) for name in names if not name.startswith("."))
     found = [f"{folder}/{name}" for folder, name in walked if name.lower().endswith(suffixes)]
     return _sorted([*found, *closed])
+
+
+def is_archive(name: str) -> bool:
+    """Whether a file name is that of an archive, also of one that is compressed as a whole."""
+    return name.lower().endswith((*ARCHIVE_SUFFIXES, *COMPRESSED_TAR_SUFFIXES)) and not name.startswith(".")
+
+
+def find_archives(root: Path) -> list[str]:
+    """Paths of the tar and zip files below a folder, relative to it, sorted."""
+    return _sorted(f"{folder}/{name}" for folder, names in _walk(root) for name in names if is_archive(name))
 
 
 def _sorted(names: Iterable[str]) -> list[str]:

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from pvdm_lightning.data.clips.clip_dataset import ClipDataset, Key, Sample
+from pvdm_lightning.data.videos.source import file_of
 
 
 def spread_starts(num_starts: int, count: int) -> np.ndarray:
@@ -57,10 +58,8 @@ class StoredWindows:
         return {**sample, "start": torch.tensor(start)}
 
     def files(self) -> list[str]:
-        """Paths of the files of the videos, each once; none of a source whose videos are no files."""
-        source = self.dataset.source
-        file = getattr(source, "file", source.name)  # which several videos may share
-        names = [*dict.fromkeys(file(int(video)) for video in np.unique(self.videos))]
+        """Paths of the files that the videos lie in, each once; none of a source whose videos are no files."""
+        names = list(dict.fromkeys(file_of(self.dataset.source, int(video)) for video in np.unique(self.videos)))
         return names if any(Path(name).exists() for name in names[:1000]) else []
 
     def digest(self) -> str:

@@ -19,9 +19,10 @@ from safetensors.torch import save
 from torch import Tensor
 
 from pvdm_lightning.atomic_write import atomic_write
+from pvdm_lightning.data.index.check import CheckedVideo
 from pvdm_lightning.data.latents.shard import Shard
 from pvdm_lightning.data.videos.npz import map_npy
-from pvdm_lightning.data.videos.source import VideoSource, condition_of, conditions_of
+from pvdm_lightning.data.videos.source import VideoSource, check_source, condition_of, conditions_of, file_of, fps_of
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.escaping import one_line
 
@@ -148,11 +149,10 @@ class VideosWithContext:
 
     def __init__(self, videos: VideoSource, contexts: Contexts) -> None:
         self.videos, self.contexts = videos, contexts
-        self.lengths, self.problems = videos.lengths, videos.problems
+        self.lengths, self.problems, self.fps = videos.lengths, videos.problems, fps_of(videos)
         self.class_names = getattr(videos, "class_names", ())
         self.conditions = ("context", *(name for name in conditions_of(videos) if name != "context"))
         self._key = getattr(videos, "key", videos.name)
-        self.file = getattr(videos, "file", videos.name)
         keys = (self._key(index) for index in np.flatnonzero(videos.lengths).tolist())
         missing = [key for key in keys if key not in contexts]
         if missing:
@@ -166,6 +166,14 @@ class VideosWithContext:
 
     def name(self, index: int) -> str:
         return self.videos.name(index)
+
+    def file(self, index: int) -> str:
+        """The file that a video lies in."""
+        return file_of(self.videos, index)
+
+    def check(self, progress: bool = True) -> list[CheckedVideo]:
+        """Check every video."""
+        return check_source(self.videos, progress)
 
     def stamps(self) -> bytes:
         return self.videos.stamps()

@@ -10,7 +10,6 @@ import contextlib
 import errno
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -18,7 +17,8 @@ import numpy as np
 from pvdm_lightning.data.index.video_info import MOST_PIXELS, DecodeError, Route, VideoInfo, check_pixels, one_line
 from pvdm_lightning.data.videos import video_libraries
 from pvdm_lightning.data.videos.display import to_rgb, video_stream
-from pvdm_lightning.foreign_files import check_regular, open_regular
+from pvdm_lightning.data.videos.file_span import FileSpan, Place, open_place
+from pvdm_lightning.foreign_files import check_regular
 
 if TYPE_CHECKING:
     import av
@@ -39,12 +39,12 @@ Picture = TypeVar("Picture")
 
 
 def read_frames(
-    path: Path, info: VideoInfo, indices: Sequence[int], transform: Callable[[np.ndarray], Picture]
+    path: Place, info: VideoInfo, indices: Sequence[int], transform: Callable[[np.ndarray], Picture]
 ) -> list[Picture]:
     """Read frames of a video file, each passed through `transform` as soon as it is decoded.
 
     Args:
-        path: The file.
+        path: The file, or its span of another one.
         info: Its line of the index.
         indices: Frame numbers, strictly increasing, each below ``info.frames``.
         transform: Takes uint8 RGB [H, W, 3], rotated as it is to be shown; what it returns is collected.
@@ -67,7 +67,7 @@ def read_frames(
 
 
 def _read_frames(
-    path: Path, info: VideoInfo, indices: Sequence[int], transform: Callable[[np.ndarray], Picture]
+    path: Place, info: VideoInfo, indices: Sequence[int], transform: Callable[[np.ndarray], Picture]
 ) -> list[Picture]:
     if info.route == Route.BROKEN:
         raise DecodeError(info.problem)
@@ -83,20 +83,17 @@ def _read_frames(
 
 
 @contextlib.contextmanager
-def open_container(path: Path) -> Iterator[av.container.InputContainer]:
+def open_container(path: Place) -> Iterator[av.container.InputContainer]:
     """A video file as FFmpeg opens it: a regular file in a format of videos, and nothing that it names.
 
     Raises:
         DecodeError: It is of another format.
     """
-    check_regular(path)
     pyav = video_libraries.pyav()
     with contextlib.ExitStack() as stack:
-        try:
-            # Not the bare name, of which FFmpeg takes what is before a colon for a protocol.
-            source: Any = f"file:{os.fsencode(path).decode()}"
-        except UnicodeDecodeError:  # names are bytes, and PyAV takes text alone
-            source = stack.enter_context(open_regular(path))
+        source = _source(path)
+        if not isinstance(source, str):
+            stack.enter_context(source)
         try:
             container = stack.enter_context(pyav.open(source, options=FFMPEG_OPTIONS, metadata_errors="replace"))
         except pyav.ArgumentError as error:  # what FFmpeg says of a format that is not in the list
@@ -104,8 +101,20 @@ def open_container(path: Path) -> Iterator[av.container.InputContainer]:
         yield container
 
 
+def _source(path: Place) -> Any:
+    """What PyAV is to open: the name of a file, or an open one."""
+    if isinstance(path, FileSpan):
+        return open_place(path)
+    check_regular(path)
+    try:
+        # Not the bare name, of which FFmpeg takes what is before a colon for a protocol.
+        return f"file:{os.fsencode(path).decode()}"
+    except UnicodeDecodeError:  # names are bytes, and PyAV takes text alone
+        return open_place(path)
+
+
 @contextlib.contextmanager
-def open_video(path: Path) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
+def open_video(path: Place) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
     """A video file and the stream of it that is shown.
 
     Raises:
@@ -123,13 +132,13 @@ def open_video(path: Path) -> Iterator[tuple[av.container.InputContainer, av.Vid
         yield container, stream
 
 
-def scan(path: Path) -> Iterator[tuple[int, av.VideoFrame]]:
+def scan(path: Place) -> Iterator[tuple[int, av.VideoFrame]]:
     """Every frame with its number, decoded from the start."""
     with open_video(path) as (container, stream):
         yield from enumerate(container.decode(stream))
 
 
-def seek(path: Path, info: VideoInfo, start: int) -> Iterator[tuple[int, av.VideoFrame]]:
+def seek(path: Place, info: VideoInfo, start: int) -> Iterator[tuple[int, av.VideoFrame]]:
     """The frames from the key frame before frame `start` on, numbered by their time stamps.
 
     Raises:
@@ -168,19 +177,23 @@ def pick(numbered: Iterable[tuple[int, av.VideoFrame]], indices: Sequence[int]) 
     raise DecodeError(f"ends before frame {index}")
 
 
-def decord_may_open(path: Path) -> bool:
+def decord_may_open(path: Place) -> bool:
     """Whether decord is there, and a file begins as the containers do that it may open."""
     if video_libraries.decord() is None:
         return False
-    with open_regular(path) as file:
+    with open_place(path) as file:
         head = file.read(16)
     return any(head[start:].startswith(sign) for start, sign in CONTAINERS_FOR_DECORD)
 
 
-def _decord_frames(path: Path, info: VideoInfo, indices: Sequence[int]) -> Iterator[np.ndarray]:
+def _decord_frames(path: Place, info: VideoInfo, indices: Sequence[int]) -> Iterator[np.ndarray]:
     decord = video_libraries.decord()
     assert decord is not None
-    reader = decord.VideoReader(str(path.absolute()), ctx=decord.cpu(0), num_threads=1)
+    if isinstance(path, FileSpan):
+        with open_place(path) as file:
+            reader = decord.VideoReader(file, ctx=decord.cpu(0), num_threads=1)
+    else:
+        reader = decord.VideoReader(str(path.absolute()), ctx=decord.cpu(0), num_threads=1)
     if len(reader) != info.frames:
         raise DecodeError(f"has {len(reader)} frames, {info.frames} when it was indexed")
     for first in range(0, len(indices), DECORD_BATCH):

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 from pvdm_lightning.data.index.video_info import DecodeError
 from pvdm_lightning.data.videos import video_libraries
 from pvdm_lightning.data.videos.decoding import open_video
+from pvdm_lightning.data.videos.file_span import Place
 
 
-def read_times(path: Path, frames: int) -> np.ndarray | None:
+def read_times(path: Place, frames: int) -> np.ndarray | None:
     """Time of each frame of a file in seconds after its first, float64 [frames], rising; None if there are none.
 
     Packets are read without decoding them. Where they are not as many as the frames that decode, the frames are.

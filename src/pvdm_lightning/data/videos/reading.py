@@ -11,6 +11,7 @@ from pvdm_lightning.data.clips.transforms import crop_and_resize
 from pvdm_lightning.data.index import probing
 from pvdm_lightning.data.index.video_info import DecodeError, Route, VideoInfo
 from pvdm_lightning.data.videos import decoding, frame_folder
+from pvdm_lightning.data.videos.file_span import Place
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.memory import check_memory
 
@@ -74,11 +75,14 @@ def _briefly(numbers: Sequence[int]) -> str:
     return ", ".join(str(number) for number in numbers[:4]) + (", ..." if len(numbers) > 4 else "")
 
 
-def read_clip(path: Path, info: VideoInfo, frames: Sequence[int], resolution: tuple[int, int]) -> Tensor:
+def read_clip(path: Place, info: VideoInfo, frames: Sequence[int], resolution: tuple[int, int]) -> Tensor:
     """Read frames of a video that was probed, cropped and resized: uint8 [3 S height width].
 
     Raises:
         DecodeError: They cannot be read.
     """
-    read = frame_folder.read_frames if info.route == Route.IMAGES else decoding.read_frames
-    return torch.stack(read(path, info, frames, lambda frame: crop_and_resize(frame, resolution)), dim=1)
+    if info.route == Route.IMAGES and isinstance(path, Path):
+        pictures = frame_folder.read_frames(path, info, frames, lambda frame: crop_and_resize(frame, resolution))
+    else:
+        pictures = decoding.read_frames(path, info, frames, lambda frame: crop_and_resize(frame, resolution))
+    return torch.stack(pictures, dim=1)

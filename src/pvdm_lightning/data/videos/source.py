@@ -6,6 +6,7 @@ from typing import Protocol, cast
 import numpy as np
 from torch import Tensor
 
+from pvdm_lightning.data.index.check import CheckedVideo, check_index
 from pvdm_lightning.data.index.video_index import VideoIndex
 from pvdm_lightning.data.index.video_info import Route
 from pvdm_lightning.data.videos import frame_folder
@@ -22,7 +23,8 @@ class VideoSource(Protocol):
     class_names[i], is taken from the source of the training videos.
 
     These it may have, too: `fps`, float [N], frames a second of each video, 0 if unknown; `frame_times(index)`, see
-    `IndexedVideos`, if rates may vary within a video.
+    `IndexedVideos`, if rates may vary within a video; `file(index)`, the file that a video lies in, if its name is not
+    that; `check(progress)`, which checks each video for `pvdm check-data`.
 
     Attributes:
         lengths: int [N], frames in each video; 0 for broken ones.
@@ -93,8 +95,19 @@ def file_of(source: VideoSource, index: int) -> str:
     return str(getattr(source, "file", source.name)(index))
 
 
+def check_source(source: VideoSource, progress: bool = True) -> list[CheckedVideo]:
+    """Check each video of a source; none of a source that has nothing to check, such as videos that are drawn.
+
+    Args:
+        source: The videos.
+        progress: Whether a bar shows how far it is.
+    """
+    check = getattr(source, "check", None)
+    return [] if check is None else check(progress)
+
+
 class IndexedVideos:
-    """A source of video files or frame folders.
+    """A source of video files, members of archives, or frame folders.
 
     Args:
         index: Their index.
@@ -117,6 +130,15 @@ class IndexedVideos:
         """Path of a video below the root of the set; as it is listed if it lies elsewhere."""
         return str(self.index.names[index])
 
+    def file(self, index: int) -> str:
+        """The file or frame folder that a video is, or the archive that it lies in."""
+        spans = self.index.spans
+        return self.name(index) if spans is None else str(spans[index].path)
+
+    def check(self, progress: bool = True) -> list[CheckedVideo]:
+        """Check every video, see `check_index`."""
+        return check_index(self.index, progress)
+
     def stamps(self) -> bytes:
         lines = self.index.lines
         # A folder's own time stays when a picture in it is written again.
@@ -132,11 +154,11 @@ class IndexedVideos:
         line = self.index.lines[index]
         if line["pts_step"] or line["route"] in (Route.BROKEN, Route.IMAGES) or line["frames"] < 2:
             return None
-        times = read_times(self.index.path(index), int(line["frames"]))
+        times = read_times(self.index.place(index), int(line["frames"]))
         return np.zeros(0) if times is None else times
 
     def read(self, index: int, frames: Sequence[int], resolution: tuple[int, int]) -> Tensor:
-        return read_clip(self.index.path(index), self.index.info(index), frames, resolution)
+        return read_clip(self.index.place(index), self.index.info(index), frames, resolution)
 
 
 class ConcatVideos:
