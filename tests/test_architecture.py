@@ -49,7 +49,7 @@ ALLOWED = {
     "cli": {
         *{"config", "escaping", "foreign_files"},
         *{"errors", "foreign_config", "atomic_write", "output_lock", "printing", "cpu", "data", "convert", "models"},
-        *{"pipeline", "gpu"},
+        *{"pipeline", "gpu", "metrics"},
         *{"training", "evaluation", "callbacks", "pretrained", "pretrained_files", "checksum", "download"},
         *{"stopping"},
     },

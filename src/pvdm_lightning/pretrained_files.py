@@ -66,6 +66,14 @@ VGG16 = PublishedFile(
 )
 """torchvision's VGG-16."""
 
+ALEXNET = PublishedFile(
+    name="alexnet-owt-7be5be79.pth",
+    purpose="LPIPS with AlexNet, as most predictions of video report it (FeatureNetworks.lpips_alex)",
+    address="https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
+    sha256="7be5be79",  # torchvision puts the first digits into file names
+)
+"""torchvision's AlexNet."""
+
 I3D_STYLEGAN_V = PublishedFile(
     name="i3d_torchscript.pt",
     purpose="FVD as StyleGAN-V reports it (FeatureNetworks.i3d_stylegan_v); a program, run if its hash is "
@@ -167,7 +175,7 @@ RELEASED_WEIGHTS = (
 PUBLISHED_FILES = {
     file.name: file
     for file in (
-        *(VGG16, I3D_ORIGINAL, I3D_STYLEGAN_V, C3D_UCF101, C3D_MMACTION, TRANSNETV2_WEIGHTS),
+        *(VGG16, ALEXNET, I3D_ORIGINAL, I3D_STYLEGAN_V, C3D_UCF101, C3D_MMACTION, TRANSNETV2_WEIGHTS),
         *(VIDEOMAE_V2, VJEPA, VJEPA_PROBE),
         *RELEASED_WEIGHTS,
     )

@@ -87,8 +87,8 @@ def small(name):
     return yaml.safe_dump(config)
 
 
-def videos(folder, names, frames=40):
-    for number, name in enumerate(names):
+def videos(folder, names, frames=40, seed=0):
+    for number, name in enumerate(names, seed):
         video = torch.randint(
             256, (3, frames, 32, 48), dtype=torch.uint8, generator=torch.Generator().manual_seed(number)
         )
@@ -132,10 +132,10 @@ def world(tmp_path_factory):
         lines = [f"{n.split('_')[1]}/{n} {1 + ('Biking' in n)}" for n in chosen]
         (splits / name).write_text("\n".join(lines) + "\n")
     (splits / "classInd.txt").write_text("1 Archery\n2 Biking\n")
-    for place in ("home/videos", "data/videos", "videos/real", "videos/of_any_model"):
-        videos(
-            folder / place, [f"{number}.mp4" for number in range(4)], frames=130 if place.startswith("videos") else 40
-        )
+    names = [f"{number}.mp4" for number in range(4)]
+    for place, frames, seed in (("home/videos", 40, 0), ("data/videos", 40, 0), ("videos/real", 130, 0)):
+        videos(folder / place, names, frames, seed)
+    videos(folder / "videos/of_any_model", names, 130, seed=4)  # no video may be on both sides
     for frames, split in zip((20, 30, 40), ("train", "val", "test")):
         for name in ("Archery", "YoYo"):
             videos(folder / "data/UCF101_subset" / split / name, [f"{name}.mp4"], frames)

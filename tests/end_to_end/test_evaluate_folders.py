@@ -5,6 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
+from pvdm_lightning import cli
 from pvdm_lightning.convert.i3d import _original_name
 from pvdm_lightning.data.output.writing import WRITERS, write_video
 from pvdm_lightning.metrics import I3D
@@ -72,7 +73,7 @@ def test_pictures_beside_videos_count_for_nothing(workdir, evaluate):
     before = evaluate()
     for number in range(20):
         Image.new("RGB", (24, 16), (255, 0, 0)).save(workdir / f"generated/thumbnail{number}.png")
-    report = evaluate()
+    report = evaluate(out="again")
     assert value(report) == value(before) and report["metrics"][0]["generated_videos"] == 4
     assert "generated: pictures beside videos, such as thumbnails, are no videos." in report["notes"]
 
@@ -115,20 +116,40 @@ def test_videos_of_the_other_side_are_not_counted_twice(workdir, evaluate, link)
     assert "real: the other folder, real/samples, lies inside of it; its 4 videos are left out." in report["notes"]
 
 
-def test_videos_on_both_sides_are_said(workdir, evaluate):
+def test_videos_on_both_sides_are_refused_unless_allowed(workdir, evaluate, error_of):
     write(workdir / "real", videos(4, seed=1), "npy")
     write(workdir / "generated", videos(4), "npy")
     (workdir / "generated/a.npy").symlink_to(workdir / "real/video_00000.npy")
     (workdir / "generated/b.npy").hardlink_to(workdir / "real/video_00001.npy")
     (workdir / "generated/c.npy").write_bytes((workdir / "real/video_00002.npy").read_bytes())
-    note = "3 videos are among both the real and the generated ones, such as video_00000.npy."
-    assert note in evaluate()["notes"]
+    problem = "3 of its videos are among the real ones, too, such as video_00000.npy"
+    line = error_of("evaluate", "--real", "real", "--generated", "generated", "--device", "cpu")
+    assert f"--generated generated: {problem}. Remove them, or give --allow_shared true if" in line
+    report = evaluate("--allow_shared", "true")
+    assert f"generated: {problem}, which makes the distance smaller." in report["notes"]
 
 
-def test_a_folder_against_itself(workdir, evaluate):
+def test_a_folder_against_itself(workdir, evaluate, error_of):
     write(workdir / "real", videos(4), "npy")
-    report = evaluate(generated="real")
-    assert value(report) == pytest.approx(0, abs=1e-6)
+    line = error_of("evaluate", "--real", "real", "--generated", "real", "--device", "cpu")
+    assert "--generated real: 4 of its videos are among the real ones, too" in line
+    assert value(evaluate("--allow_shared", "true", generated="real")) == pytest.approx(0, abs=1e-6)
+
+
+def test_lists_and_what_is_said_of_them(workdir, evaluate, caplog):
+    write(workdir / "real", videos(6, seed=1), "npy")
+    write(workdir / "generated", videos(4), "png")
+    (workdir / "real.txt").write_text("".join(f"real/video_0000{number}.npy\n" for number in (3, 1, 0, 4, 3)))
+    report = evaluate("--real", "real.txt")
+    assert report["metrics"][0]["real_videos"] == 4
+    real, generated = report["protocol"]["inputs"]["real"], report["protocol"]["inputs"]["generated"]
+    assert real["left_out"] == [{"reason": "listed again", "count": 1, "examples": ["real/video_00003.npy"]}]
+    assert real["videos"] == 4 and real["kinds"] == {"arrays": 4} and real["frames"] == [9, 9]
+    assert len(real["list_sha256"]) == 64 and real["list_sha256"] != generated["list_sha256"]
+    messages = [record.getMessage() for record in caplog.records]
+    assert "real: 4 videos of real.txt count (4 arrays): 9 frames, 16 x 24" in messages
+    assert "generated: 4 videos of generated count (4 folders of frames): 9 frames, 16 x 24" in messages
+    assert "real: 1 videos are listed more than once, such as real/video_00003.npy, and count once." in messages
 
 
 def test_the_original_i3d_by_path(workdir, evaluate):
@@ -164,8 +185,9 @@ def test_real_clips_start_anywhere_generated_ones_at_the_first_frame(workdir, ev
     longer = videos(4, frames=14)
     write(workdir / "real", longer, "npy")
     write(workdir / "generated", longer, "npy")
-    assert value(evaluate("--real_start", "first")) == pytest.approx(0, abs=1e-6)
-    anywhere = evaluate("--real_start", "random", out="random_out")
+    shared = ["--allow_shared", "true"]
+    assert value(evaluate("--real_start", "first", *shared)) == pytest.approx(0, abs=1e-6)
+    anywhere = evaluate("--real_start", "random", *shared, out="random_out")
     assert value(anywhere) > 1e-3
     assert anywhere["protocol"]["clips"]["real_9"]["start"] == "random, seed 0"
     assert anywhere["protocol"]["clips"]["generated_9"]["start"] == "first frames"
@@ -202,12 +224,63 @@ def test_a_few_of_the_videos_fill_every_split(workdir, evaluate):
     write(workdir / "generated", videos(12, frames=16), "npy")
     for seed in (0, 1):
         few = ["--num_videos", 6, "--inception_splits", 6, "--frames", "[16]", "--seed", seed]
-        with_real = ["--real", "generated"]
+        with_real = ["--real", "generated", "--allow_shared", "true"]
         assert value(evaluate(*few, *with_real, out=f"{seed}"), "IS") >= 1
 
 
+def test_a_lock_of_the_real_videos(workdir, evaluate, error_of, capsys):
+    write(workdir / "real/a", videos(3, seed=1), "gif")
+    write(workdir / "generated", videos(3), "npy")
+    cli.main(["check-data", "--data", "VideoFolder", "--data.root", "real", "--lock", "real.lock"])
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("lock: "))
+    report = evaluate("--real_lock", "real.lock")
+    assert f"real: the videos are those of real.lock, list {line.rpartition(' ')[2]}." in report["notes"]
+    (workdir / "real/a/video_00001.gif").unlink()
+    line = "--real_lock real.lock: does not hold for real: 1 missing (a/video_00001.gif)."
+    folders = ["--real", "real", "--generated", "generated", "--device", "cpu"]
+    assert line in error_of("evaluate", *folders, "--real_lock", "real.lock")
+
+
+def test_real_videos_at_another_rate(workdir, evaluate, error_of):
+    for number, video in enumerate(videos(3, frames=30, seed=1)):
+        (workdir / "real").mkdir(exist_ok=True)
+        write_video(video, workdir / f"real/{number}.mp4", fps=20)
+    write(workdir / "generated", videos(3), "npy")
+    report = evaluate("--real_fps", 10)
+    assert report["protocol"]["real_fps"] == 10 and report["metrics"][0]["real_videos"] == 3
+    assert "real: videos at 10 frames per second: 3 of 20." in report["notes"]
+    folders = ["--real", "real", "--generated", "generated", "--device", "cpu", "--frames", "[9]"]
+    assert "has 0 videos of 9 frames" in error_of("evaluate", *folders, "--real_fps", 5)
+    assert "--real_fps 0.0: is not positive" in error_of("evaluate", *folders, "--real_fps", 0)
+
+
+def test_pairs_of_videos(workdir, pvdm, report_in, error_of, capsys):
+    write(workdir / "real", videos(2, seed=1), "npy")
+    write(workdir / "generated", videos(2), "png")
+    folders = ["--real", "real", "--generated", "generated", "--device", "cpu", "--num_workers", 0]
+    pvdm.run("evaluate", "--paired", *folders, "--context_frames", 2, "--out", "out")
+    report = report_in(workdir / "out")
+    assert [metric["name"] for metric in report["metrics"]] == [
+        "PSNR (frames)",
+        "PSNR (videos)",
+        "PSNR (pooled)",
+        "SSIM",
+    ]
+    assert {skipped["name"] for skipped in report["skipped"]} == {"LPIPS (lpips-vgg16)", "LPIPS (lpips-alexnet)"}
+    assert "--metrics.lpips_alex" in capsys.readouterr().out
+    assert len(report["details"]["per_frame"]["psnr_frame"]) == 7
+    for options, line in (
+        (["--context_frames", 9, "--paired"], "--context_frames 9: leaves no frame of video_00000, of which 9"),
+        (["--context_frames", 2], "--context_frames 2: is for pairs of videos alone. Give --paired, too."),
+        (["--paired", "--frames", "[5,9]"], "--frames [5, 9]: is not one length."),
+        (["--paired", "--num_videos", 2], "--num_videos 2: is no option of --paired"),
+        (["--paired", "--real_stride", 2], "--frames None: is not given, and the videos of 2 pairs differ in length"),
+    ):
+        assert line in error_of("evaluate", *folders, *options)
+
+
 def test_without_a_network_no_video_is_read(workdir, evaluate, monkeypatch, capsys, report_in):
-    write(workdir / "real", videos(2), "npy")
+    write(workdir / "real", videos(2, seed=1), "npy")
     write(workdir / "generated", videos(2), "npy")
     monkeypatch.setattr("pvdm_lightning.evaluation.folders._batches", None)
     with pytest.raises(SystemExit) as ended:
@@ -249,9 +322,9 @@ def folders(workdir):
 @pytest.mark.parametrize(
     ("args", "line"),
     [
-        (["--real", "none"], "--real none: there is no such folder. Give a folder of videos."),
-        (["--real", "picture.png"], "--real picture.png: there is no such folder."),
-        (["--generated", "empty"], "--generated empty: there are no video files, folders of pictures or .npy videos"),
+        (["--real", "none"], "--real none: there is no such folder. Give a folder of videos, or"),
+        (["--real", "picture.png"], "--real picture.png: is neither a folder nor a list of videos (.txt)."),
+        (["--generated", "empty"], "--generated empty: there are no video files, folders of pictures or arrays of vid"),
         (["--generated", "broken"], "--generated broken: none of its 1 videos can be read ("),
         (["--num_videos", 4], "--num_videos 4: --generated generated has only 3 videos of 9 frames that can be read."),
         (["--num_videos", 1], "--num_videos 1: is too few: the covariance that FVD needs is not defined for a single"),

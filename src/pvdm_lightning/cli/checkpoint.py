@@ -138,6 +138,9 @@ class Checkpoint:
         arguments = plain(without_machine(checked))
         expand_paths(arguments)  # now, so that what is checked is what is read
         own = arguments.get("root")
+        if root is not None:
+            for name in ("lock", "cuts"):  # they are of the other videos
+                arguments.pop(name, None)
         if own is not None and root is None:
             if command != "predict" or stage_of(self.contents) == "AutoencoderModule":
                 logger.info("videos are read from %s, as the checkpoint says; --data.root names another folder", own)

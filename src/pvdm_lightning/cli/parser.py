@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_type_hints
 
 import lightning
 from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser, Namespace
@@ -53,6 +53,10 @@ def _of_function(command: str) -> ArgumentParser:
     about = (function.__doc__ or "").split("\n\n")[0].strip()
     parser = ArgumentParser(prog=f"pvdm {command}", description=about, exit_on_error=False)
     parser.add_function_arguments(function)
+    flags = [name for name, kind in get_type_hints(function).items() if kind is bool]
+    for action in parser._actions:
+        if action.dest in flags:
+            action.nargs, action.const = "?", True  # `--paired` is `--paired true`
     return parser
 
 

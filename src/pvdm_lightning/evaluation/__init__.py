@@ -4,6 +4,7 @@ from pvdm_lightning.evaluation.feature_networks import FeatureNetworks
 from pvdm_lightning.evaluation.folders import FolderProtocol, measure_folders
 from pvdm_lightning.evaluation.generation_evaluation import GenerationEvaluation
 from pvdm_lightning.evaluation.options import Evaluation
+from pvdm_lightning.evaluation.paired import PairedProtocol, measure_pairs
 from pvdm_lightning.evaluation.reconstruction_evaluation import ReconstructionEvaluation
 from pvdm_lightning.evaluation.trained_model import TrainedModel
 
@@ -12,7 +13,9 @@ __all__ = [
     "FeatureNetworks",
     "FolderProtocol",
     "GenerationEvaluation",
+    "PairedProtocol",
     "ReconstructionEvaluation",
     "TrainedModel",
     "measure_folders",
+    "measure_pairs",
 ]

@@ -10,6 +10,7 @@ from pvdm_lightning.convert import ORIGINAL_I3D, STRETCHED_I3D
 from pvdm_lightning.metrics import (
     C3D_MMACTION,
     C3D_UCF101,
+    LPIPS_ALEXNET,
     LPIPS_VGG16,
     STYLEGAN_V_I3D,
     TRANSNETV2,
@@ -40,13 +41,15 @@ class FoundNetworks:
     Attributes:
         video: Feature networks of distances; each gives metrics of its own, FVD if it is an I3D.
         c3d: Classifiers of the Inception Score, likewise.
-        lpips: Distance of LPIPS.
+        lpips: Distance of LPIPS with VGG-16.
+        lpips_alex: The same with AlexNet.
         skipped: Metrics without a file, with the remedy.
     """
 
     video: Sequence[FrozenNetwork] = ()
     c3d: Sequence[FrozenNetwork] = ()
     lpips: FrozenNetwork | None = None
+    lpips_alex: FrozenNetwork | None = None
     skipped: Sequence[SkippedMetric] = ()
 
 
@@ -68,6 +71,7 @@ class FeatureNetworks:
             in the cache folder runs if `trust_file` names it.
         c3d_mmaction: C3D of MMAction2, a plain state dict: an Inception Score under another name.
         lpips: vgg16-397923af.pth, for LPIPS of reconstructions.
+        lpips_alex: alexnet-owt-7be5be79.pth, for LPIPS with AlexNet in `pvdm evaluate --paired`.
         trust_file: Programs (TorchScript) in the cache folder to run although their SHA-256 is not the published one: a
             path, or several such as [a.pt,b.pt].
     """
@@ -81,6 +85,7 @@ class FeatureNetworks:
     c3d: str | None = None
     c3d_mmaction: str | None = None
     lpips: str | None = None
+    lpips_alex: str | None = None
     trust_file: list[str] | str | None = None
 
     def _video(self) -> list[tuple[PublishedNetwork, str]]:
@@ -93,20 +98,24 @@ class FeatureNetworks:
             *(one for one in named if getattr(self, one[1]) is not None),
         ]
 
-    def find(self, fvd: str = "", inception_score: bool = False, lpips: bool = False) -> FoundNetworks:
+    def find(
+        self, fvd: str = "", inception_score: bool = False, lpips: bool = False, lpips_alex: bool = False
+    ) -> FoundNetworks:
         """Open what the metrics asked for need, before any long work.
 
         Args:
             fvd: Name of the Frechet distance over I3D ("FVD", "R-FVD"); "" for no distances.
             inception_score: Whether it is asked for.
             lpips: Whether it is asked for.
+            lpips_alex: Likewise.
 
         Raises:
             InvalidArgumentError: A file given is missing or is not the network's.
         """
         video, classifiers = self._video(), [(C3D_UCF101, "c3d"), (C3D_MMACTION, "c3d_mmaction")]
-        pixels = LPIPS_VGG16, "lpips"
-        for published, option in (*video, *classifiers, pixels):  # a path that is wrong is a mistake, asked for or not
+        pixels, alexnet = (LPIPS_VGG16, "lpips"), (LPIPS_ALEXNET, "lpips_alex")
+        # A path that is wrong is a mistake, asked for or not.
+        for published, option in (*video, *classifiers, pixels, alexnet):
             if getattr(self, option) is not None:
                 find_weights(published.file_name, getattr(self, option), f"FeatureNetworks.{option}")
         skipped: list[SkippedMetric] = []
@@ -129,4 +138,6 @@ class FeatureNetworks:
         distances = [network for one in video if fvd for network in found(prefix + frechet_name(one[0].name), *one)]
         scores = [network for one in classifiers if inception_score for network in found("IS", *one)]
         perceptual = found("LPIPS", *pixels) if lpips else []
-        return FoundNetworks(distances, scores, perceptual[0] if perceptual else None, skipped)
+        alex = found("LPIPS", *alexnet) if lpips_alex else []
+        first = perceptual[0] if perceptual else None
+        return FoundNetworks(distances, scores, first, alex[0] if alex else None, skipped)

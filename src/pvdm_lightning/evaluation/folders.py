@@ -19,7 +19,6 @@ from pvdm_lightning.data.clips.listed_clips import ListedClips
 from pvdm_lightning.data.clips.sampler import EpochSampler, ReferenceSampler
 from pvdm_lightning.data.clips.windows import Windows
 from pvdm_lightning.data.index.build_index import num_cores
-from pvdm_lightning.data.index.shared_videos import shared_videos
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.evaluation.distances import AT_ONCE, Side, VideoDistances
 from pvdm_lightning.evaluation.feature_networks import FoundNetworks
@@ -29,7 +28,7 @@ from pvdm_lightning.evaluation.lengths import choose_lengths
 from pvdm_lightning.evaluation.processes import Processes
 from pvdm_lightning.evaluation.protocol import clips_record, network_record, versions
 from pvdm_lightning.evaluation.report import Report
-from pvdm_lightning.evaluation.video_folder import FirstFrames, VideoFolder, some
+from pvdm_lightning.evaluation.video_folder import NO_OPTIONS, FirstFrames, InputOptions, VideoFolder, open_both, some
 from pvdm_lightning.memory import check_memory
 
 logger = logging.getLogger(__name__)
@@ -78,6 +77,7 @@ def measure_folders(
     device: torch.device,
     folder: Path,
     processes: Processes = ALONE,
+    inputs: InputOptions = NO_OPTIONS,
 ) -> Report:
     """FVD and Inception Score of a folder of videos.
 
@@ -89,14 +89,13 @@ def measure_folders(
         device: Where those run.
         folder: Of the evaluation, where features are kept.
         processes: That share the videos.
+        inputs: What holds of the two sides.
 
     Raises:
-        InvalidArgumentError: A folder is missing or empty, or its videos are too few or too short.
+        InvalidArgumentError: A folder is missing or empty, its videos are too few or too short, or some are on both
+            sides.
     """
-    folders: dict[Side, VideoFolder] = {
-        "real": VideoFolder.open(real, "measure_folders.real", other=generated),
-        "generated": VideoFolder.open(generated, "measure_folders.generated", other=real),
-    }
+    folders, notes = open_both(real, generated, "measure_folders", inputs)
     resolution = protocol.resolution or _own_size(folders["generated"])
     wants_score = bool(networks.c3d) and protocol.inception_splits > 0
     lengths = choose_lengths(protocol.frames, protocol.frame_step, wants_score, networks.video)
@@ -109,6 +108,11 @@ def measure_folders(
         )
         for length in protocol.frames
     }
+    for (side, length), dataset in clips.items():
+        short = folders[side].too_short(dataset.windows.clip_span)
+        if short:
+            notes.append(f"{side}: {len(short)} videos have fewer than {length} frames, such as {short[0]}.")
+            logger.info("%s", notes[-1])
     records = {f"{side}_{length}": _record(dataset, protocol) for (side, length), dataset in clips.items()}
     failures = {
         side: BrokenVideos(known=0, total=len(folder.source.lengths), max_fraction=1.0)
@@ -124,23 +128,19 @@ def measure_folders(
                     distances.add(side, length, clip, numbers)
                 distances.end(side, length, lambda: _clip_ids(listed))  # noqa: B023
     metrics, skipped = distances.metrics()
-    notes = [note for folder in folders.values() for note in folder.notes]
-    notes += _shared(folders["real"], folders["generated"])
     for side, broken in failures.items():
         if broken.reasons:
             notes.append(f"{side}: {len(broken.reasons)} videos broke while they were read: {some(broken.reasons)}.")
     if not lengths.used:
         notes.append("no video was read, as nothing could measure it.")
-    for (side, length), dataset in clips.items():
-        short = folders[side].too_short(dataset.windows.clip_span)
-        if short:
-            notes.append(f"{side}: {len(short)} videos have fewer than {length} frames, such as {short[0]}.")
     return Report(
         title=f"Videos of {generated} against those of {real}",
         protocol={
             "real": str(real),
             "generated": str(generated),
+            "inputs": {side: folder.record() for side, folder in folders.items()},
             "clips": records,
+            "real_fps": inputs.real_fps,
             "frame_step": protocol.frame_step,
             "inception_splits": protocol.inception_splits if wants_score else None,
             "networks": [network_record(network) for network in (*networks.video, *networks.c3d)],
@@ -150,17 +150,6 @@ def measure_folders(
         skipped=[*networks.skipped, *lengths.skipped, *skipped],
         notes=notes,
     )
-
-
-def _shared(real: VideoFolder, generated: VideoFolder) -> list[str]:
-    """A note if videos are on both sides, under whatever names."""
-    there = real.paths()
-    both = shared_videos(generated.paths(), there)
-    if not both:
-        return []
-    note = f"{len(both)} videos are among both the real and the generated ones, such as {there[both[0].second].name}."
-    logger.warning("%s The distance is smaller for it.", note.removesuffix("."))
-    return [note]
 
 
 def _own_size(folder: VideoFolder) -> tuple[int, int]:

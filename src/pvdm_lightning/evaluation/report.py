@@ -113,6 +113,7 @@ class Report:
         metrics: Measured.
         skipped: Not measured, and why.
         notes: What a reader must know beside the metrics.
+        details: What the metrics are made of, such as values of each video, JSON-able; in the JSON alone.
     """
 
     title: str
@@ -120,6 +121,7 @@ class Report:
     metrics: list[MeasuredMetric] = field(default_factory=list)
     skipped: list[SkippedMetric] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    details: dict[str, Any] = field(default_factory=dict)
 
     def table(self) -> str:
         """Plain text, columns aligned."""
@@ -155,7 +157,8 @@ class Report:
         """The report as plain values."""
         metrics = [metric.content() for metric in self.metrics]
         skipped = [{"name": name, "reason": reason} for name, reason in self.skipped]
-        return {"protocol": self.protocol, "metrics": metrics, "skipped": skipped, "notes": self.all_notes()}
+        content = {"protocol": self.protocol, "metrics": metrics, "skipped": skipped, "notes": self.all_notes()}
+        return {**content, "details": self.details} if self.details else content
 
     def scalars(self) -> Mapping[str, float]:
         """For loggers."""

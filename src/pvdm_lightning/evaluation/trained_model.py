@@ -37,8 +37,9 @@ class TrainedModel:
 
 def data_record(datamodule: Any, split: str) -> dict[str, Any]:
     """Which set and split, as plain values."""
-    root = getattr(datamodule, "root", None)
-    return {"data_set": type(datamodule).__name__, "split": split, **({"root": str(root)} if root else {})}
+    root, fps = getattr(datamodule, "root", None), getattr(datamodule, "fps", None)
+    record = {"data_set": type(datamodule).__name__, "split": split, **({"root": str(root)} if root else {})}
+    return {**record, **({"fps": fps} if fps else {})}
 
 
 def check_world_size(trainer: Trainer, num_clips: int) -> None:

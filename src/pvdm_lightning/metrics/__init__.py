@@ -17,6 +17,7 @@ from pvdm_lightning.metrics.frechet_video_distance import FrechetVideoDistance, 
 from pvdm_lightning.metrics.frozen_network import FrozenNetwork
 from pvdm_lightning.metrics.i3d import I3D
 from pvdm_lightning.metrics.inception_score import InceptionScore, VideoInceptionScore
+from pvdm_lightning.metrics.lpips_alex import LPIPS_ALEXNET
 from pvdm_lightning.metrics.lpips_vgg import LPIPS_VGG16
 from pvdm_lightning.metrics.published_network import C3D_MMACTION, C3D_UCF101, STYLEGAN_V_I3D, PublishedNetwork
 from pvdm_lightning.metrics.reconstruction import MeanOverVideos, VideoLPIPS, VideoPSNR, VideoSSIM
@@ -28,6 +29,7 @@ __all__ = [
     "C3D_UCF101",
     "I3D",
     "KERNEL_CONVENTIONS",
+    "LPIPS_ALEXNET",
     "LPIPS_VGG16",
     "STYLEGAN_V_I3D",
     "TRANSNETV2",

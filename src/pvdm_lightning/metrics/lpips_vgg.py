@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -17,15 +18,16 @@ class VideoLPIPSDistance(nn.Module):
     """Two uint8 videos [B 3 T H W] in 0..255 -> the mean LPIPS of their frames, float32 [B].
 
     Args:
-        trunk: torchvision's VGG-16 state dict; its ``features.*`` entries are read.
+        trunk: torchvision's state dict of VGG-16 or AlexNet; its ``features.*`` entries are read.
+        net: Which of them.
 
     Raises:
         ValueError: A convolution of the trunk is missing or misshapen; it is named.
     """
 
-    def __init__(self, trunk: Mapping[str, Tensor]) -> None:
+    def __init__(self, trunk: Mapping[str, Tensor], net: Literal["vgg", "alex"] = "vgg") -> None:
         super().__init__()
-        self.lpips = build_lpips(trunk)
+        self.lpips = build_lpips(trunk, net)
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
         for argument, videos in (("first", first), ("second", second)):

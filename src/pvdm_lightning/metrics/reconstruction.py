@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
@@ -58,6 +59,63 @@ def ssim_per_video(reconstructed: Tensor, original: Tensor) -> Tensor:
             assert isinstance(per_frame, Tensor)
             values.append(per_frame.mean())
     return torch.stack(values)
+
+
+LEAST_ERROR = 1e-10
+"""Mean squared error in [0, 1] below which a PSNR is 100 dB, as for equal frames."""
+SSIM_WINDOW = 11
+"""Pixels a side of the Gaussian window of SSIM."""
+
+
+def squared_error_per_frame(reconstructed: Tensor, original: Tensor) -> Tensor:
+    """Mean squared error of each frame of uint8 videos [B 3 T H W], in [0, 1] -> float64 [B T]."""
+    _check_pair(reconstructed, original)
+    errors = [
+        (ours.double() - theirs.double()).div_(255).square_().mean(dim=(1, 3, 4))  # a frame at a time
+        for ours, theirs in zip(reconstructed.split(1, dim=2), original.split(1, dim=2))
+    ]
+    return torch.cat(errors, dim=1)
+
+
+def psnr_of_error(error: Tensor) -> Tensor:
+    """PSNR in dB of mean squared errors in [0, 1]; 100 dB at most, as common_metrics_on_video_quality has it."""
+    return -10 * error.clamp_min(LEAST_ERROR).log10()
+
+
+def ssim_per_frame(reconstructed: Tensor, original: Tensor) -> Tensor:
+    """Structural similarity of each frame of uint8 videos [B 3 T H W] -> float64 [B T].
+
+    The mean over channels and the valid area alone, where the Gaussian window of 11 pixels and sigma 1.5 lies inside of
+    the frame: as Wang et al. (2004) and common_metrics_on_video_quality have it. `ssim_per_video` has the borders, too.
+
+    Raises:
+        ValueError: A frame is smaller than the window.
+    """
+    _check_pair(reconstructed, original)
+    if min(original.shape[-2:]) < SSIM_WINDOW:
+        problem = f"is smaller than the window of SSIM, {SSIM_WINDOW} pixels"
+        raise InvalidArgumentError("original", list(original.shape), problem, "Compare larger frames.")
+    values = [
+        _ssim(ours.flatten(0, 2).double() / 255, theirs.flatten(0, 2).double() / 255)
+        .unflatten(0, (len(ours), 3))
+        .mean(dim=1)
+        for ours, theirs in zip(reconstructed.split(1, dim=2), original.split(1, dim=2))
+    ]
+    return torch.stack(values, dim=1)
+
+
+def _ssim(x: Tensor, y: Tensor) -> Tensor:
+    """Of grey pictures [N H W] in [0, 1], over the valid area -> [N]."""
+    line = torch.arange(SSIM_WINDOW, dtype=x.dtype, device=x.device) - SSIM_WINDOW // 2
+    window = (-line.square() / (2 * 1.5**2)).exp()
+    window = window / window.sum()
+    maps = torch.stack([x, y, x * x, y * y, x * y]).flatten(0, 1)[:, None]
+    means = F.conv2d(F.conv2d(maps, window[None, None, None, :]), window[None, None, :, None])
+    mean_x, mean_y, square_x, square_y, product = means[:, 0].unflatten(0, (5, len(x)))
+    var_x, var_y, cov = square_x - mean_x**2, square_y - mean_y**2, product - mean_x * mean_y
+    c1, c2 = 0.01**2, 0.03**2
+    similarity = (2 * mean_x * mean_y + c1) * (2 * cov + c2) / ((mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2))
+    return similarity.mean(dim=(1, 2))
 
 
 class MeanOverVideos(Metric):

@@ -51,6 +51,34 @@ def test_a_report_that_cannot_be_written_is_said_before_the_check(check, tmp_pat
     assert not (tmp_path / "set/.pvdm_index.npz").exists() and (tmp_path / "set/good/0.png").is_file()
 
 
+def test_a_lock_is_written_and_nothing_starts_on_other_videos(check, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("PVDM_CACHE", str(tmp_path / "cache"))
+
+    def error_of(*args):
+        with pytest.raises(SystemExit) as ended:
+            cli.main([*args, "--data", "FrameFolder", "--data.root", "set", "--data.lock", "data.lock"])
+        assert ended.value.code == 2
+        return capsys.readouterr().err
+
+    (tmp_path / "set/more").mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "set/more/0.png")
+    check("--lock", "data.lock")
+    assert "lock: data.lock: 3 videos, list " in (said := capsys.readouterr().out)
+    assert json.loads((tmp_path / "data.lock").read_text())["list_sha256"] in said
+    check("--data.lock", "data.lock")  # holds
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "set/good/0.png")
+    line = "--data.lock data.lock: does not hold for set: 1 changed (good). Restore these videos, or write a new lock"
+    assert line in error_of("check-data")
+    assert line in error_of("fit", "--config", "demo_ae.yaml", "--trainer.accelerator", "cpu")
+    assert not (tmp_path / "runs").exists() or not any((tmp_path / "runs").rglob("*.ckpt"))
+    (tmp_path / "set/more/0.png").rename(tmp_path / "set/0.png")
+    found = error_of("check-data")
+    assert "1 missing (more)" in found and "1 new (.)" in found
+    with pytest.raises(SystemExit):
+        cli.main(["check-data", "--data", "Synthetic", "--lock", "other.lock"])
+    assert "--lock other.lock: a generated set has no files to look at. Leave it out." in capsys.readouterr().err
+
+
 def test_a_generated_set_has_nothing_to_check(check, caplog, capsys):
     check("--data", "Synthetic")
     said = [record.getMessage() for record in caplog.records if record.name.startswith("pvdm")]

@@ -2,7 +2,7 @@ import pytest
 
 from pvdm_lightning.data.index.video_tree import (
     NO_DATA,
-    find_arrays,
+    find_array_files,
     find_frame_folders,
     find_videos,
     hold_out,
@@ -38,7 +38,10 @@ def test_deleted_videos_and_thumbnails_are_no_data(tmp_path, name):
         for file in ("1.mp4", "1.png", "1.npy"):
             (folder / file).touch()
     assert find_videos(tmp_path) == ["a/1.mp4", "b/1.mp4"] and top_folders(find_videos(tmp_path)) == ["a", "b"]
-    assert find_frame_folders(tmp_path) == ["a", "b"] and find_arrays(tmp_path) == ["a/1.npy", "b/1.npy"]
+    assert find_frame_folders(tmp_path) == ["a", "b"] and find_array_files(tmp_path, (".npy",)) == [
+        "a/1.npy",
+        "b/1.npy",
+    ]
     assert find_videos(tmp_path / name) == ["1.mp4"]  # who names it wants it
 
 

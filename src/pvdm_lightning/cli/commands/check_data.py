@@ -9,27 +9,40 @@ from pvdm_lightning.data import ClipDataModule
 from pvdm_lightning.data.index.check import summarise, write_report
 from pvdm_lightning.data.index.video_classes import summarise_classes
 from pvdm_lightning.data.index.video_tables import summarise_captions
+from pvdm_lightning.data.videos.shots import write_shots
 from pvdm_lightning.errors import InvalidArgumentError, check_writable
+from pvdm_lightning.metrics.shot_detector import SIZE, ShotDetector
 from pvdm_lightning.printing import print_result
 
 logger = logging.getLogger(__name__)
 
 
-def check_data(data: ClipDataModule, report: str | None = None) -> None:
+def check_data(
+    data: ClipDataModule, report: str | None = None, lock: str | None = None, cuts: str | None = None
+) -> None:
     """Check every video of a data set: count the usable ones, and list the others with the reason. Then the classes.
 
     Args:
         data: The data set, as for fit, e.g. --data UCF101 --data.root data/UCF-101.
         report: File for the list of all videos as JSON; its folder is made if it is not there.
+        lock: File for names, sizes, frames and hashes of the contents of all videos by split: with --data.lock FILE
+            (--real_lock FILE of `pvdm evaluate`) nothing starts on others.
+        cuts: File for the shots of all videos, found by TransNetV2: with --data.cuts FILE, no clip goes across a cut.
     """
-    if report is not None:
-        # Before a check that may take hours.
-        if Path(report).is_dir():
-            raise InvalidArgumentError("--report", report, "is a folder", "Name a file.")
-        check_writable("--report", report, Path(report).parent)
+    for option, file in (("--report", report), ("--lock", lock), ("--cuts", cuts)):
+        if file is not None:
+            # Before a check that may take hours.
+            if Path(file).is_dir():
+                raise InvalidArgumentError(option, file, "is a folder", "Name a file.")
+            check_writable(option, file, Path(file).parent)
+    detector = None if cuts is None else ShotDetector("--cuts", cuts)
+    data.check_lock()
     checked = data.check()
     classes = summarise_classes(data.class_names, data.labels().values())
     if not checked:
+        for option, file in (("--lock", lock), ("--cuts", cuts)):
+            if file is not None:
+                raise InvalidArgumentError(option, file, "a generated set has no files to look at", "Leave it out.")
         logger.info("%s: a generated set, there are no files to check", type(data).__name__)
         print_result(f"{classes}\n" if classes else "")
         return
@@ -41,4 +54,14 @@ def check_data(data: ClipDataModule, report: str | None = None) -> None:
     if all(video.status == "broken" for video in checked):
         where, remedy = getattr(data, "root", None), "Name a folder of videos that can be read."
         raise InvalidArgumentError("DataModule.root", where, "holds no video that can be read", remedy)
+    if cuts is not None and detector is not None:
+        shots = data.find_shots(detector, SIZE)
+        write_shots(Path(cuts), shots, detector.name)
+        print_result(
+            f"cuts: {cuts}: {sum(len(video.shots) for video in shots.values())} shots in {len(shots)} videos\n"
+        )
+    if lock is not None:
+        locked = data.look_at_videos()
+        locked.write(Path(lock))
+        print_result(f"lock: {lock}: {len(locked.videos)} videos, list {locked.list_sha256()}\n")
     say(after_checking())

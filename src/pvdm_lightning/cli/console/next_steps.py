@@ -121,9 +121,9 @@ def after_checking() -> Rows:
     args = iter(sys.argv[2:])
     kept = []
     for arg in args:
-        if arg == "--report":
+        if arg in ("--report", "--lock", "--cuts"):
             next(args, None)
-        elif not arg.startswith("--report="):
+        elif not arg.startswith(("--report=", "--lock=", "--cuts=")):
             kept.append(shlex.quote(arg))
     return [("train", " ".join(["pvdm fit --config ae.yaml", *kept]))]
 

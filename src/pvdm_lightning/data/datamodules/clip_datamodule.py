@@ -2,15 +2,25 @@
 
 import logging
 from abc import abstractmethod
+from collections.abc import Callable
 from itertools import islice
+
+import numpy as np
+from torch import Tensor
+from tqdm import tqdm  # type: ignore[import-untyped]
 
 from pvdm_lightning.data.clips.clip_dataset import ClipDataset
 from pvdm_lightning.data.clips.split_summary import summarise_split
 from pvdm_lightning.data.clips.windows import Windows
 from pvdm_lightning.data.datamodules.evaluation_clips import EvaluationClips
 from pvdm_lightning.data.index.check import CheckedVideo
+from pvdm_lightning.data.index.data_lock import DataLock, check_lock
+from pvdm_lightning.data.index.video_info import DecodeError
+from pvdm_lightning.data.output.writing import check_fps
 from pvdm_lightning.data.videos.contexts import Contexts, VideosWithContext
-from pvdm_lightning.data.videos.source import VideoSource, check_source, conditions_of
+from pvdm_lightning.data.videos.resampled import ResampledVideos
+from pvdm_lightning.data.videos.shots import Shots, VideoShots, read_shots
+from pvdm_lightning.data.videos.source import VideoSource, check_source, conditions_of, file_of
 from pvdm_lightning.errors import InvalidArgumentError, check_at_least, check_numbers
 from pvdm_lightning.escaping import printable
 from pvdm_lightning.memory import check_memory
@@ -48,6 +58,11 @@ class ClipDataModule(EvaluationClips):
         seed: Seed of the order and of all random numbers.
         context: A safetensors file with vectors [N E] for each video, such as embeddings of its caption, by its path
             below the root of the set; or a folder of such files. See `write_contexts`.
+        fps: Frames per second at which videos are read, whatever their own are: the frames nearest to those times.
+            With it, stride is 1. Default: each frame of a video.
+        cuts: A file that `pvdm check-data --cuts FILE` wrote: no clip goes across a cut, as each shot of a video is a
+            video by itself.
+        lock: A file that `pvdm check-data --lock FILE` wrote: nothing starts unless the videos are those of it.
     """
 
     replace_broken = True
@@ -68,6 +83,9 @@ class ClipDataModule(EvaluationClips):
         max_bad_fraction: float = 0.1,
         seed: int = 0,
         context: str | None = None,
+        fps: float | None = None,
+        cuts: str | None = None,
+        lock: str | None = None,
     ) -> None:
         check_numbers("DataModule", locals())
         super().__init__(batch_size, val_batch_size, num_workers, drop_last, val_clips, seed)
@@ -87,9 +105,15 @@ class ClipDataModule(EvaluationClips):
             raise InvalidArgumentError(
                 "DataModule.max_bad_fraction", max_bad_fraction, "is not a fraction", "Give a number from 0 to 1."
             )
+        if fps is not None:
+            check_fps("DataModule.fps", fps)
+        if fps is not None and stride != 1:
+            problem = f"takes frames by their times, and DataModule.stride {stride} would leave out some of these"
+            raise InvalidArgumentError("DataModule.fps", f"{fps:g}", problem, "Give DataModule.stride 1, or no fps.")
         self.frames, self.resolution, self.clips_per_sample = frames, resolution, clips_per_sample
         self.stride, self.hop, self.horizontal_flip = stride, hop, horizontal_flip
         self.max_bad_fraction, self.context = max_bad_fraction, context
+        self.fps, self.cuts, self.lock = fps, cuts, lock
         self.test_split, self.test_clips = "val", val_clips
         self._sources: tuple[VideoSource, VideoSource] | None = None
         self._captions: dict[str, str] = {}
@@ -141,8 +165,13 @@ class ClipDataModule(EvaluationClips):
         return self._datasets[split]
 
     def prepare_data(self) -> None:
-        """Index the videos; Lightning has one process of each machine do it, before the others read the result."""
+        """Index the videos; Lightning has one process of each machine do it, before the others read the result.
+
+        Raises:
+            InvalidArgumentError: They are not those of the lock.
+        """
         self._open()
+        self.check_lock()
 
     def setup(self, stage: str | None = None) -> None:
         """Build the data sets, for all stages at once.
@@ -190,23 +219,75 @@ class ClipDataModule(EvaluationClips):
         self._open()
         return dict(self._captions)
 
+    def look_at_videos(self) -> DataLock:
+        """All videos of the set as they are now, with hashes of their contents; `setup` is not needed."""
+        found = []
+        for split, source in zip(("train", "val"), map(_innermost, self._open())):
+            key = getattr(source, "key", source.name)
+            for index, length in enumerate(source.lengths.tolist()):
+                found.append((split, key(index), length, file_of(source, index)))
+        return DataLock.look_at(found)
+
+    def find_shots(
+        self, detect: Callable[[Tensor], list[tuple[int, int]]], size: tuple[int, int]
+    ) -> dict[str, VideoShots]:
+        """The shots of each video that can be read, by its path below the root of the set.
+
+        Args:
+            detect: uint8 video [3 T height width] -> first and last frame of each shot.
+            size: (height, width) at which it takes videos.
+        """
+        found: dict[str, VideoShots] = {}
+        sources = [_innermost(source) for source in self._open()]
+        videos = [(source, int(index)) for source in sources for index in np.flatnonzero(source.lengths > 0)]
+        for source, index in tqdm(videos, "finding cuts", unit="video"):
+            name, frames = getattr(source, "key", source.name)(index), int(source.lengths[index])
+            check_memory("DataModule.root", name, 8 * frames * size[0] * size[1], "the video")
+            try:
+                shots = detect(source.read(index, range(frames), size)) if name not in found else found[name].shots
+            except DecodeError as error:
+                logger.warning("%s cannot be read: %s", source.name(index), error)
+                shots = []
+            found[name] = VideoShots(frames, shots)
+        return found
+
+    def check_lock(self) -> None:
+        """Raise `InvalidArgumentError` if there is a lock, and the videos are not those of it."""
+        if self.lock is not None:
+            where = getattr(self, "root", type(self).__name__)
+            check_lock(self.lock, "DataModule.lock", where, self.look_at_videos)
+
     def check(self, progress: bool = True) -> list[CheckedVideo]:
         """Check every video of the set, training videos first; `setup` is not needed.
 
         Args:
             progress: Whether a bar shows how far it is.
         """
-        checked = [video for source in self._open() for video in check_source(source, progress)]
+        checked = [video for source in self._open() for video in check_source(_innermost(source), progress)]
         return list({video.path: video for video in checked}.values())  # a lone video is on both sides
 
     def _open(self) -> tuple[VideoSource, VideoSource]:
         if self._sources is None:
-            train, val = self.open_sources()
+            train, val = map(self._prepared, ("train", "val"), self.open_sources())
             if self.context is not None:
                 contexts = Contexts(self.context)
                 train, val = VideosWithContext(train, contexts), VideosWithContext(val, contexts)
             self._sources = train, val
         return self._sources
+
+    def _prepared(self, split: str, source: VideoSource) -> VideoSource:
+        """A source cut into shots, and at the frames per second that are asked for."""
+        lines = []
+        if self.cuts is not None:
+            source = shots = Shots(source, read_shots(self.cuts, "DataModule.cuts"), self.cuts)
+            lines.append(shots.summary())
+        if self.fps is not None:
+            source = resampled = ResampledVideos(source, self.fps)
+            lines.append(resampled.summary())
+        if self._rank_and_world_size()[0] == 0:
+            for line in lines:
+                logger.info("%s: %s", split, line)
+        return source
 
     def _windows(self) -> Windows:
         if self.frames is None or self.clips_per_sample is None:
@@ -235,6 +316,13 @@ class ClipDataModule(EvaluationClips):
         self._failures[split] = self._new_failures(source)
         self._failures[split].check()
         self._check_not_empty(split, dataset)
+
+
+def _innermost(source: VideoSource) -> VideoSource:
+    """The source as it was opened, without what was put around it."""
+    while isinstance(source, VideosWithContext | ResampledVideos | Shots):
+        source = source.videos if isinstance(source, VideosWithContext) else source.source
+    return source
 
 
 def _not_given(argument: str) -> InvalidArgumentError:

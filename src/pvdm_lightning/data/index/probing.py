@@ -70,7 +70,8 @@ def _decode_all(path: Place) -> tuple[VideoInfo, _Pass]:
     problem, height, width, aspect = "", 0, 0, 1.0
     turned: tuple[int, bool] | None = (0, False)
     with decoding.open_video(path) as (container, stream):
-        codec, announced, fps = stream.codec_context.name, stream.frames, float(stream.average_rate or 0)
+        codec, announced = stream.codec_context.name, stream.frames
+        fps, unit = float(stream.average_rate or 0), float(stream.time_base or 0)
         try:
             for frame in container.decode(stream):
                 number = len(seen.stamps)
@@ -99,9 +100,23 @@ def _decode_all(path: Place) -> tuple[VideoInfo, _Pass]:
     if not problem and announced > frames + MISSING_ALLOWED:
         problem = f"announces {announced} frames, {frames} decode"
     first_pts, pts_step = _regular_steps(seen.stamps)
+    if pts_step and frames > 1:
+        fps = _frame_rate(fps, pts_step * unit, unit / (frames - 1))
     height, width = display.shown_size(height, width, aspect, rotation)
     info = VideoInfo(frames, height, width, fps, codec, rotation, Route.SCAN, first_pts, pts_step, problem)
     return replace(info, mirrored=mirrored, aspect=aspect), seen
+
+
+def _frame_rate(stated: float, step: float, rounding: float) -> float:
+    """Frames a second: as the container states them, unless its time stamps say otherwise.
+
+    Args:
+        stated: By the container; 0 if it does not.
+        step: Mean seconds from frame to frame, by the time stamps.
+        rounding: By how much those are rounded.
+    """
+    agrees = stated > 0 and abs(1 / stated - step) <= 2 * rounding
+    return stated if agrees or step <= 0 else 1 / step
 
 
 def _checksum(frame: av.VideoFrame) -> int:

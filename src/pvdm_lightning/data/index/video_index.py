@@ -20,7 +20,7 @@ from pvdm_lightning.pretrained import usable_cache_folder
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 4  # raise it whenever a line's meaning or the probe changes: older indices are then built anew
+FORMAT = 5  # raise it whenever a line's meaning or the probe changes: older indices are then built anew
 FILE_NAME = ".pvdm_index.npz"
 _ARRAYS = ("lines", "names", "name_ends", "problems")
 

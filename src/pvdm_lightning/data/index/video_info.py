@@ -33,7 +33,7 @@ class VideoInfo:
         frames: How many frames really decode (containers' own counts are often wrong).
         height: Height of the picture as shown, that is after rotation, in pixels.
         width: As `height`.
-        fps: Average frames a second; 0 if unknown.
+        fps: Average frames a second, by time stamps where these are regular; 0 if unknown.
         codec: FFmpeg's name of it; "" if unknown.
         rotation: Degrees counter-clockwise by which decoded pictures have to be turned: 0, 90, 180 or 270.
         route: How frames are reached.

@@ -45,7 +45,7 @@ DTYPES = {"float32": torch.float32, "float16": torch.float16}
 _READING = frozenset(
     (
         *("batch_size", "val_batch_size", "num_workers", "drop_last", "max_bad_fraction", "horizontal_flip"),
-        *("train_list", "val_list", "context"),
+        *("train_list", "val_list", "context", "lock"),
     )
 )
 _ANOTHER = "Name another folder, or delete this one to write it anew."

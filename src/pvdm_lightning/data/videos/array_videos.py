@@ -52,18 +52,6 @@ class ArrayVideos:
         return open_array(self.root / self.names[index])
 
 
-def no_video(path: Path) -> str:
-    """Type and shape of a .npy file that holds something else than a video, such as features; "" of all others.
-
-    A video has four axes, one of them of 3 colours; what has, and is not uint8 [T H W 3], is a broken video.
-    """
-    try:
-        array = map_npy(path)
-    except (OSError, ValueError):
-        return ""
-    return "" if array.ndim == 4 and 3 in array.shape else f"{array.dtype} {list(array.shape)}"
-
-
 def open_array(path: Path) -> np.ndarray:
     """A video in a .npy file, uint8 [T H W 3], memory-mapped.
 

@@ -10,6 +10,7 @@ from pvdm_lightning.data.index.check import CheckedVideo, check_index
 from pvdm_lightning.data.index.video_index import VideoIndex
 from pvdm_lightning.data.index.video_info import Route
 from pvdm_lightning.data.videos import frame_folder
+from pvdm_lightning.data.videos.frame_times import read_times
 from pvdm_lightning.data.videos.reading import read_clip
 
 
@@ -21,8 +22,9 @@ class VideoSource(Protocol):
     A source whose videos have classes may name them: `class_names`, a sequence in which label i has the name
     class_names[i], is taken from the source of the training videos.
 
-    These it may have, too: `fps`, float [N], frames a second of each video, 0 if unknown; `file(index)`, the file that
-    a video lies in, if its name is not that; `check(progress)`, which checks each video for `pvdm check-data`.
+    These it may have, too: `fps`, float [N], frames a second of each video, 0 if unknown; `frame_times(index)`, see
+    `IndexedVideos`, if rates may vary within a video; `file(index)`, the file that a video lies in, if its name is not
+    that; `check(progress)`, which checks each video for `pvdm check-data`.
 
     Attributes:
         lengths: int [N], frames in each video; 0 for broken ones.
@@ -85,12 +87,12 @@ def condition_of(source: VideoSource, index: int, frames: Sequence[int], flip: b
 
 def fps_of(source: VideoSource) -> np.ndarray:
     """Frames a second of each video of a source, float64 [N]; 0 where they are unknown."""
-    return np.asarray(getattr(source, "fps", np.zeros(len(source.lengths))), dtype=np.float64)
+    return np.array(getattr(source, "fps", np.zeros(len(source.lengths))), dtype=np.float64)
 
 
 def file_of(source: VideoSource, index: int) -> str:
     """The file that a video of a source lies in; its name if the source does not say."""
-    return getattr(source, "file", source.name)(index)
+    return str(getattr(source, "file", source.name)(index))
 
 
 def check_source(source: VideoSource, progress: bool = True) -> list[CheckedVideo]:
@@ -144,6 +146,17 @@ class IndexedVideos:
         pictures = b"".join(frame_folder.stamps(self.index.path(int(row))) for row in folders)
         return lines["size"].tobytes() + lines["mtime_ns"].tobytes() + pictures
 
+    def frame_times(self, index: int) -> np.ndarray | None:
+        """Times of a video's frames in seconds after its first; None if frame i is at i / fps.
+
+        They are read from the file. None are left where it has no time stamps.
+        """
+        line = self.index.lines[index]
+        if line["pts_step"] or line["route"] in (Route.BROKEN, Route.IMAGES) or line["frames"] < 2:
+            return None
+        times = read_times(self.index.place(index), int(line["frames"]))
+        return np.zeros(0) if times is None else times
+
     def read(self, index: int, frames: Sequence[int], resolution: tuple[int, int]) -> Tensor:
         return read_clip(self.index.place(index), self.index.info(index), frames, resolution)
 
@@ -187,6 +200,11 @@ class ConcatVideos:
     def read(self, index: int, frames: Sequence[int], resolution: tuple[int, int]) -> Tensor:
         source, place = self._find(index)
         return source.read(place, frames, resolution)
+
+    def frame_times(self, index: int) -> np.ndarray | None:
+        """As `IndexedVideos.frame_times`."""
+        source, place = self._find(index)
+        return getattr(source, "frame_times", lambda _: None)(place)
 
     def condition(self, index: int, frames: Sequence[int], flip: bool) -> Mapping[str, Tensor]:
         source, place = self._find(index)
