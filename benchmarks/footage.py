@@ -118,7 +118,7 @@ def crafter() -> Episode:
     from crafter import Env
 
     def episode(rng: Generator) -> Iterator[np.ndarray]:
-        world = Env(size=(126, 126), seed=int(rng.integers(2**31)))
+        world = Env(area=(40, 40), size=(126, 126), seed=int(rng.integers(2**31)))
         frame, over = world.reset(), False
         skipped, action, left = int(rng.integers(0, 100)), 0, 0
         before = frame
