@@ -35,6 +35,7 @@ LEAST_FRAMES = 24
 ATTEMPTS = 10
 """Episodes tried for a video before its class is given up."""
 FPS = 15
+INSTALL = "pip install 'pvdm-lightning[footage]'"
 
 Episode = Callable[[Generator], Iterator[np.ndarray]]
 """Plays an episode, all of whose chance comes from a generator, and yields its frames, uint8 [H W 3]."""
@@ -198,8 +199,8 @@ def square(frames: Sequence[np.ndarray], side: int) -> Tensor:
     for frame in frames:
         least = min(frame.shape[:2])
         top, left = ((length - least) // 2 for length in frame.shape[:2])
-        box = (left, top, left + least, top + least)
-        resized.append(np.asarray(Image.fromarray(frame).resize((side, side), Image.Resampling.BICUBIC, box)))
+        middle = Image.fromarray(frame[top : top + least, left : left + least])
+        resized.append(np.asarray(middle.resize((side, side), Image.Resampling.BICUBIC)))
     return torch.from_numpy(np.stack(resized)).permute(3, 0, 1, 2)
 
 
@@ -217,10 +218,14 @@ def run(args: argparse.Namespace) -> None:
     unknown = [name for name in args.classes if name not in SCENES]
     if unknown:
         raise InvalidArgumentError("--classes", unknown[0], "is no class", f"There are {', '.join(SCENES)}.")
+    there = [name for name in args.classes if find_spec(SCENES[name].package) is not None]
+    if not there:
+        problem = f"needs {SCENES[args.classes[0]].package}, which is not installed"
+        raise InvalidArgumentError("--classes", args.classes[0], problem, INSTALL)
     for name in args.classes:
         scene = SCENES[name]
-        if find_spec(scene.package) is None:
-            say(f"{name}: {scene.package} is not installed: pip install 'pvdm-lightning[footage]'\n")
+        if name not in there:
+            say(f"{name}: {scene.package} is not installed: {INSTALL}\n")
             continue
         wanted = [
             (f"{split}/{name}", index)

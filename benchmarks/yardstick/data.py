@@ -80,7 +80,11 @@ def shape_options(pipeline: VideoPipeline) -> dict[str, Any] | None:
     """Arguments of the generated set of one shape that a pipeline was trained on; None if it was another set."""
     data = pipeline.about.get("data") or {}
     options = data.get("init_args", {})
-    return dict(options) if data.get("class_path") == "pvdm_lightning.Synthetic" and options.get("max_shapes", 2) == 1 else None
+    return (
+        dict(options)
+        if data.get("class_path") == "pvdm_lightning.Synthetic" and options.get("max_shapes", 2) == 1
+        else None
+    )
 
 
 def real_videos(options: dict[str, Any], first: int, count: int) -> SyntheticVideos:
