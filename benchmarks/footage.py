@@ -54,13 +54,13 @@ class Scene:
     start: Callable[[], Episode]
 
 
-def doom(scenario: str, place: str | None = None, speed: float = 25.0) -> Callable[[], Episode]:
+def doom(scenario: str, place: str | None = None, speed: float = 8.0) -> Callable[[], Episode]:
     """A walk through a scenario of ViZDoom with the free graphics of Freedoom.
 
     Args:
         scenario: Name of its configuration.
         place: Map of a game of several.
-        speed: Of walking; 0 looks around on the spot.
+        speed: Of walking. Slow, because textures that a camera passes fast are more than small models learn.
     """
 
     def start() -> Episode:
@@ -100,14 +100,12 @@ def doom(scenario: str, place: str | None = None, speed: float = 25.0) -> Callab
                     yield state.screen_buffer
                 depth = state.depth_buffer[100:140].astype(np.float32)
                 left, ahead, right = (depth[:, part].mean() for part in np.split(np.arange(320), (110, 210)))
-                turning = 0.9 * turning + rng.normal(0, 0.5)
-                if speed == 0:
-                    turning += 0.3 * side
-                elif ahead < 14:  # a wall is near
-                    turning = 6 * side
+                turning = 0.95 * turning + rng.normal(0, 0.15)
+                if ahead < 14:  # a wall is near
+                    turning = 1.5 * side
                 else:
                     side = 1.0 if right > left else -1.0
-                game.make_action([speed if ahead > 8 else 0.0, turning], 2 if step >= skipped else 6)
+                game.make_action([speed if ahead > 8 else 0.0, turning], 1 if step >= skipped else 6)
 
         return episode
 
@@ -121,16 +119,17 @@ def crafter() -> Episode:
     def episode(rng: Generator) -> Iterator[np.ndarray]:
         world = Env(area=(40, 40), size=(126, 126), seed=int(rng.integers(2**31)))
         frame, over = world.reset(), False
-        skipped, action, left = int(rng.integers(0, 100)), 0, 0
-        before = frame
+        skipped, way, left, before = int(rng.integers(0, 100)), 0, 0, frame
         for step in itertools.count():
             if over:
                 return
             if step >= skipped:
                 yield frame
-            if left == 0 or np.array_equal(frame, before):
-                action, left = int(rng.integers(1, 5)), int(rng.integers(4, 12))  # left, right, up, down
-            before, left = frame, left - 1
+            action = 0
+            if step % 3 == 0:  # each move is a whole square
+                if left == 0 or np.array_equal(frame, before):
+                    way, left = int(rng.integers(1, 5)), int(rng.integers(4, 12))  # left, right, up, down
+                action, before, left = way, frame, left - 1
             frame, _, over, _ = world.step(action)
 
     return episode
