@@ -180,9 +180,9 @@ def record(play: Episode, name: str, index: int, length: int) -> Sequence[np.nda
 
     Args:
         play: Plays an episode.
-        name: Of the class and split; seeds depend on it.
-        index: Of the video.
-        length: Most frames of it.
+        name: Split and class; seeds depend on them.
+        index: Number of the video.
+        length: Most frames that it may have.
     """
     for attempt in range(ATTEMPTS):
         rng = np.random.default_rng([zlib.crc32(name.encode()), index, attempt])

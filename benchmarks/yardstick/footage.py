@@ -68,8 +68,8 @@ class Footage:
 
         Args:
             split: "train" or "val".
-            count: Of the clips; several of each video if there are fewer videos.
-            frames: Of a clip; None as in training.
+            count: Number of clips; several of each video if there are fewer videos.
+            frames: Frames of a clip; None as in training.
             label: Class of all; None for any.
             draw: Another one has clips at other places.
 
@@ -109,7 +109,7 @@ class Classifier:
     """Logistic regression on standardised features.
 
     Args:
-        features: Of clips to train on, [N F].
+        features: Features of clips to train on, [N F].
         labels: Their classes, int64 [N].
         num_classes: Number of classes.
     """
@@ -152,7 +152,7 @@ class FootageTable(Table):
 
     Args:
         footage: The data set.
-        network: Of the features.
+        network: What computes features.
         count: Clips of the reference, which are training clips.
         held_out: Other real clips, uint8 [N 3 T H W], which motion and nearest training clips are compared with.
     """
@@ -174,7 +174,7 @@ class FootageTable(Table):
         """Print the row of a set of clips.
 
         Args:
-            name: Of the row.
+            name: Name of the row.
             clips: uint8 [N 3 T H W].
             labels: The class that each is meant to show, int64 [N]; -1 for none.
         """
