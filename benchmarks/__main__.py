@@ -16,7 +16,19 @@ from importlib.util import find_spec
 from pathlib import Path
 
 HERE = Path(__file__).parent
-NAMES = ("speed", "memory", "scaling", "samplers", "quality", "recipes", "showcase", "soak", "operators", "gpu")
+NAMES = (
+    "speed",
+    "memory",
+    "scaling",
+    "samplers",
+    "quality",
+    "recipes",
+    "showcase",
+    "footage",
+    "soak",
+    "operators",
+    "gpu",
+)
 say = sys.stdout.write
 
 

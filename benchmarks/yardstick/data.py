@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,8 +14,7 @@ from torch import Tensor
 from benchmarks.timing import say
 from pvdm_lightning import VideoPipeline
 from pvdm_lightning.cpu.accelerate import accelerate
-from pvdm_lightning.data.videos.synthetic import SHAPES, SyntheticVideos
-from pvdm_lightning.errors import InvalidArgumentError
+from pvdm_lightning.data.videos.synthetic import SyntheticVideos
 from pvdm_lightning.pipeline.runs import checkpoint_in
 
 FRAMES = 64
@@ -66,9 +66,9 @@ class Samples:
         say(f"\nnothing by {part}: the model is not conditioned on it\n")
         return False
 
-    def by_class(self, count: int) -> tuple[Tensor, np.ndarray]:
-        """Clips of each kind of shape in turn, uint8 [N 3 S H W], and their labels, int64 [N]."""
-        return self(num_videos=count, class_names=SHAPES), np.arange(count) % len(SHAPES)
+    def by_class(self, count: int, names: Sequence[str]) -> tuple[Tensor, np.ndarray]:
+        """Clips of each of these classes in turn, uint8 [N 3 S H W], and their places among the names, int64 [N]."""
+        return self(num_videos=count, class_names=names), np.arange(count) % len(names)
 
     def going_on(self, clips: Tensor, num_frames: int) -> Tensor:
         """Videos uint8 [N 3 num_frames H W] that begin with the last `overlap` frames of clips uint8 [N 3 S H W]."""
@@ -76,18 +76,15 @@ class Samples:
         return self(num_videos=len(clips), num_frames=num_frames, known=first, known_mask=f"first:{self.overlap}")
 
 
-def data_options(pipeline: VideoPipeline, checkpoint: str) -> dict[str, Any]:
-    """Arguments of the generated set of one shape that a pipeline was trained on.
-
-    Raises:
-        InvalidArgumentError: It was trained on another one.
-    """
+def shape_options(pipeline: VideoPipeline) -> dict[str, Any] | None:
+    """Arguments of the generated set of one shape that a pipeline was trained on; None if it was another set."""
     data = pipeline.about.get("data") or {}
     options = data.get("init_args", {})
-    if data.get("class_path") != "pvdm_lightning.Synthetic" or options.get("max_shapes", 2) != 1:
-        problem = "was not trained on generated videos of one shape (max_shapes: 1)"
-        raise InvalidArgumentError("checkpoint", checkpoint, problem, "Name one that was, such as showcase.")
-    return dict(options)
+    return (
+        dict(options)
+        if data.get("class_path") == "pvdm_lightning.Synthetic" and options.get("max_shapes", 2) == 1
+        else None
+    )
 
 
 def real_videos(options: dict[str, Any], first: int, count: int) -> SyntheticVideos:

@@ -8,7 +8,19 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-NAMES = ("speed", "memory", "scaling", "samplers", "quality", "recipes", "showcase", "soak", "operators", "gpu")
+NAMES = (
+    "speed",
+    "memory",
+    "scaling",
+    "samplers",
+    "quality",
+    "recipes",
+    "showcase",
+    "footage",
+    "soak",
+    "operators",
+    "gpu",
+)
 WHEEL = "not_installed_here-1.0-py3-none-any.whl"
 START = (
     "import runpy, sys; sys.path.insert(0, sys.argv.pop(1)); "

@@ -153,7 +153,7 @@ def test_a_dry_run_says_what_a_run_takes_and_writes_nothing(capsys, tmp_path, mo
     assert rows["latents"] == "z_s 4x2x2, z_h 4x4x2, z_w 4x4x2"
     assert "autoencoder" in rows["parameters"] and "GiB at the peak of 6 steps" in rows["memory"]
     assert "adversarial phase" in rows["step"] and rows["run"].startswith("3000 steps: ")
-    assert "MiB each" in rows["checkpoint"]
+    assert "MiB each" in rows["checkpoint"] and "preset" not in rows
     assert not list(Path(tmp_path).iterdir())
 
 

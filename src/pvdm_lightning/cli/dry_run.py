@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml  # type: ignore[import-untyped]
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
@@ -17,6 +18,9 @@ from pvdm_lightning.callbacks import Checkpoints, RunProgress
 from pvdm_lightning.callbacks.monitoring import peak_memory
 from pvdm_lightning.cli.console.output import duration, say
 from pvdm_lightning.cli.run.summary import networks
+from pvdm_lightning.cli.shipped_configs import config_folder
+from pvdm_lightning.data.datamodules.cached_latents import CachedLatents
+from pvdm_lightning.data.datamodules.synthetic import Synthetic
 from pvdm_lightning.training import AutoencoderModule
 
 STEPS = 6
@@ -93,6 +97,9 @@ class DryRun(Callback):
         size = checkpoint_bytes(trainer, module)
         disk = shutil.disk_usage(next(folder for folder in self.folder.absolute().parents if folder.exists()))
         rows.append(("checkpoint", f"{size / 2**20:.3g} MiB each; {disk.free / 2**30:.3g} GiB are free for them"))
+        preset = preset_for_small_sets(trainer, module)
+        if preset is not None:
+            rows.append(("preset", f"--config {preset} is for small sets of 64 x 64 in minutes on a CPU"))
         rows.append(("dry run", f"nothing was written; without --dry_run the run goes into {self.folder.parent}"))
         say(rows)
 
@@ -103,6 +110,26 @@ def checkpoint_bytes(trainer: Trainer, module: nn.Module) -> int:
     for optimizer in trainer.optimizers:
         tensors += [value for state in optimizer.state.values() for value in state.values() if torch.is_tensor(value)]
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def preset_for_small_sets(trainer: Trainer, module: LightningModule) -> str | None:
+    """The preset that suits a CPU and videos that are not generated, unless the run has its networks."""
+    data = getattr(trainer, "datamodule", None)
+    encoded = data.encoded_data["class_path"] if isinstance(data, CachedLatents) else ""
+    if module.device.type != "cpu" or isinstance(data, Synthetic) or encoded.endswith(f".{Synthetic.__name__}"):
+        return None
+    stage, part = ("ae", "autoencoder") if isinstance(module, AutoencoderModule) else ("ldm", "denoiser")
+    preset = f"model/{stage}_64.yaml"
+    settings = yaml.safe_load((config_folder() / preset).read_text())["model"]["init_args"][part]["init_args"]
+    config = getattr(module, part).config
+    return preset if any(_plain(name, config.get(name)) != _plain(name, settings[name]) for name in settings) else None
+
+
+def _plain(name: str, value: Any) -> Any:
+    """A setting as YAML or a network has it, in one form."""
+    if name == "resolution" and isinstance(value, int):
+        return [value, value]
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _shape(tensor: Tensor) -> str:
