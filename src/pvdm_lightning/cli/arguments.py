@@ -66,6 +66,27 @@ def with_comma_lists(command: str, words: Sequence[str]) -> list[str]:
     return with_values(words, lambda option, value: _bracketed(option, value, lists))
 
 
+def with_word_lists(command: str, words: Sequence[str]) -> list[str]:
+    """Lists that are given word by word: `compare a.json b.json`, and `evaluate --features a b`."""
+    option = {"compare": "--reports", "evaluate": "--features"}.get(command)
+    if option is None:
+        return list(words)
+    found: list[str] = []
+    listed: list[str] = []
+    words = [option, *words] if command == "compare" and words and not words[0].startswith("-") else words
+    is_listed = False
+    for word in words:
+        if word.startswith("-"):
+            is_listed = word == option
+            found += [] if is_listed else [word]
+        elif is_listed and not word.startswith("["):
+            listed.append(word)
+        else:
+            found += [option, word] if is_listed else [word]
+            is_listed = False
+    return [*found, option, json.dumps(listed, ensure_ascii=False)] if listed else found
+
+
 def _bracketed(option: str, value: str, lists: tuple[str, ...]) -> str:
     if not option.startswith("--"):
         return value

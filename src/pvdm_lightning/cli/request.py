@@ -6,7 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pvdm_lightning.cli.arguments import expand, option_values, with_comma_lists, with_values, without_option
+from pvdm_lightning.cli.arguments import (
+    expand,
+    option_values,
+    with_comma_lists,
+    with_values,
+    with_word_lists,
+    without_option,
+)
 from pvdm_lightning.cli.checkpoint import Checkpoint
 from pvdm_lightning.cli.commands import COMMANDS, unknown_command
 from pvdm_lightning.cli.console.parser_errors import OptionError
@@ -44,7 +51,7 @@ def resolve(arguments: Sequence[str]) -> Request:
         raise OptionError(problem)
     name = arguments[0]
     command = COMMANDS[name]
-    words = with_comma_lists(name, arguments[1:])
+    words = with_comma_lists(name, with_word_lists(name, arguments[1:]))
     if not command.has_trainer:
         return Request(name, words)
     words, trusted = without_option(words, "--trust_class")

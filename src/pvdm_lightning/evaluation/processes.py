@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import signal
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import Connection
+from typing import Any, TypeVar
 
+import torch
 from lightning import Trainer
+
+from pvdm_lightning.errors import InvalidArgumentError
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -39,3 +49,104 @@ class Processes:
     def share(self, numbers: list[int]) -> list[int]:
         """This process's part of a list that all of them have."""
         return numbers[self.rank :: self.world_size]
+
+
+class LostProcessError(RuntimeError):
+    """Another process of an evaluation has ended."""
+
+
+def run_in_processes(count: int, work: Callable[..., Result], *arguments: Any) -> Result:
+    """Run `work(processes, *arguments)` in this process and in `count` - 1 others; returns what this one's gives.
+
+    The others start afresh, so that each may use a GPU of its own. None of them outlives this one, or goes on without
+    one that failed.
+
+    Args:
+        count: How many processes.
+        work: A function of a module.
+        arguments: Picklable.
+
+    Raises:
+        Exception: What one of them raised.
+    """
+    if count == 1:
+        return work(Processes(), *arguments)
+    context = get_context("spawn")
+    ends: list[Connection] = []
+    others = []
+    threads = torch.get_num_threads()
+    try:
+        for rank in range(1, count):
+            ours, theirs = context.Pipe()
+            each = max(1, threads // count)
+            other = context.Process(target=_other, args=(theirs, rank, count, each, work, arguments))
+            other.start()
+            theirs.close()  # so that a lost process is an end of file
+            ends.append(ours)
+            others.append(other)
+        torch.set_num_threads(max(1, threads // count))
+        result = work(Processes(0, count, _First(ends).broadcast, _First(ends).barrier), *arguments)
+        _First(ends).barrier()
+        return result
+    finally:
+        torch.set_num_threads(threads)
+        for end in ends:
+            end.close()
+        for other in others:
+            other.join(5.0)
+            if other.is_alive():
+                other.kill()
+                other.join()
+
+
+class _First:
+    """What the first process says to the others, and hears of them."""
+
+    def __init__(self, ends: Sequence[Connection]) -> None:
+        self.ends = ends
+
+    def broadcast(self, value: Any) -> Any:
+        self.barrier(value)
+        return value
+
+    def barrier(self, value: Any = None) -> None:
+        """Wait until each of the others is here, then let them go on."""
+        for end in self.ends:
+            try:
+                error = end.recv()
+            except EOFError:
+                raise LostProcessError("a process of the evaluation has ended without a word") from None
+            if error is not None:
+                raise error
+        for end in self.ends:
+            end.send(value)
+
+
+def _other(end: Connection, rank: int, count: int, threads: int, work: Callable[..., Any], arguments: Any) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the first process ends the others
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    torch.set_num_threads(threads)
+
+    def broadcast(_: Any = None) -> Any:
+        end.send(None)
+        return end.recv()
+
+    def barrier() -> None:
+        broadcast()
+
+    try:
+        work(Processes(rank, count, broadcast, barrier), *arguments)
+        barrier()
+    except (EOFError, BrokenPipeError, ConnectionResetError):  # the first one has ended, and has said why
+        os._exit(1)
+    except InvalidArgumentError as error:
+        end.send(error)
+    except Exception as error:
+        end.send(LostProcessError(f"process {rank} of the evaluation: {type(error).__name__}: {error}"))
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
