@@ -157,10 +157,10 @@ def _clips(
             folder.source, length, resolution, evaluation.generated, evaluation.preparation
         )
     if len(measured) < 2:
-        longest = int(folder.source.lengths.max(initial=0))
+        chosen, longest = measured.dataset.clips, int(folder.source.lengths.max(initial=0))
         problem = (
-            f"{folder.argument} {folder.root} has {measured.dataset.clips.num_videos} videos of "
-            f"{measured.dataset.clips.needed} frames, and a covariance needs 2 or more (the longest video has {longest})"
+            f"{folder.argument} {folder.root} has {chosen.num_videos} videos of {chosen.needed} frames, and a "
+            f"covariance needs 2 or more (the longest video has {longest})"
         )
         raise InvalidArgumentError(
             "Evaluation.frames",

@@ -8,6 +8,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
+from pathlib import Path
 
 from pvdm_lightning.data.clips.chosen_clips import ChosenClips
 from pvdm_lightning.data.clips.windows import Windows
@@ -135,7 +136,7 @@ class MeasuredClips:
 
 def _common_folder(names: Sequence[str]) -> str:
     """The innermost folder that all names lie in; "" if there is none."""
-    return os.path.commonpath([os.path.dirname(name) for name in names]) if names else ""
+    return os.path.commonpath([Path(name).parent for name in names]) if names else ""
 
 
 def fingerprint(dataset: ChosenClips) -> str:
