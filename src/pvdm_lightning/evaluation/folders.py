@@ -77,11 +77,11 @@ def measure_folders(
     needed = 3 * AT_ONCE * frames[-1] * resolution[0] * resolution[1] * evaluation.preparation.bytes_per_value
     check_memory("measure_folders.resolution", f"{resolution[0]} x {resolution[1]}", needed, f"{AT_ONCE} clips of it")
     clips = {
-        (side, length): _clips(side, folder, length, resolution, evaluation)
+        (side, length): [_clips(side, folder, length, resolution, one) for one in _draws(side, evaluation)]
         for side, folder in folders.items()
         for length in frames
     }
-    records = {f"{side}_{length}": measured.record() for (side, length), measured in clips.items()}
+    records = {measured.key(draw): measured.record() for draws in clips.values() for draw, measured in enumerate(draws)}
     failures = {
         side: BrokenVideos(known=0, total=len(folder.source.lengths), max_fraction=1.0)
         for side, folder in folders.items()
@@ -89,11 +89,11 @@ def measure_folders(
     distances = VideoDistances(lengths, networks, evaluation.figures(), Path(evaluation.dir), device, processes)
     for length in lengths.used:
         for side in SIDES:
-            measured = clips[side, length]
-            if distances.begin(side, length, records[f"{side}_{length}"]):
-                for clip, numbers in _batches(measured, failures[side], num_workers, processes):
-                    distances.add(side, length, clip, numbers)
-                distances.end(side, length, measured.clip_ids)
+            for draw, measured in enumerate(clips[side, length]):
+                if distances.begin(side, length, records[measured.key(draw)]):
+                    for clip, numbers in _batches(measured, failures[side], num_workers, processes):
+                        distances.add(side, length, clip, numbers)
+                    distances.end(side, length, measured.clip_ids)
     metrics, skipped = distances.metrics()
     notes = [note for folder in folders.values() for note in folder.notes]
     notes += _shared(folders["real"], folders["generated"])
@@ -102,11 +102,11 @@ def measure_folders(
             notes.append(f"{side}: {len(broken.reasons)} videos broke while they were read: {some(broken.reasons)}.")
     if not lengths.used:
         notes.append("no video was read, as nothing could measure it.")
-    for (side, length), measured in clips.items():
-        short = folders[side].too_short(measured.dataset.clips.needed)
+    for (side, length), draws in clips.items():
+        short = folders[side].too_short(draws[0].dataset.clips.needed)
         if short:
             notes.append(f"{side}: {len(short)} videos have fewer than {length} frames, such as {short[0]}.")
-        notes += measured.notes()
+        notes += dict.fromkeys(note for measured in draws for note in measured.notes())
     return Report(
         title=f"Videos of {generated} against those of {real}",
         protocol={
@@ -114,6 +114,7 @@ def measure_folders(
             "generated": str(generated),
             "clips": records,
             "frame_step": evaluation.frame_step,
+            "repeats": evaluation.repeats_record(),
             "inception_splits": evaluation.inception_splits if wants_score else None,
             "networks": [network_record(network) for network in (*networks.i3d, *networks.c3d)],
             "versions": versions(),
@@ -143,6 +144,13 @@ def _own_size(folder: VideoFolder) -> tuple[int, int]:
             "measure_folders.resolution", None, problem, "Give the height and width to measure at."
         )
     return folder.sizes[0]
+
+
+def _draws(side: Side, evaluation: Evaluation) -> list[Evaluation]:
+    """The options of each draw of a side."""
+    count = evaluation.draws("real" if side == "real" else "generation")
+    options = evaluation.real if side == "real" else evaluation.generated
+    return [replace(evaluation, **{side: replace(options, seed=options.seed + draw)}) for draw in range(count)]
 
 
 def _clips(

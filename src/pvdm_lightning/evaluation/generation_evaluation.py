@@ -77,7 +77,7 @@ class GenerationEvaluation(LockedOutput):
         self.sampling = replace(self.sampling, num_videos=self.count, num_frames=self._num_frames())
         self.sampling.samplers(pl_module.schedule)
         self.sampling.check_memory(pl_module.clip_shape)
-        for draw in range(self._draws("generation")):
+        for draw in range(self.evaluation.draws("generation")):
             sampling = replace(self.sampling, seed=self.sampling.seed + draw)
             videos = GeneratedVideos(Path(self.evaluation.dir), self._generation(trainer, pl_module, sampling))
             self.videos.append((sampling, videos))
@@ -97,10 +97,7 @@ class GenerationEvaluation(LockedOutput):
     def _real_options(self) -> list[RealClips]:
         """The options of each draw of real clips."""
         real = self.evaluation.real
-        return [replace(real, seed=real.seed + draw) for draw in range(self._draws("real"))]
-
-    def _draws(self, what: str) -> int:
-        return self.evaluation.repeats if self.evaluation.repeat_over in (what, "both") else 1
+        return [replace(real, seed=real.seed + draw) for draw in range(self.evaluation.draws("real"))]
 
     def _choose_lengths(self, data: Any, frames: int) -> None:
         """Take the lengths asked for; by default one clip, and eight clips where real videos are that long."""
@@ -248,7 +245,7 @@ class GenerationEvaluation(LockedOutput):
         if clips.side == "generated":
             record.pop("fingerprint", None)  # of files that are written anew; `generation` says what they are
         record = processes.broadcast(record)
-        self._records[f"{clips.side}_{clips.frames}" + (f"_draw_{draw + 1}" if draw else "")] = record
+        self._records[clips.key(draw)] = record
         return record
 
     def _add(self, distances: VideoDistances, data: Any, clips: MeasuredClips) -> None:
@@ -277,9 +274,7 @@ class GenerationEvaluation(LockedOutput):
                     {"frames": one.num_frames, "frame_step": one.frame_step, "of": one.length}
                     for one in self.lengths.selections
                 ],
-                "repeats": {"count": self.evaluation.repeats, "over": self.evaluation.repeat_over}
-                if self.evaluation.repeats > 1
-                else None,
+                "repeats": self.evaluation.repeats_record(),
                 "inception_splits": self.evaluation.inception_splits if self.lengths.inception else None,
                 "networks": [network_record(network) for network in (*self.networks.i3d, *self.networks.c3d)],
                 "versions": versions(),

@@ -7,8 +7,8 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
 from pathlib import Path
+from typing import Any, Literal
 
 from pvdm_lightning.data.clips.chosen_clips import ChosenClips
 from pvdm_lightning.data.clips.windows import Windows
@@ -78,6 +78,10 @@ class MeasuredClips:
     def frames(self) -> int:
         """Frames of a clip."""
         return self.dataset.windows.frames
+
+    def key(self, draw: int = 0) -> str:
+        """Name of its record in a report, which is also of the draw."""
+        return f"{self.side}_{self.frames}" + (f"_draw_{draw + 1}" if draw else "")
 
     def __len__(self) -> int:
         return len(self.dataset)

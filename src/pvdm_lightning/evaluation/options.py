@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
-from pvdm_lightning.errors import InvalidArgumentError, check_numbers
+from pvdm_lightning.errors import InvalidArgumentError, check_at_least, check_numbers
 from pvdm_lightning.evaluation.clip_options import FramePreparation, GeneratedClips, RealClips
-from pvdm_lightning.evaluation.figures import Figures
+from pvdm_lightning.evaluation.figures import Figures, check_distances
 
 SPLITS = {"train": "train", "test": "val", "all": "all"}
 """What the option calls a split -> what data modules call it."""
@@ -28,8 +28,9 @@ class Evaluation:
         inception_loops: Disjoint parts of the videos, each with an Inception Score: their mean and std are reported.
         distances: Names of distances, e.g. [frechet,kvd].
         bootstrap: Resamples behind the interval of each distance; 0 leaves intervals out.
-        repeats: Draws of what `repeat_over` says; their mean and std are reported. Only of samples.
-        repeat_over: What is drawn again, with the next seed: real clips, samples (generation), or both. Only of samples.
+        repeats: Draws of what `repeat_over` says; their mean and std are reported. Not of reconstructions.
+        repeat_over: What is drawn again, with the next seed: real clips; generation, which is samples, or clips of a
+            folder; or both.
         real: Clips of real videos.
         generated: Clips of generated videos.
         preparation: How frames become the pixels that are measured.
@@ -58,9 +59,21 @@ class Evaluation:
         if self.frame_step < 1:
             remedy = "Give 1 to leave it out, or 8."
             raise InvalidArgumentError("Evaluation.frame_step", self.frame_step, "is less than 1", remedy)
+        for argument in ("inception_loops", "repeats"):
+            check_at_least(f"Evaluation.{argument}", getattr(self, argument), 1)
+        check_at_least("Evaluation.bootstrap", self.bootstrap, 0)
+        check_distances("Evaluation.distances", self.distances)
         if self.inception_splits < 0:
             remedy = "Give 0 to leave the score out, or 10."
             raise InvalidArgumentError("Evaluation.inception_splits", self.inception_splits, "is negative", remedy)
+
+    def draws(self, what: Literal["real", "generation"]) -> int:
+        """How often real clips or samples are drawn."""
+        return self.repeats if self.repeat_over in (what, "both") else 1
+
+    def repeats_record(self) -> dict[str, Any] | None:
+        """What a report says of `repeats`."""
+        return {"count": self.repeats, "over": self.repeat_over} if self.repeats > 1 else None
 
     def figures(self) -> Figures:
         """Which figures are computed from features."""
