@@ -148,9 +148,13 @@ def _own_size(folder: VideoFolder) -> tuple[int, int]:
 
 def _draws(side: Side, evaluation: Evaluation) -> list[Evaluation]:
     """The options of each draw of a side."""
-    count = evaluation.draws("real" if side == "real" else "generation")
-    options = evaluation.real if side == "real" else evaluation.generated
-    return [replace(evaluation, **{side: replace(options, seed=options.seed + draw)}) for draw in range(count)]
+    if side == "real":
+        real = evaluation.real
+        clips = (replace(real, seed=real.seed + draw) for draw in range(evaluation.draws("real")))
+        return [replace(evaluation, real=one) for one in clips]
+    generated = evaluation.generated
+    draws = (replace(generated, seed=generated.seed + draw) for draw in range(evaluation.draws("generation")))
+    return [replace(evaluation, generated=one) for one in draws]
 
 
 def _clips(
