@@ -33,7 +33,7 @@ def evaluate(pvdm, workdir, networks, report_in):
     def call(*more, generated="generated", networks=networks, out=None):
         folders = ["--real", "real", "--generated", generated, "--device", "cpu", "--num_workers", 0]
         out = out or f"{generated}_out"
-        pvdm.run("evaluate", *folders, *networks, "--frames", "[9]", "--out", out, *more)
+        pvdm.run("evaluate", *folders, *networks, "--evaluation.frames", "[9]", "--evaluation.dir", out, *more)
         return report_in(workdir / out)
 
     return call
@@ -164,11 +164,76 @@ def test_real_clips_start_anywhere_generated_ones_at_the_first_frame(workdir, ev
     longer = videos(4, frames=14)
     write(workdir / "real", longer, "npy")
     write(workdir / "generated", longer, "npy")
-    assert value(evaluate("--real_start", "first")) == pytest.approx(0, abs=1e-6)
-    anywhere = evaluate("--real_start", "random", out="random_out")
+    assert value(evaluate("--evaluation.real.choice", "first")) == pytest.approx(0, abs=1e-6)
+    anywhere = evaluate(out="random_out")
     assert value(anywhere) > 1e-3
-    assert anywhere["protocol"]["clips"]["real_9"]["start"] == "random, seed 0"
-    assert anywhere["protocol"]["clips"]["generated_9"]["start"] == "first frames"
+    clips = anywhere["protocol"]["clips"]
+    assert (clips["real_9"]["choice"], clips["real_9"]["seed"]) == ("random", 0)
+    assert clips["generated_9"]["choice"] == "first"
+    both = ["--evaluation.generated.choice", "random", "--evaluation.generated.seed", 3, "--evaluation.real.seed", 3]
+    assert value(evaluate(*both, out="both_out")) == pytest.approx(0, abs=1e-6)
+
+
+def test_counts_of_both_sides_are_apart_and_none_is_used_twice(workdir, evaluate):
+    write(workdir / "real", videos(5, frames=14, seed=1), "npy")
+    write(workdir / "generated", videos(4), "npy")
+    report = evaluate()
+    assert "real clips of 9 frames: 2,048 are usual, 5 are measured: there are no more." in report["notes"]
+    assert (report["metrics"][0]["real_videos"], report["metrics"][0]["generated_videos"]) == (5, 4)
+    options = ["--evaluation.real.num", 12, "--evaluation.generated.num", 3]
+    report = evaluate(*options, out="fewer")
+    assert "real clips of 9 frames: 12 were asked for, 5 are measured: there are no more." in report["notes"]
+    real, generated = report["protocol"]["clips"]["real_9"], report["protocol"]["clips"]["generated_9"]
+    assert (real["num"], real["count"], real["videos"], real["reuse"]) == (12, 5, 5, False)
+    assert (generated["num"], generated["count"], generated["usable_videos"]) == (3, 3, 4)
+    report = evaluate(*options, "--evaluation.real.reuse", "true", out="reused")
+    assert report["metrics"][0]["real_videos"] == 12
+    assert "real clips of 9 frames: they are of 5 videos." in report["notes"]
+    again = evaluate("--evaluation.real.choice", "every_window", "--evaluation.real.num", "all", out="all")
+    assert again["protocol"]["clips"]["real_9"]["count"] == 5 * 6
+
+
+def test_a_configuration_file_and_its_hash_of_the_list(workdir, evaluate):
+    write(workdir / "real", videos(5, frames=14, seed=1), "npy")
+    write(workdir / "generated", videos(4, frames=17), "npy")
+    config = "evaluation:\n  real: {choice: sorted_prefix, num: 4}\n  generated: {stride: 2}\n"
+    (workdir / "protocol.yaml").write_text(config)
+    lists = {}
+    for name, more in (("a", []), ("b", []), ("c", ["--evaluation.real.seed", 1])):
+        report = evaluate("--config", "protocol.yaml", *more, out=name)
+        clips = report["protocol"]["clips"]
+        assert (clips["real_9"]["choice"], clips["real_9"]["stride"], clips["generated_9"]["stride"]) == (
+            *("sorted_prefix", 1),
+            2,
+        )
+        lists[name] = clips["real_9"]["list"]
+    (workdir / "real").rename(workdir / "elsewhere")
+    report = evaluate("--config", "protocol.yaml", "--real", "elsewhere", out="d")
+    assert lists["a"] == lists["b"] == report["protocol"]["clips"]["real_9"]["list"] != lists["c"]
+
+
+@pytest.mark.parametrize(
+    "preparation",
+    [
+        {"crop": "none"},
+        {"antialias": "false", "rounding": "truncate"},
+        {"filter": "lanczos", "codec": "jpeg75"},
+        {"rounding": "none"},
+        {"codec": "mp4"},
+    ],
+)
+def test_frames_are_prepared_as_asked_on_both_sides(workdir, evaluate, preparation):
+    same = videos(4, size=(32, 64))
+    write(workdir / "real", same, "npy")
+    write(workdir / "generated", same, "npy")
+    options = [part for name, setting in preparation.items() for part in (f"--evaluation.preparation.{name}", setting)]
+    report = evaluate("--resolution", 16, *options)
+    assert value(report) == pytest.approx(0, abs=1e-6)  # a side that was prepared otherwise would show
+    recorded = report["protocol"]["clips"]["generated_9"]["preparation"]
+    assert {name: str(recorded[name]).lower() for name in preparation} == preparation
+    write(workdir / "small", [video[:, :, :16, :16] for video in videos(4, seed=2, size=(32, 64))], "npy")
+    as_usual = evaluate("--resolution", 16, "--generated", "small", out="usual")
+    assert value(evaluate("--resolution", 16, "--generated", "small", *options, out="other")) != value(as_usual)
 
 
 def test_a_changed_real_video_is_measured_anew(workdir, evaluate):
@@ -201,7 +266,8 @@ def test_a_few_of_the_videos_fill_every_split(workdir, evaluate):
     write(workdir / "real", videos(2, frames=16, seed=1), "npy")
     write(workdir / "generated", videos(12, frames=16), "npy")
     for seed in (0, 1):
-        few = ["--num_videos", 6, "--inception_splits", 6, "--frames", "[16]", "--seed", seed]
+        few = ["--evaluation.generated.num", 6, "--evaluation.generated.seed", seed, "--evaluation.frames", "[16]"]
+        few += ["--evaluation.inception_splits", 6]
         with_real = ["--real", "generated"]
         assert value(evaluate(*few, *with_real, out=f"{seed}"), "IS") >= 1
 
@@ -236,13 +302,15 @@ def folders(workdir):
         (["--real", "picture.png"], "--real picture.png: there is no such folder."),
         (["--generated", "empty"], "--generated empty: there are no video files, folders of pictures or .npy videos"),
         (["--generated", "broken"], "--generated broken: none of its 1 videos can be read ("),
-        (["--num_videos", 4], "--num_videos 4: --generated generated has only 3 videos of 9 frames that can be read."),
-        (["--num_videos", 1], "--num_videos 1: is too few: the covariance that FVD needs is not defined for a single"),
+        (["--evaluation.generated.num", 1], "--evaluation.generated.num 1: is too few: the covariance that distances"),
         (
             ["--generated", "single"],
-            "--frames [9]: --generated single has 1 videos of 9 frames, and a covariance",
+            "--evaluation.frames [9]: --generated single has 1 videos of 9 frames, and a covariance",
         ),
-        (["--frames", "[12]"], "--frames [12]: --generated generated has 0 videos of 12 frames, and a covariance"),
+        (
+            ["--evaluation.frames", "[12]"],
+            "--evaluation.frames [12]: --generated generated has 0 videos of 12 frames, and a covariance",
+        ),
         (
             ["--generated", "mixed"],
             "--resolution None: is not given, and the videos of --generated mixed differ",
@@ -250,12 +318,31 @@ def folders(workdir):
         (["--metrics.i3d", "other.pt"], "--metrics.i3d other.pt: cannot be read as i3d_pretrained_400.pt: "),
         (["--device", "abacus"], "--device abacus: cannot be used ("),
         (["--resolution", 0], "--resolution 0: is less than 1. Give 1 or more."),
-        (["--out", "picture.png/a"], "picture.png is not a writable folder. Name another."),
-        (["--real_stride", 0], "--real_stride 0: is less than 1. Give 1 or more."),
+        (
+            ["--evaluation.real.choice", "class_balanced"],
+            "--evaluation.real.choice class_balanced: needs the classes of",
+        ),
+        (["--evaluation.real.reuse", "true"], "--evaluation.real.reuse True: needs to know how many clips are wanted."),
+        (["--evaluation.real.num", "some"], "--evaluation.real.num some: "),
+        (["--evaluation.split", "test"], "--evaluation.split: "),
+        (
+            ["--evaluation.preparation.filter", "lanczos", "--evaluation.preparation.antialias", "false"],
+            "--evaluation.preparation.antialias False: is not possible with --evaluation.preparation.filter lanczos,",
+        ),
+        (
+            ["--evaluation.preparation.rounding", "none", "--evaluation.preparation.codec", "mp4"],
+            "--evaluation.preparation.rounding none: leaves floats, and --evaluation.preparation.codec mp4 takes",
+        ),
+        (
+            ["--evaluation.preparation.codec", "mp4", "--resolution", 17],
+            "--evaluation.preparation.codec mp4: holds no pictures of 17 x 17, as 4:2:0 needs even sides.",
+        ),
+        (["--evaluation.dir", "picture.png/a"], "picture.png is not a writable folder. Name another."),
+        (["--evaluation.real.stride", 0], "--evaluation.real.stride 0: is less than 1. Give 1 or more."),
     ],
 )
 def test_bad_input(workdir, folders, error_of, args, line):
-    options = {"--real": "real", "--generated": "generated", "--frames": "[9]", "--device": "cpu"}
+    options = {"--real": "real", "--generated": "generated", "--evaluation.frames": "[9]", "--device": "cpu"}
     options.update(zip(args[::2], args[1::2]))
     assert line in error_of("evaluate", *(part for option in options.items() for part in option))
     assert not (workdir / "evaluation").exists()

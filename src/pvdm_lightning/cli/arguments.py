@@ -60,10 +60,9 @@ def without_option(words: Sequence[str], option: str) -> tuple[list[str], list[s
     return others, values
 
 
-def with_comma_lists(command: str, words: Sequence[str]) -> list[str]:
-    """Brackets around lists that are given with commas alone: `--frames 16,128` for `--frames [16,128]`."""
-    lists = (*ALWAYS_LISTS, "--frames") if command == "evaluate" else ALWAYS_LISTS
-    return with_values(words, lambda option, value: _bracketed(option, value, lists))
+def with_comma_lists(words: Sequence[str]) -> list[str]:
+    """Brackets around lists that are given with commas alone: `--evaluation.frames 16,128` for `[16,128]`."""
+    return with_values(words, _bracketed)
 
 
 def with_word_lists(command: str, words: Sequence[str]) -> list[str]:
@@ -87,15 +86,15 @@ def with_word_lists(command: str, words: Sequence[str]) -> list[str]:
     return [*found, option, json.dumps(listed, ensure_ascii=False)] if listed else found
 
 
-def _bracketed(option: str, value: str, lists: tuple[str, ...]) -> str:
+def _bracketed(option: str, value: str) -> str:
     if not option.startswith("--"):
         return value
     if option in LISTS_OF_TEXTS:
         is_yaml = value == "null" or value[:1] in ("[", '"', "'")
         return value if is_yaml else json.dumps(value.split(","), ensure_ascii=False)
     several = re.fullmatch(r"[\w.-]+(,[\w.-]+)+", value)
-    one = option in lists and re.fullmatch(r"[\w.][\w.-]*", value) and value != "null"
-    is_list = option in lists or option.rsplit(".", 1)[-1] in MAYBE_LISTS
+    one = option in ALWAYS_LISTS and re.fullmatch(r"[\w.][\w.-]*", value) and value != "null"
+    is_list = option in ALWAYS_LISTS or option.rsplit(".", 1)[-1] in MAYBE_LISTS
     return f"[{value}]" if one or (is_list and several) else value
 
 

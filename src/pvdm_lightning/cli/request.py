@@ -51,12 +51,12 @@ def resolve(arguments: Sequence[str]) -> Request:
         raise OptionError(problem)
     name = arguments[0]
     command = COMMANDS[name]
-    words = with_comma_lists(name, with_word_lists(name, arguments[1:]))
+    words = with_comma_lists(with_word_lists(name, arguments[1:]))
+    words = with_values(words, lambda option, value: find_config(value) if option in CONFIG_OPTIONS else value)
     if not command.has_trainer:
         return Request(name, words)
     words, trusted = without_option(words, "--trust_class")
     trust_classes(trusted)
-    words = with_values(words, lambda option, value: find_config(value) if option in CONFIG_OPTIONS else value)
     configs = {value: read_config(value) for option, value in option_values(words) if option in CONFIG_OPTIONS}
     given = _last_value(words, configs, "ckpt_path")
     if not command.takes_model or given is None:

@@ -1,7 +1,8 @@
 """Evaluation by a stated protocol: reconstructions, generated videos, folders of videos."""
 
+from pvdm_lightning.evaluation.clip_options import FramePreparation, GeneratedClips, RealClips
 from pvdm_lightning.evaluation.feature_networks import FeatureNetworks
-from pvdm_lightning.evaluation.folders import FolderProtocol, measure_folders
+from pvdm_lightning.evaluation.folders import measure_folders
 from pvdm_lightning.evaluation.generation_evaluation import GenerationEvaluation
 from pvdm_lightning.evaluation.options import Evaluation
 from pvdm_lightning.evaluation.reconstruction_evaluation import ReconstructionEvaluation
@@ -10,8 +11,10 @@ from pvdm_lightning.evaluation.trained_model import TrainedModel
 __all__ = [
     "Evaluation",
     "FeatureNetworks",
-    "FolderProtocol",
+    "FramePreparation",
+    "GeneratedClips",
     "GenerationEvaluation",
+    "RealClips",
     "ReconstructionEvaluation",
     "TrainedModel",
     "measure_folders",

@@ -90,7 +90,7 @@ class ClipDataModule(EvaluationClips):
         self.frames, self.resolution, self.clips_per_sample = frames, resolution, clips_per_sample
         self.stride, self.hop, self.horizontal_flip = stride, hop, horizontal_flip
         self.max_bad_fraction, self.context = max_bad_fraction, context
-        self.test_split, self.test_clips = "val", val_clips
+        self._test_clips = None
         self._sources: tuple[VideoSource, VideoSource] | None = None
         self._datasets: dict[str, ClipDataset] = {}
 
