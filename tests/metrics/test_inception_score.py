@@ -3,7 +3,8 @@ import pytest
 import torch
 from torch import nn
 
-from pvdm_lightning.metrics import FrozenNetwork, VideoInceptionScore, inception_score
+from pvdm_lightning.metrics import FrozenNetwork, VideoInceptionScore
+from pvdm_lightning.metrics.inception_score import inception_score_of_splits
 
 CLASSES = 7
 
@@ -50,14 +51,14 @@ def test_agreement_with_numpy_in_any_batches_and_order(classifier, videos, num_s
 
 def test_a_uniform_predictor_scores_one():
     uniform = torch.full((30, 101), 1 / 101).log()
-    score = inception_score(uniform, torch.arange(30) % 3, num_splits=3)
+    score = inception_score_of_splits(uniform, torch.arange(30) % 3, num_splits=3)
     assert score.mean.item() == pytest.approx(1, rel=1e-6)
     assert score.std.item() == pytest.approx(0, abs=1e-9)
 
 
 def test_perfect_one_hot_predictions_score_the_class_count():
     one_hot = torch.eye(101).repeat(2, 1).log()
-    score = inception_score(one_hot, torch.arange(202) // 101, num_splits=2)
+    score = inception_score_of_splits(one_hot, torch.arange(202) // 101, num_splits=2)
     assert score.mean.item() == pytest.approx(101, rel=1e-9)
 
 

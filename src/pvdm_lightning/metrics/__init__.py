@@ -1,5 +1,16 @@
 """FVD, video Inception Score and reconstruction metrics, exact under any batch size and number of processes."""
 
+from pvdm_lightning.metrics.feature_distances import (
+    KERNEL_CONVENTIONS,
+    bootstrap,
+    bootstrap_interval,
+    extrapolated_frechet,
+    frechet,
+    inception_score,
+    nearest_real,
+    polynomial_mmd,
+    polynomial_mmd_of_blocks,
+)
 from pvdm_lightning.metrics.feature_statistics import (
     FeatureStatistics,
     load_statistics,
@@ -9,7 +20,7 @@ from pvdm_lightning.metrics.feature_statistics import (
 from pvdm_lightning.metrics.frechet_video_distance import FrechetVideoDistance, frechet_distance
 from pvdm_lightning.metrics.frozen_network import FrozenNetwork
 from pvdm_lightning.metrics.i3d import I3D
-from pvdm_lightning.metrics.inception_score import InceptionScore, VideoInceptionScore, inception_score
+from pvdm_lightning.metrics.inception_score import InceptionScore, VideoInceptionScore
 from pvdm_lightning.metrics.lpips_vgg import LPIPS_VGG16
 from pvdm_lightning.metrics.published_network import C3D_MMACTION, C3D_UCF101, STYLEGAN_V_I3D, PublishedNetwork
 from pvdm_lightning.metrics.reconstruction import MeanOverVideos, VideoLPIPS, VideoPSNR, VideoSSIM
@@ -18,6 +29,7 @@ __all__ = [
     "C3D_MMACTION",
     "C3D_UCF101",
     "I3D",
+    "KERNEL_CONVENTIONS",
     "LPIPS_VGG16",
     "STYLEGAN_V_I3D",
     "FeatureStatistics",
@@ -30,9 +42,16 @@ __all__ = [
     "VideoLPIPS",
     "VideoPSNR",
     "VideoSSIM",
+    "bootstrap",
+    "bootstrap_interval",
+    "extrapolated_frechet",
+    "frechet",
     "frechet_distance",
     "inception_score",
     "load_statistics",
+    "nearest_real",
+    "polynomial_mmd",
+    "polynomial_mmd_of_blocks",
     "save_statistics",
     "statistics_path",
 ]

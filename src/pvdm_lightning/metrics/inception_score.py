@@ -27,7 +27,7 @@ class _SplitSums(NamedTuple):
     num_videos: Tensor
 
 
-def inception_score(log_probabilities: Tensor, splits: Tensor, num_splits: int) -> InceptionScore:
+def inception_score_of_splits(log_probabilities: Tensor, splits: Tensor, num_splits: int) -> InceptionScore:
     """Mean and std over splits of exp(E_x KL(p(y|x) || p(y))).
 
     Args:
