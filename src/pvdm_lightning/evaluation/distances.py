@@ -44,7 +44,8 @@ class VideoDistances:
         self.fvd: list[tuple[Selection, FrozenNetwork, FrechetVideoDistance]] = [
             (one, network, FrechetVideoDistance(network, one.num_frames, one.frame_step).to(device))
             for one in lengths.selections
-            for network in networks.i3d
+            for network in networks.video
+            if one.num_frames >= network.min_frames
         ]
         self.scores: Sequence[VideoInceptionScore] = [
             VideoInceptionScore(network, inception_splits).to(device) for network in networks.c3d if lengths.inception
@@ -98,12 +99,11 @@ class VideoDistances:
             real, generated = metric.real_statistics().count, metric.generated_statistics().count
             if min(real, generated) < 2:
                 reason = f"{real} real and {generated} generated videos; a covariance needs 2 or more."
-                skipped.append(SkippedMetric(f"{selection.name} ({network.name})", reason))
+                skipped.append(SkippedMetric(f"{network.distance} {selection.frames} ({network.name})", reason))
                 continue
             value, meaning = metric.compute().item(), "lower is better, 0 at best"
-            metrics.append(
-                MeasuredMetric(selection.name, selection.key, value, meaning, real, generated, network=network)
-            )
+            name, key = selection.name(network), selection.key(network)
+            metrics.append(MeasuredMetric(name, key, value, meaning, real, generated, network=network))
         for score in self.scores:
             with score.sync_context():
                 per_split = score.count.clone()

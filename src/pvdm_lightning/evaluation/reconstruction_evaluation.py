@@ -12,7 +12,7 @@ from torch import Tensor
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.evaluation.distances import AT_ONCE
 from pvdm_lightning.evaluation.feature_networks import FoundNetworks, SkippedMetric
-from pvdm_lightning.evaluation.lengths import choose_lengths
+from pvdm_lightning.evaluation.lengths import Selection, choose_lengths
 from pvdm_lightning.evaluation.options import SPLITS, Evaluation
 from pvdm_lightning.evaluation.processes import Processes
 from pvdm_lightning.evaluation.protocol import clips_record, network_record, versions
@@ -72,11 +72,12 @@ class ReconstructionEvaluation(LockedOutput):
         dataset = trainer.datamodule.test_dataset()  # type: ignore[attr-defined]
         record = {**clips_record(dataset), "count": len(dataset)} if processes.is_first else None
         self.clips = processes.broadcast(record)
-        lengths = choose_lengths([self.clips["frames"]], frame_step=1, inception_score=False)
-        if self.networks.i3d:
-            self.skipped += [SkippedMetric(f"R-{name}", reason) for name, reason in lengths.skipped]
+        lengths = choose_lengths([self.clips["frames"]], 1, inception_score=False, networks=self.networks.video)
+        self.skipped += [SkippedMetric(f"R-{name}", reason) for name, reason in lengths.skipped]
         for selection in lengths.selections:
-            for network in self.networks.i3d:
+            for network in self.networks.video:
+                if selection.num_frames < network.min_frames:
+                    continue
                 metric = FrechetVideoDistance(network, selection.num_frames).to(device)
                 kept = RealStatistics(self.clips, selection, network, processes)
                 # All real clips beside some of the reconstructions would be another metric than one of both.
@@ -106,14 +107,21 @@ class ReconstructionEvaluation(LockedOutput):
             if not known:
                 kept.keep(distance)
             real, generated = distance.real_statistics().count, distance.generated_statistics().count
-            network, name = distance.network, f"R-FVD {distance.num_frames}"
+            network, frames = distance.network, Selection(distance.num_frames, distance.num_frames)
             if min(real, generated) < 2:
                 reason = f"{generated} videos; a covariance needs 2 or more."
-                self.skipped.append(SkippedMetric(f"{name} ({network.name})", reason))
+                name = f"R-{network.distance} {frames.frames} ({network.name})"
+                self.skipped.append(SkippedMetric(name, reason))
                 continue
-            value = distance.compute().item()
+            value, key = distance.compute().item(), f"r_{network.distance.lower()}"
             metric = MeasuredMetric(
-                name, "r_fvd", value, "lower is better, 0 at best", real=real, generated=generated, network=network
+                f"R-{frames.name(network)}",
+                key,
+                value,
+                "lower is better, 0 at best",
+                real=real,
+                generated=generated,
+                network=network,
             )
             metrics.append(metric)
         for name, meaning, mean in self.means:
@@ -134,7 +142,7 @@ class ReconstructionEvaluation(LockedOutput):
                 "precision": trainer.precision,
                 "networks": [
                     network_record(network)
-                    for network in (*self.networks.i3d, *([self.networks.lpips] if self.networks.lpips else ()))
+                    for network in (*self.networks.video, *([self.networks.lpips] if self.networks.lpips else ()))
                 ],
                 "versions": versions(),
             },

@@ -49,7 +49,11 @@ class MeasuredMetric:
     def small_count(self) -> str | None:
         """The warning that a metric of few videos needs, if it is a distribution's and they are few."""
         counts = [count for count in (self.real, self.generated) if count is not None]
-        if self.network is None or not self.key.startswith(("fvd", "r_fvd", "is")) or min(counts) >= USUAL_COUNT:
+        if (
+            self.network is None
+            or not self.key.startswith(("fvd", "r_fvd", "frechet", "r_frechet", "is"))
+            or min(counts) >= USUAL_COUNT
+        ):
             return None
         kind = self.name.split()[0]
         return f"{kind} of {min(counts):,} videos: not comparable with {kind} of {USUAL_COUNT:,}."
