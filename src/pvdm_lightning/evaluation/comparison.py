@@ -135,7 +135,8 @@ def _compare_row(
 ) -> ComparedRow:
     sides = [{side: metric.features(side) for side in ("real", "generated")} for metric in (a, b)]
     pairs = [(found["real"], found["generated"]) for found in sides]
-    obstacles, moves = [], []
+    obstacles: list[str] = []
+    moves: list[str] = []
     if a.file_hash != b.file_hash:
         obstacles.append(f"file of the network: {a.file_hash} | {b.file_hash}")
     for side in ("real", "generated"):

@@ -83,7 +83,12 @@ class VideoDistances:
     ) -> None:
         self.lengths, self.wanted, self.folder, self.device = lengths, wanted, folder, device
         self.processes, self.prefix = processes, prefix
-        self.rows = [_Row(network, one, False) for one in lengths.selections for network in networks.i3d]
+        self.rows = [
+            _Row(network, one, False)
+            for one in lengths.selections
+            for network in networks.video
+            if one.num_frames >= network.min_frames
+        ]
         if lengths.inception is not None:
             first = Selection(lengths.inception, INCEPTION_FRAMES)
             self.rows += [_Row(network, first, True) for network in networks.c3d]
@@ -182,8 +187,9 @@ class VideoDistances:
             if row.is_classifier:
                 new, not_computed = figures.score(sides["generated"], record, self.wanted)
             else:
+                measured = figures.Measured(row.selection, record, row.network.distance, self.prefix)
                 new, not_computed = figures.distances(
-                    sides["real"], sides["generated"], row.selection, record, self.wanted, self.device, self.prefix
+                    sides["real"], sides["generated"], measured, self.wanted, self.device
                 )
             files = {
                 side: [
@@ -202,6 +208,7 @@ class VideoDistances:
             "side": side,
             "values": "log-probabilities" if row.is_classifier else "features",
             "network": network_record(row.network),
+            "distance": row.network.distance,
             "length": row.selection.length,
             "measured_frames": row.selection.num_frames,
             "frame_step": row.selection.frame_step,

@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from pvdm_lightning.convert import ORIGINAL_I3D
 from pvdm_lightning.errors import InvalidArgumentError, check_at_least
 from pvdm_lightning.evaluation.feature_networks import SkippedMetric
 from pvdm_lightning.evaluation.features import ClipFeatures
@@ -25,7 +24,7 @@ from pvdm_lightning.evaluation.lengths import Selection
 from pvdm_lightning.evaluation.report import MeasuredMetric
 from pvdm_lightning.metrics import (
     KERNEL_CONVENTIONS,
-    STYLEGAN_V_I3D,
+    VJEPA_SSV2,
     bootstrap,
     bootstrap_interval,
     extrapolated_frechet,
@@ -38,8 +37,7 @@ FRECHET = {"frechet": "", "frechet_biased": "biased covariance", "frechet_infini
 """Frechet distances by name -> how rows name them beside "FVD 16"."""
 DISTANCES = (*FRECHET, *KERNEL_CONVENTIONS)
 """Names of distances."""
-_I3D = (ORIGINAL_I3D.name, STYLEGAN_V_I3D.name)
-_JEDI = "v-jepa"
+_JEDI = VJEPA_SSV2.name
 
 
 class Estimate(NamedTuple):
@@ -102,50 +100,55 @@ def compute(name: str, real: Tensor, generated: Tensor) -> Estimate:
     return Estimate(*KERNEL_CONVENTIONS[name](real, generated, seeded))
 
 
-def row_name(distance: str, network: str, frames: str, prefix: str = "") -> str:
-    """How a row is called: FVD and KVD are those of I3D features, JEDi is that of V-JEPA's.
+class Measured(NamedTuple):
+    """What features are of.
 
-    Args:
-        distance: Its name.
-        network: Name of the network.
-        frames: Such as ``16`` or ``16 of 128``.
-        prefix: Such as ``R-`` for reconstructions.
+    Attributes:
+        selection: The frames that were measured.
+        network: Record of the network.
+        family: What a Frechet distance of its features is called: FVD, of an I3D alone, or Frechet.
+        prefix: Of the names of rows, such as ``R-`` for reconstructions.
     """
-    is_i3d = network.startswith(_I3D)
-    if distance in FRECHET:
-        how = FRECHET[distance]
-        return f"{prefix}{'FVD' if is_i3d else 'Frechet'} {frames}" + (f" ({how})" if how else "")
-    if distance == "jedi" and network.startswith(_JEDI):
-        return f"{prefix}JEDi {frames}"
-    if distance == "kvd" and is_i3d:
-        return f"{prefix}KVD {frames}"
-    return f"{prefix}{'KVD' if is_i3d else 'MMD'} {frames} ({distance})"
 
+    selection: Selection
+    network: Mapping[str, Any]
+    family: str
+    prefix: str = ""
 
-def key_of(name: str) -> str:
-    """A name as programs read it: ``fvd_16_of_128``."""
-    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+    def row_name(self, distance: str) -> str:
+        """How a row is called: ``FVD 16``, ``KVD 16 (kid_stylegan)``; of other networks ``Frechet 16 (transnetv2)``."""
+        is_fvd, network = self.family == "FVD", str(self.network["name"])
+        if distance in FRECHET:
+            label, convention = self.family, FRECHET[distance]
+        elif distance == "jedi" and network.startswith(_JEDI):
+            label, convention = "JEDi", ""
+        else:
+            label, convention = ("KVD" if is_fvd else "MMD"), ("" if distance == "kvd" else distance)
+        about = ", ".join(filter(None, (convention, "" if is_fvd else network)))
+        return f"{self.prefix}{label} {self.selection.frames}" + (f" ({about})" if about else "")
+
+    def key(self, distance: str) -> str:
+        """A row's name as programs read it, without the network: ``fvd_16_of_128``, ``r_fvd``."""
+        name = self._replace(network={"name": ""}).row_name(distance)
+        name = name.replace(f" {self.selection.frames}", "") if self.prefix else name
+        return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
 
 
 def distances(
     real: Sequence[ClipFeatures],
     generated: Sequence[ClipFeatures],
-    selection: Selection,
-    network: Mapping[str, Any],
+    measured: Measured,
     wanted: Figures,
     device: torch.device,
-    prefix: str = "",
 ) -> tuple[list[MeasuredMetric], list[SkippedMetric]]:
     """The distances asked for between two sides, and those that could not be computed.
 
     Args:
         real: One set of features for each draw of real clips.
         generated: As `real`; if one side has fewer draws, its last one goes with those of the other.
-        selection: The frames that were measured.
-        network: Record of the network.
+        measured: What the features are of.
         wanted: Which figures.
         device: Where to compute.
-        prefix: Of their names.
     """
     rows, skipped = [], []
     draws = max(len(real), len(generated))
@@ -153,12 +156,13 @@ def distances(
     sides = [(one.values.to(device).double(), other.values.to(device).double()) for one, other in pairs]
     counts = len(real[0]), len(generated[0])
     for name in wanted.distances:
-        row = row_name(name, str(network["name"]), selection.frames, prefix)
+        row = measured.row_name(name)
         try:
             found = [compute(name, *pair) for pair in sides]
         except ValueError as error:
             reason = f"{counts[0]} real and {counts[1]} generated videos; {error}."
-            skipped.append(SkippedMetric(f"{row} ({network['name']})", reason))
+            named = row if measured.family != "FVD" else f"{row} ({measured.network['name']})"
+            skipped.append(SkippedMetric(named, reason))
             continue
         value = sum(one.value for one in found) / len(found)
         std, interval = found[0].std, None
@@ -170,11 +174,11 @@ def distances(
         rows.append(
             MeasuredMetric(
                 row,
-                key_of(row if not prefix else row.replace(f" {selection.frames}", "")),
+                measured.key(name),
                 value,
                 "; ".join(["lower is better" + (", 0 at best" if name in FRECHET else ""), *remarks]),
                 *counts,
-                network=network,
+                network=measured.network,
                 distance=name,
                 interval=interval,
                 repeats=[one.value for one in found] if len(found) > 1 else [],

@@ -71,9 +71,7 @@ def measure_folders(
     resolution = resolution or _own_size(folders["generated"])
     wants_score = bool(networks.c3d) and evaluation.inception_splits > 0
     frames = sorted(set(evaluation.frames or [USUAL_FRAMES]))
-    lengths = choose_lengths(frames, evaluation.frame_step, wants_score)
-    if not networks.i3d:
-        lengths = replace(lengths, selections=[])
+    lengths = choose_lengths(frames, evaluation.frame_step, wants_score, networks.video)
     needed = 3 * AT_ONCE * frames[-1] * resolution[0] * resolution[1] * evaluation.preparation.bytes_per_value
     check_memory("measure_folders.resolution", f"{resolution[0]} x {resolution[1]}", needed, f"{AT_ONCE} clips of it")
     clips = {
@@ -116,7 +114,7 @@ def measure_folders(
             "frame_step": evaluation.frame_step,
             "repeats": evaluation.repeats_record(),
             "inception_splits": evaluation.inception_splits if wants_score else None,
-            "networks": [network_record(network) for network in (*networks.i3d, *networks.c3d)],
+            "networks": [network_record(network) for network in (*networks.video, *networks.c3d)],
             "versions": versions(),
         },
         metrics=metrics,

@@ -91,10 +91,9 @@ class ReconstructionEvaluation(LockedOutput):
         assert self.real is not None
         self._rounding.enter_context(truncated_pixels(self.evaluation.preparation.rounding == "truncate"))
         self.clips = processes.broadcast(self.real.record() if processes.is_first else None)
-        lengths = choose_lengths([self.clips["frames"]], frame_step=1, inception_score=False)
-        if self.networks.i3d:
-            self.skipped += [SkippedMetric(f"R-{name}", reason) for name, reason in lengths.skipped]
-        if not self.networks.i3d or not lengths.selections:
+        lengths = choose_lengths([self.clips["frames"]], 1, inception_score=False, networks=self.networks.video)
+        self.skipped += [SkippedMetric(f"R-{name}", reason) for name, reason in lengths.skipped]
+        if not lengths.selections:
             return
         wanted = self.evaluation.figures()
         folder = Path(self.evaluation.dir)
@@ -176,7 +175,7 @@ class ReconstructionEvaluation(LockedOutput):
                 "precision": trainer.precision,
                 "networks": [
                     network_record(network)
-                    for network in (*self.networks.i3d, *([self.networks.lpips] if self.networks.lpips else ()))
+                    for network in (*self.networks.video, *([self.networks.lpips] if self.networks.lpips else ()))
                 ],
                 "versions": versions(),
             },
