@@ -1,10 +1,13 @@
 """`pvdm evaluate`: folders of videos, as any model leaves them."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+import warm
 from pvdm_lightning.convert.i3d import _original_name
 from pvdm_lightning.data.output.writing import WRITERS, write_video
 from pvdm_lightning.metrics import I3D
@@ -262,6 +265,38 @@ def test_videos_that_break_while_they_are_read_are_named_and_not_kept(workdir, e
     assert evaluate(out="whole")["metrics"][0]["real_videos"] == 4
 
 
+def test_several_processes_say_what_one_does(workdir, evaluate, monkeypatch):
+    monkeypatch.setattr("pvdm_lightning.evaluation.processes.get_context", lambda _: warm.context())
+    write(workdir / "real", videos(6, seed=1), "npy")
+    write(workdir / "generated", videos(5), "png")
+    (picture,) = (workdir / "generated").rglob("video_00001/*5.png")  # of the second process
+    picture.write_bytes(picture.read_bytes()[:40])
+    one = evaluate(out="one")
+    shutil.rmtree(workdir / "cache")
+    two = evaluate("--processes", 2, out="two")
+    assert two["metrics"] == one["metrics"] and two["notes"] == one["notes"]
+    assert "generated: 1 videos broke while they were read: video_00001." in two["notes"]
+    files = [sorted(path.name for path in (workdir / out / "features").iterdir()) for out in ("one", "two")]
+    assert files[0] == files[1]
+
+
+def test_kept_features_give_the_figures_without_the_videos(pvdm, workdir, evaluate, report_in):
+    write(workdir / "real", videos(6, seed=1), "npy")
+    write(workdir / "generated", videos(5), "npy")
+    before = evaluate(out="out")
+    for folder in ("real", "generated", "cache"):
+        shutil.rmtree(workdir / folder)
+    (metric,) = (one for one in before["metrics"] if "i3d" in one["network"]["name"])
+    files = [workdir / "out" / metric["features"][side][0]["file"] for side in ("real", "generated")]
+    pvdm.run("evaluate", "--features", *files, "--evaluation.dir", "later", "--evaluation.distances", "frechet,kvd")
+    later = report_in(workdir / "later")
+    assert {name: later["metrics"][0][name] for name in ("name", "value", "interval", "real_videos")} == {
+        name: metric[name] for name in ("name", "value", "interval", "real_videos")
+    }
+    assert later["metrics"][1]["name"] == "KVD 9"
+    pvdm.run("compare", next((workdir / "out").glob("*.json")), next((workdir / "later").glob("*.json")))
+
+
 def test_a_few_of_the_videos_fill_every_split(workdir, evaluate):
     write(workdir / "real", videos(2, frames=16, seed=1), "npy")
     write(workdir / "generated", videos(12, frames=16), "npy")
@@ -298,6 +333,12 @@ def folders(workdir):
 @pytest.mark.parametrize(
     ("args", "line"),
     [
+        (["--features", "a"], "--features a: is given beside folders. Give --features, or --real and --generated."),
+        (["--processes", 0], "--processes 0: is less than 1. Give 1 or more."),
+        (
+            ["--evaluation.repeats", 2, "--evaluation.repeat_over", "generation"],
+            "--evaluation.repeats 2: draws the same",
+        ),
         (["--real", "none"], "--real none: there is no such folder. Give a folder of videos."),
         (["--real", "picture.png"], "--real picture.png: there is no such folder."),
         (["--generated", "empty"], "--generated empty: there are no video files, folders of pictures or .npy videos"),

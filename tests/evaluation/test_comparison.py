@@ -67,11 +67,19 @@ def test_another_draw_of_the_same_videos_is_part_of_the_spread(compared):
 
 
 def test_a_setting_that_differs_is_named_and_what_features_cannot_tell_too(compared):
-    comparison, said = compared(clips={"real_16": {"stride": 3}}, preparation="truncate", frame_step=2)
-    assert not comparison.is_comparable
-    assert "not comparable: clips.real_16.stride: 1 | 3" in said and "preparation: - | truncate" in said
-    assert "frame_step" not in said  # it shapes no row of these
-    assert "not computable from features, which were measured under them: preparation" in said
+    changed = {"stride": 3, "fingerprint": "another", "generation": {"seed": 1}}
+    comparison, said = compared(real_clips=changed, generated_clips=changed | {"preparation": {"rounding": "truncate"}})
+    assert comparison.rows[0].obstacles == [
+        "real.stride: 1 | 3",
+        "generated.stride: 1 | 3",
+        "generated.preparation.rounding: - | truncate",
+    ]
+    assert "under them: generated.stride, generated.preparation.rounding" in said
+
+
+def test_without_features_settings_are_those_of_the_protocol(compared):
+    comparison, said = compared(first={"keep": False}, keep=False, crop="none", frame_step=2, data={"root": "a"})
+    assert comparison.rows[0].obstacles == ["crop: - | none"]  # the step shapes no row of these
 
 
 def test_another_convention_is_computed_from_features(compared):

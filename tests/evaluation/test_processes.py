@@ -2,6 +2,7 @@ import os
 
 import pytest
 
+import warm
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.evaluation.processes import LostProcessError, Processes, run_in_processes
 
@@ -23,10 +24,12 @@ def meet(processes, folder, trouble=""):
             raise KeyError("b")
         os._exit(3)
     processes.barrier()
+    assert processes.gather(processes.rank) == [*range(processes.world_size)] * processes.is_first
     return sorted(path.read_text().split()[1:] for path in folder.iterdir())
 
 
-def test_processes_meet_and_fail_together(tmp_path):
+def test_processes_meet_and_fail_together(tmp_path, monkeypatch):
+    monkeypatch.setattr("pvdm_lightning.evaluation.processes.get_context", lambda _: warm.context())
     for trouble, error, text in (
         ("", None, ""),
         ("mistake", InvalidArgumentError, r"^--real a: is a mistake\. Correct it\."),

@@ -207,4 +207,4 @@ def library_names() -> dict[str, str]:
     own = {name: f"--{section.name}.{prefix}" for section in SECTIONS for name, prefix in section.library.items()}
     for network in map(find_class, NETWORKS):
         own[network.__name__] = f"--model.{'denoiser' if issubclass(network, Denoiser) else 'autoencoder'}."
-    return {**own, "measure_folders": "--"}
+    return {**own, "measure_folders": "--", "measure_features": "--"}

@@ -4,6 +4,7 @@ from pvdm_lightning.evaluation.clip_options import FramePreparation, GeneratedCl
 from pvdm_lightning.evaluation.feature_networks import FeatureNetworks
 from pvdm_lightning.evaluation.folders import measure_folders
 from pvdm_lightning.evaluation.generation_evaluation import GenerationEvaluation
+from pvdm_lightning.evaluation.kept_features import measure_features
 from pvdm_lightning.evaluation.options import Evaluation
 from pvdm_lightning.evaluation.reconstruction_evaluation import ReconstructionEvaluation
 from pvdm_lightning.evaluation.trained_model import TrainedModel
@@ -17,5 +18,6 @@ __all__ = [
     "RealClips",
     "ReconstructionEvaluation",
     "TrainedModel",
+    "measure_features",
     "measure_folders",
 ]

@@ -23,9 +23,9 @@ from pvdm_lightning.metrics import bootstrap_interval
 
 SUBSETS = 10
 """Random subsets of the larger side, where counts differ."""
-_COMPARED = ("generation", "model", "reconstructions_of", "loss", "generated")
-"""Begin the names of settings that say what is compared, not how."""
-_PLACES = ("real", "root", "dir", "title")
+_COMPARED = ("generation", "model", "reconstructions_of", "loss")
+"""Parts of names of settings that say what is compared, not how."""
+_PLACES = ("real", "generated", "root", "dir", "title")
 _IDENTITY = ("fingerprint", "list", "usable_videos", "videos", "too_short", "seed", "choice_seed")
 """Last names of settings that say which videos were there: their hashes are compared instead."""
 _OF_ROWS = ("networks", "measured", "versions", "repeats")
@@ -79,14 +79,12 @@ class Comparison:
         second: The other.
         rows: Metrics of both.
         single: Metrics of one of them alone, in words.
-        settings: Settings that differ: name, value in the first and in the second.
     """
 
     first: ReadReport
     second: ReadReport
     rows: list[ComparedRow]
     single: list[str]
-    settings: list[tuple[str, Any, Any]]
 
     @property
     def is_comparable(self) -> bool:
@@ -107,33 +105,40 @@ def compare(first: ReadReport, second: ReadReport, resamples: int) -> Comparison
         second: The other.
         resamples: Resamples behind an interval, where features are there; 0 takes the reports' own intervals.
     """
-    differing = _differing_settings(first.protocol, second.protocol)
+    protocols = first.protocol, second.protocol
     rows = []
     for a in first.metrics:
         b = second.find(a.name, a.network)
         if b is not None:
-            rows.append(_compare_row(a, b, (first.name, second.name), differing, resamples))
-    single = _of_one(first, second) + _of_one(second, first)
-    return Comparison(first, second, rows, single, differing)
+            rows.append(_compare_row(a, b, (first.name, second.name), protocols, resamples))
+    return Comparison(first, second, rows, _of_one(first, second) + _of_one(second, first))
 
 
 def _differing_settings(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
     one, other = settings(a), settings(b)
-    found = []
-    for name in dict.fromkeys((*one, *other)):
-        if one.get(name) != other.get(name) and not name.startswith((*_COMPARED, *_OF_ROWS)) and _is_setting(name):
-            found.append((name, one.get(name, "-"), other.get(name, "-")))
-    return found
+    return [
+        (name, one.get(name, "-"), other.get(name, "-"))
+        for name in dict.fromkeys((*one, *other))
+        if one.get(name) != other.get(name) and _is_setting(name)
+    ]
 
 
 def _is_setting(name: str) -> bool:
-    return name not in _PLACES and name.rsplit(".", 1)[-1] not in (*_IDENTITY, *_PLACES)
+    parts = name.split(".")
+    return parts[0] not in _OF_ROWS and parts[-1] not in (*_IDENTITY, *_PLACES) and not {*parts} & {*_COMPARED}
 
 
 def _compare_row(
-    a: ReadMetric, b: ReadMetric, names: tuple[str, str], differing: list[tuple[str, Any, Any]], resamples: int
+    a: ReadMetric,
+    b: ReadMetric,
+    names: tuple[str, str],
+    protocols: tuple[Mapping[str, Any], Mapping[str, Any]],
+    resamples: int,
 ) -> ComparedRow:
     sides = [{side: metric.features(side) for side in ("real", "generated")} for metric in (a, b)]
+    records = [{side: one.record.get("clips", {}) for side, one in found.items() if one is not None} for found in sides]
+    # What features were measured under is the row's alone; a protocol is that of all rows.
+    differing = _differing_settings(*(records if all(map(len, records)) else protocols))
     pairs = [(found["real"], found["generated"]) for found in sides]
     obstacles: list[str] = []
     moves: list[str] = []

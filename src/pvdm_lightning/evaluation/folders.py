@@ -79,22 +79,38 @@ def measure_folders(
         for side, folder in folders.items()
         for length in frames
     }
+    for (side, _), draws in clips.items():
+        if len(draws) > 1 and len({measured.list_hash() for measured in draws}) == 1:
+            problem = f"draws the same {side} clips each time: {len(draws[0]):,}, which are all there are"
+            remedy = "Ask for fewer clips of that side, or for random ones, or repeat over the other side."
+            raise InvalidArgumentError("Evaluation.repeats", evaluation.repeats, problem, remedy)
     records = {measured.key(draw): measured.record() for draws in clips.values() for draw, measured in enumerate(draws)}
     failures = {
         side: BrokenVideos(known=0, total=len(folder.source.lengths), max_fraction=1.0)
         for side, folder in folders.items()
     }
     distances = VideoDistances(lengths, networks, evaluation.figures(), Path(evaluation.dir), device, processes)
+    total = sum(len(measured) for (_, length), draws in clips.items() if length in lengths.used for measured in draws)
+    bar = tqdm(total=total, unit="clip", disable=not processes.is_first or not total)
     for length in lengths.used:
         for side in SIDES:
             for draw, measured in enumerate(clips[side, length]):
+                bar.set_description(f"{side}, {length} frames")
+                before = bar.n
                 if distances.begin(side, length, records[measured.key(draw)]):
                     for clip, numbers in _batches(measured, failures[side], num_workers, processes):
                         distances.add(side, length, clip, numbers)
+                        bar.update(len(numbers) * processes.world_size)  # the others are about as far
                     distances.end(side, length, measured.clip_ids)
+                bar.update(before + len(measured) - bar.n)
+    bar.close()
+    for other in processes.gather({side: broken.reasons for side, broken in failures.items()})[1:]:
+        for side, reasons in other.items():
+            for name, reason in reasons.items():
+                failures[side].add(name, reason)
     metrics, skipped = distances.metrics()
     notes = [note for folder in folders.values() for note in folder.notes]
-    notes += _shared(folders["real"], folders["generated"])
+    notes += _shared(folders["real"], folders["generated"]) if processes.is_first else []
     for side, broken in failures.items():
         if broken.reasons:
             notes.append(f"{side}: {len(broken.reasons)} videos broke while they were read: {some(broken.reasons)}.")
@@ -185,7 +201,7 @@ def _batches(
     measured: MeasuredClips, failures: BrokenVideos, num_workers: int | None, processes: Processes
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Clips [B 3 T H W] of this process, and their numbers in the list, int64 [B]."""
-    workers = min(8, num_cores()) if num_workers is None else num_workers
+    workers = max(1, min(8, num_cores()) // processes.world_size) if num_workers is None else num_workers
     loader = ClipLoader(
         measured.dataset,
         EpochSampler(len(measured), AT_ONCE, rank=processes.rank, world_size=processes.world_size),
@@ -193,7 +209,6 @@ def _batches(
         workers_argument="measure_folders.num_workers",
         num_workers=workers,
     )
-    name = f"{measured.side}, {measured.frames} frames"
-    for batch in tqdm(loader, name, unit="batch", disable=not processes.is_first):
+    for batch in loader:
         yield batch["clip"], batch["number"]
     loader.close()
