@@ -106,7 +106,8 @@ def choose_clips(
     passes = _passes(lengths, name, windows, usable, choice, num, seed)
     parts = [next(passes) for _ in range(clips_per_video)]
     most = _per_class(labels, usable, num, clips_per_video) if choice == "class_balanced" else None
-    while reuse and num is not None and _count(parts, labels, most) < num:
+    wanted = num if most is None else most * len(np.unique(labels[usable]))
+    while reuse and wanted is not None and _count(parts, labels, most) < wanted:
         parts.append(next(passes))
     videos, starts = (np.concatenate(part) for part in zip(*parts))
     if most is not None:
