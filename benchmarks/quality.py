@@ -14,7 +14,7 @@ ways, which the columns must order. Columns, each with the 5th to 95th percentil
     sharpness    of edges, 1 is real
     texture      root mean square of what is left of the background without its linear fit, grey levels
     grid         change across borders of patches beyond that elsewhere, grey levels
-    TransNetV2   Frechet distance over features of TransNetV2 (extra "quality"); not an FVD
+    TransNetV2   Frechet distance over features of TransNetV2; not an FVD
 
 A second table shows how videos longer than a clip go on from one generated clip to the next:
 
@@ -48,7 +48,7 @@ from benchmarks.yardstick.clip import measure
 from benchmarks.yardstick.conditions import class_accuracy, class_distances, known_frames_psnr
 from benchmarks.yardstick.controls import blurred, noise, shuffled
 from benchmarks.yardstick.data import Samples, add_sampling_options, clips_of, data_options, load_pipeline, real_videos
-from benchmarks.yardstick.features import TransNetFeatures, distance, features_if_installed
+from benchmarks.yardstick.features import distance, features_of, network_if_installed
 from benchmarks.yardstick.summary import Interval, interval, mean, summarise
 
 
@@ -72,15 +72,17 @@ class ClipTable(Table):
     def __init__(self, real: Tensor, patch: int) -> None:
         super().__init__()
         self.patch = patch
-        self.network: TransNetFeatures | None = features_if_installed()
+        self.network = network_if_installed()
         self.real = [measure(clip, patch) for clip in real]
-        self.features: dict[str, Tensor] = {} if self.network is None else {"reference": self.network(real)}
+        self.features: dict[str, Tensor] = (
+            {} if self.network is None else {"reference": features_of(self.network, real)}
+        )
 
     def judge(self, name: str, clips: Tensor) -> None:
         """Print the row of a set of clips."""
         row = summarise([measure(clip, self.patch) for clip in clips], self.real)
         if self.network is not None:
-            self.features[name] = self.network(clips)
+            self.features[name] = features_of(self.network, clips)
             row["TransNetV2"] = (distance(self.features[name], self.features["reference"]), math.nan, math.nan)
         self.add(name, row)
 

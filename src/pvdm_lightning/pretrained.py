@@ -1,10 +1,11 @@
-"""Finds weights that this project does not ship: at a given path, else in the cache folder.
+"""Finds weights that this project does not ship: at a given path, else in the cache folder or the package they are of.
 
 Nothing is downloaded. A file that is absent is for the caller to deal with: `remedy` says where it is published and
 where it goes.
 """
 
 import functools
+import importlib.util
 import logging
 import os
 import tempfile
@@ -54,8 +55,8 @@ def find_weights(name: str, given: str | Path | None, argument: str) -> Path | N
 
     Args:
         name: File name, e.g. ``vgg16-397923af.pth``; it is looked for in `cache_folder` and in the folder where
-            torch.hub (and so torchvision) keeps its downloads.
-        given: The user's own path, which wins; None to look in the cache folders only.
+            torch.hub (and so torchvision) keeps its downloads; then in the package that brings it along, if one does.
+        given: The user's own path, which wins; None to look there.
         argument: The option that `given` came from, for the error.
 
     Raises:
@@ -74,7 +75,15 @@ def find_weights(name: str, given: str | Path | None, argument: str) -> Path | N
     for folder in (cache_folder(), Path(torch.hub.get_dir()) / "checkpoints"):
         if (folder / name).is_file() and _is_ours(folder):
             return folder / name
-    return None
+    return _in_package(name)
+
+
+def _in_package(name: str) -> Path | None:
+    """Path inside of the package that brings the file along, which is not imported."""
+    package = PUBLISHED_FILES[name].package if name in PUBLISHED_FILES else None
+    spec = None if package is None else importlib.util.find_spec(package)
+    places = [] if spec is None else spec.submodule_search_locations or []
+    return next((path for place in places if (path := Path(place) / name).is_file()), None)
 
 
 def remedy(name: str, argument: str) -> str:
@@ -83,4 +92,4 @@ def remedy(name: str, argument: str) -> str:
     published = PUBLISHED_FILES.get(name)
     if published is None:
         return put
-    return f"{published.how_to_get()}{', or' if published.direct else ' and'} {put}"
+    return f"{published.how_to_get()}{', or' if published.direct or published.package else ' and'} {put}"

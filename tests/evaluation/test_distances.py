@@ -59,7 +59,7 @@ def measured(folder, ranks=1, batch=3, seeds=(0, 1), draws=1, **options):
         return value
 
     def work(rank):
-        lengths = choose_lengths([16, 18], frame_step=2, inception_score=True)
+        lengths = choose_lengths([16, 18], 2, inception_score=True, networks=NETWORKS.video)
         wanted = Figures(**{"bootstrap": 0, "inception_splits": 2, **options})
         processes = Processes(rank, ranks, lambda value: broadcast(rank, value), barrier.wait)
         distances = VideoDistances(lengths, NETWORKS, wanted, folder, torch.device("cpu"), processes)
@@ -82,7 +82,7 @@ def test_the_figure_is_that_of_the_metric(tmp_path):
     metrics, skipped = measured(tmp_path)
     assert [metric.name for metric in metrics] == ["FVD 16", "FVD 18", "FVD 9 of 18", "IS"] and not skipped
     for metric, (frames, step) in zip(metrics, ((16, 1), (18, 1), (9, 2))):
-        known = FrechetVideoDistance(NETWORKS.i3d[0], frames, step)
+        known = FrechetVideoDistance(NETWORKS.video[0], frames, step)
         known.update(videos(0), real=True)
         known.update(videos(1), real=False)
         assert metric.value == pytest.approx(known.compute().item(), rel=1e-9)

@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from pvdm_lightning.convert.i3d import ORIGINAL_I3D
+from pvdm_lightning.convert.i3d import ORIGINAL_I3D, STRETCHED_I3D
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.evaluation.feature_networks import FeatureNetworks
 from pvdm_lightning.metrics import C3D_MMACTION, C3D_UCF101, LPIPS_VGG16, STYLEGAN_V_I3D
 from pvdm_lightning.metrics.published_network import UntrustedFileError
 
-ALL = [STYLEGAN_V_I3D, C3D_UCF101, C3D_MMACTION, LPIPS_VGG16, ORIGINAL_I3D]
+ALL = [STYLEGAN_V_I3D, C3D_UCF101, C3D_MMACTION, LPIPS_VGG16, ORIGINAL_I3D, STRETCHED_I3D]
 
 
 class RandomDetector(nn.Module):
@@ -128,4 +128,4 @@ def test_metrics_of_untrusted_programs_are_skipped_and_listed(cache):
     skipped = dict(FeatureNetworks().find("FVD", inception_score=True).skipped)
     assert "trust_file" in skipped["FVD (i3d-stylegan-v)"] and "trust_file" in skipped["IS (c3d-ucf101)"]
     trusted = FeatureNetworks(trust_file=str(cache / STYLEGAN_V_I3D.file_name))
-    assert len(trusted.find("FVD").i3d) == 1
+    assert len(trusted.find("FVD").video) == 2

@@ -3,7 +3,7 @@ import torch
 
 from pvdm_lightning.convert.i3d import load_i3d
 from pvdm_lightning.metrics import FeatureStatistics, frechet_distance
-from pvdm_lightning.metrics.i3d import preprocess
+from pvdm_lightning.metrics.i3d import preprocess, preprocess_stretched
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +23,20 @@ def test_preprocessing(i3d, videos):
     prepared = preprocess(videos)
     assert prepared.shape == (2, 3, 16, 224, 224)
     assert (prepared[..., ::16, ::16] - recorded["prepared_every_16th_pixel"]).abs().max() <= 1e-5
+
+
+def test_the_stretched_variant_is_the_same_for_square_videos_and_sees_the_borders_of_others(videos):
+    square = videos[..., :40, :40]
+    assert (preprocess_stretched(square) - preprocess(square)).abs().max() < 1e-5
+    wide = torch.zeros(1, 3, 9, 20, 60, dtype=torch.uint8)
+    wide[..., :4] = 255
+    wide[..., -4:] = 255
+    assert preprocess(wide).max() == -1  # cropped away
+    stretched = preprocess_stretched(wide)
+    assert stretched.shape == (1, 3, 9, 224, 224)
+    assert (stretched[..., 0] > 0.9999).all() and (stretched[..., 112] == -1).all()
+    by_hand = torch.nn.functional.interpolate(wide[0].transpose(0, 1).float(), (224, 224), mode="bilinear")
+    assert (stretched[0] - (2 * by_hand.transpose(0, 1) / 255 - 1)).abs().max() < 1e-6
 
 
 def test_logits_whatever_the_run_around_has_chosen(i3d, videos):

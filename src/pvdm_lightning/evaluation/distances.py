@@ -83,7 +83,12 @@ class VideoDistances:
     ) -> None:
         self.lengths, self.wanted, self.folder, self.device = lengths, wanted, folder, device
         self.processes, self.prefix = processes, prefix
-        self.rows = [_Row(network, one, False) for one in lengths.selections for network in networks.i3d]
+        self.rows = [
+            _Row(network, one, False)
+            for one in lengths.selections
+            for network in networks.video
+            if one.num_frames >= network.min_frames
+        ]
         if lengths.inception is not None:
             first = Selection(lengths.inception, INCEPTION_FRAMES)
             self.rows += [_Row(network, first, True) for network in networks.c3d]

@@ -17,15 +17,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from pvdm_lightning.convert import ORIGINAL_I3D
 from pvdm_lightning.errors import InvalidArgumentError, check_at_least
-from pvdm_lightning.evaluation.feature_networks import SkippedMetric
+from pvdm_lightning.evaluation.feature_networks import SkippedMetric, frechet_name
 from pvdm_lightning.evaluation.features import ClipFeatures
 from pvdm_lightning.evaluation.lengths import Selection
 from pvdm_lightning.evaluation.report import MeasuredMetric
 from pvdm_lightning.metrics import (
     KERNEL_CONVENTIONS,
-    STYLEGAN_V_I3D,
     bootstrap,
     bootstrap_interval,
     extrapolated_frechet,
@@ -38,7 +36,6 @@ FRECHET = {"frechet": "", "frechet_biased": "biased covariance", "frechet_infini
 """Frechet distances by name -> how rows name them beside "FVD 16"."""
 DISTANCES = (*FRECHET, *KERNEL_CONVENTIONS)
 """Names of distances."""
-_I3D = (ORIGINAL_I3D.name, STYLEGAN_V_I3D.name)
 _JEDI = "v-jepa"
 
 
@@ -109,10 +106,11 @@ def row_name(distance: str, network: str, frames: str, prefix: str = "") -> str:
         frames: Such as ``16`` or ``16 of 128``.
         prefix: Such as ``R-`` for reconstructions.
     """
-    is_i3d = network.startswith(_I3D)
+    frechet_is = frechet_name(network)
+    is_i3d = frechet_is == "FVD"
     if distance in FRECHET:
         how = FRECHET[distance]
-        return f"{prefix}{'FVD' if is_i3d else 'Frechet'} {frames}" + (f" ({how})" if how else "")
+        return f"{prefix}{frechet_is} {frames}" + (f" ({how})" if how else "")
     if distance == "jedi" and network.startswith(_JEDI):
         return f"{prefix}JEDi {frames}"
     if distance == "kvd" and is_i3d:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -99,9 +99,7 @@ def measure_folders(
     }
     resolution = protocol.resolution or _own_size(folders["generated"])
     wants_score = bool(networks.c3d) and protocol.inception_splits > 0
-    lengths = choose_lengths(protocol.frames, protocol.frame_step, wants_score)
-    if not networks.i3d:
-        lengths = replace(lengths, selections=[])
+    lengths = choose_lengths(protocol.frames, protocol.frame_step, wants_score, networks.video)
     needed = 3 * AT_ONCE * max(protocol.frames) * resolution[0] * resolution[1]
     check_memory("measure_folders.resolution", f"{resolution[0]} x {resolution[1]}", needed, f"{AT_ONCE} clips of it")
     clips = {
@@ -145,7 +143,7 @@ def measure_folders(
             "clips": records,
             "frame_step": protocol.frame_step,
             "inception_splits": protocol.inception_splits if wants_score else None,
-            "networks": [network_record(network) for network in (*networks.i3d, *networks.c3d)],
+            "networks": [network_record(network) for network in (*networks.video, *networks.c3d)],
             "versions": versions(),
         },
         metrics=metrics,

@@ -100,12 +100,10 @@ class GenerationEvaluation(LockedOutput):
             if self.evaluation.frames is not None:
                 raise InvalidArgumentError("Evaluation.frames", wanted, problem, f"Leave {length} out.")
             self.skipped.append(SkippedMetric(f"FVD {length}", f"{problem}."))
-        if measured and (self.networks.i3d or self.networks.c3d):
-            splits = self.evaluation.inception_splits
-            self.lengths = choose_lengths(measured, self.evaluation.frame_step, bool(self.networks.c3d and splits))
+        if measured and (self.networks.video or self.networks.c3d):
+            wants_score = bool(self.networks.c3d and self.evaluation.inception_splits)
+            self.lengths = choose_lengths(measured, self.evaluation.frame_step, wants_score, self.networks.video)
             self.skipped += self.lengths.skipped
-            if not self.networks.i3d:
-                self.lengths = replace(self.lengths, selections=[])
         if not self.lengths.used:
             self._notes.append("no video was generated, as nothing could measure it.")
 
@@ -243,7 +241,7 @@ class GenerationEvaluation(LockedOutput):
                 if self.evaluation.repeats > 1
                 else None,
                 "inception_splits": self.evaluation.inception_splits if self.lengths.inception else None,
-                "networks": [network_record(network) for network in (*self.networks.i3d, *self.networks.c3d)],
+                "networks": [network_record(network) for network in (*self.networks.video, *self.networks.c3d)],
                 "versions": versions(),
             },
             metrics=metrics,

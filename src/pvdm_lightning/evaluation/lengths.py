@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pvdm_lightning.evaluation.feature_networks import SkippedMetric
+from pvdm_lightning.evaluation.feature_networks import SkippedMetric, frechet_name
+from pvdm_lightning.metrics import FrozenNetwork
 from pvdm_lightning.metrics.c3d import FRAMES as INCEPTION_FRAMES
 from pvdm_lightning.metrics.i3d import MIN_FRAMES
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The frames of a video that FVD uses.
+    """The frames of a video that a distance uses.
 
     Attributes:
         length: Frames of the video.
@@ -40,7 +41,7 @@ class Lengths:
     """What is measured at which lengths.
 
     Attributes:
-        selections: Frames that each FVD takes.
+        selections: Frames that each distance takes.
         inception: Length of the videos whose first 16 frames the Inception Score sees; None without one.
         skipped: What was wanted, but is not possible.
     """
@@ -55,23 +56,28 @@ class Lengths:
         return sorted({one.length for one in self.selections} | ({self.inception} if self.inception else set()))
 
 
-def choose_lengths(frames: Sequence[int], frame_step: int, inception_score: bool) -> Lengths:
+def choose_lengths(
+    frames: Sequence[int], frame_step: int, inception_score: bool, networks: Sequence[FrozenNetwork]
+) -> Lengths:
     """What can be measured on videos of these lengths.
 
     Args:
         frames: The lengths.
-        frame_step: Step of the subsampled FVD, taken at the longest length if 9 frames or more remain; 1 for none.
+        frame_step: Step of the subsampled distance, taken at the longest length if 9 frames or more remain; 1 for none.
         inception_score: Whether one is wanted.
+        networks: Those of distances. A length that some of them can take is selected.
     """
     skipped = []
     selections = []
     for length in sorted(set(frames)):
-        if length >= MIN_FRAMES:
+        short = [network for network in networks if length < network.min_frames]
+        if len(short) < len(networks):
             selections.append(Selection(length, length))
-        else:
-            skipped.append(SkippedMetric(f"FVD {length}", f"I3D needs {MIN_FRAMES} frames or more."))
+        for network in short:
+            name = f"{frechet_name(network.name)} {length} ({network.name})"
+            skipped.append(SkippedMetric(name, f"it needs {network.min_frames} frames or more."))
     longest = max(frames)
-    if frame_step > 1 and longest // frame_step >= MIN_FRAMES:
+    if networks and frame_step > 1 and longest // frame_step >= MIN_FRAMES:
         selections.append(Selection(longest, longest // frame_step, frame_step))
     inception = min((length for length in frames if length >= INCEPTION_FRAMES), default=None)
     if inception_score and inception is None:

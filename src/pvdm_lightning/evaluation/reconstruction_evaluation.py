@@ -77,10 +77,9 @@ class ReconstructionEvaluation(LockedOutput):
         self._videos = torch.from_numpy(dataset.videos)
         record = {**clips_record(dataset), "count": len(dataset)} if processes.is_first else None
         self.clips = processes.broadcast(record)
-        lengths = choose_lengths([self.clips["frames"]], frame_step=1, inception_score=False)
-        if self.networks.i3d:
-            self.skipped += [SkippedMetric(f"R-{name}", reason) for name, reason in lengths.skipped]
-        if not self.networks.i3d or not lengths.selections:
+        lengths = choose_lengths([self.clips["frames"]], 1, inception_score=False, networks=self.networks.video)
+        self.skipped += [SkippedMetric(f"R-{name}", reason) for name, reason in lengths.skipped]
+        if not lengths.selections:
             return
         wanted = Figures(self.evaluation.distances, self.evaluation.bootstrap)
         folder = Path(self.evaluation.dir)
@@ -156,7 +155,7 @@ class ReconstructionEvaluation(LockedOutput):
                 "precision": trainer.precision,
                 "networks": [
                     network_record(network)
-                    for network in (*self.networks.i3d, *([self.networks.lpips] if self.networks.lpips else ()))
+                    for network in (*self.networks.video, *([self.networks.lpips] if self.networks.lpips else ()))
                 ],
                 "versions": versions(),
             },

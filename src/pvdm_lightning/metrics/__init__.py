@@ -19,6 +19,8 @@ from pvdm_lightning.metrics.inception_score import InceptionScore, VideoInceptio
 from pvdm_lightning.metrics.lpips_vgg import LPIPS_VGG16
 from pvdm_lightning.metrics.published_network import C3D_MMACTION, C3D_UCF101, STYLEGAN_V_I3D, PublishedNetwork
 from pvdm_lightning.metrics.reconstruction import MeanOverVideos, VideoLPIPS, VideoPSNR, VideoSSIM
+from pvdm_lightning.metrics.transnet import TRANSNETV2
+from pvdm_lightning.metrics.video_vit import VIDEOMAE_SSV2, VJEPA_SSV2
 
 __all__ = [
     "C3D_MMACTION",
@@ -27,6 +29,9 @@ __all__ = [
     "KERNEL_CONVENTIONS",
     "LPIPS_VGG16",
     "STYLEGAN_V_I3D",
+    "TRANSNETV2",
+    "VIDEOMAE_SSV2",
+    "VJEPA_SSV2",
     "FeatureStatistics",
     "FrechetVideoDistance",
     "FrozenNetwork",

@@ -45,12 +45,20 @@ class FrozenNetwork:
         num_outputs: F.
         path: The file the weights came from, if any.
         sha256: That file's SHA-256, hexadecimal.
+        min_frames: Of a video.
     """
 
     def __init__(
-        self, module: nn.Module, name: str, num_outputs: int, path: Path | None = None, sha256: str | None = None
+        self,
+        module: nn.Module,
+        name: str,
+        num_outputs: int,
+        path: Path | None = None,
+        sha256: str | None = None,
+        min_frames: int = 1,
     ) -> None:
         self.name, self.num_outputs, self.path, self.sha256 = name, num_outputs, path, sha256
+        self.min_frames = min_frames
         self._module = module.float().eval().requires_grad_(False)
 
     def __call__(self, *videos: Tensor) -> Tensor:

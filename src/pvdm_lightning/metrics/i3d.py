@@ -5,6 +5,7 @@ Carreira & Zisserman, "Quo Vadis, Action Recognition?", arXiv 1705.07750, figure
 
 import math
 from collections import OrderedDict
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -35,10 +36,15 @@ class I3D(nn.Module):
     """uint8 videos [B 3 T H W] in 0..255, T >= 9, any H and W -> logits float32 [B num_classes].
 
     Preprocessing included. Always in eval mode and without gradients; autocast does not reach inside.
+
+    Args:
+        num_classes: Of the logits.
+        prepare: Preprocessing. Default: `preprocess`; `preprocess_stretched` is the other in use.
     """
 
-    def __init__(self, num_classes: int = 400) -> None:
+    def __init__(self, num_classes: int = 400, prepare: Callable[[Tensor], Tensor] | None = None) -> None:
         super().__init__()
+        self.prepare = prepare or preprocess
         layers: OrderedDict[str, nn.Module] = OrderedDict()
         layers["conv_1a"] = ConvNormReLU(3, 64, kernel=7, stride=2)
         layers["pool_2a"] = SamePaddedMaxPool((1, 3, 3), (1, 2, 2))
@@ -66,7 +72,7 @@ class I3D(nn.Module):
         if videos.shape[2] < MIN_FRAMES:
             raise ValueError(f"I3D needs at least {MIN_FRAMES} frames, not {videos.shape[2]}")
         with exact_inference(videos.device):
-            x = self.trunk(preprocess(videos))
+            x = self.trunk(self.prepare(videos))
             x = F.avg_pool3d(x, kernel_size=(2, 7, 7), stride=1)
             return self.to_logits(x).mean(dim=(2, 3, 4))
 
@@ -84,6 +90,17 @@ def preprocess(videos: Tensor) -> Tensor:
     top, left = ((side - INPUT_SIDE) // 2 for side in size)
     frames = frames[:, :, top : top + INPUT_SIDE, left : left + INPUT_SIDE]
     return (2 * frames - 1).reshape(B, T, C, INPUT_SIDE, INPUT_SIDE).transpose(1, 2)
+
+
+def preprocess_stretched(videos: Tensor) -> Tensor:
+    """uint8 [B C T H W] -> float32 [B C T 224 224] in [-1, 1]: stretched (bilinear in 0..255, no antialias), no crop.
+
+    TATS (tats/fvd/fvd.py:17-27), LVDM, cdFVD.
+    """
+    B, C, T, _, _ = videos.shape
+    frames = videos.transpose(1, 2).flatten(0, 1).float()
+    frames = F.interpolate(frames, (INPUT_SIDE, INPUT_SIDE), mode="bilinear", align_corners=False)
+    return (2 * frames / 255 - 1).unflatten(0, (B, T)).transpose(1, 2)
 
 
 class ConvNormReLU(nn.Module):

