@@ -29,12 +29,14 @@ from pvdm_lightning.metrics import (
     extrapolated_frechet,
     frechet,
     inception_score,
+    nearest_real_ratio,
 )
 from pvdm_lightning.metrics.inception_score import inception_score_of_splits
 
 FRECHET = {"frechet": "", "frechet_biased": "biased covariance", "frechet_infinite": "infinite samples"}
 """Frechet distances by name -> how rows name them beside "FVD 16"."""
-DISTANCES = (*FRECHET, *KERNEL_CONVENTIONS)
+NEAREST = "nearest_real"
+DISTANCES = (*FRECHET, *KERNEL_CONVENTIONS, NEAREST)
 """Names of distances."""
 _JEDI = "v-jepa"
 
@@ -94,6 +96,8 @@ def compute(name: str, real: Tensor, generated: Tensor) -> Estimate:
         return Estimate(found.value, None, f"straight line in 1/N over {sizes}, R^2 {found.r_squared:.3f}")
     if name in FRECHET:
         return Estimate(frechet(real, generated, unbiased=name != "frechet_biased"))
+    if name == NEAREST:
+        return Estimate(nearest_real_ratio(real, generated))
     return Estimate(*KERNEL_CONVENTIONS[name](real, generated, seeded))
 
 
@@ -111,6 +115,8 @@ def row_name(distance: str, network: str, frames: str, prefix: str = "") -> str:
     if distance in FRECHET:
         how = FRECHET[distance]
         return f"{prefix}{frechet_is} {frames}" + (f" ({how})" if how else "")
+    if distance == NEAREST:
+        return f"{prefix}nearest real {frames}"
     if distance == "jedi" and network.startswith(_JEDI):
         return f"{prefix}JEDi {frames}"
     if distance == "kvd" and is_i3d:
@@ -158,7 +164,7 @@ def distances(
             continue
         value = sum(one.value for one in found) / len(found)
         std, interval = found[0].std, None
-        if std is None and wanted.bootstrap > 1:
+        if std is None and wanted.bootstrap > 1 and name != NEAREST:  # among resampled real videos many are twins
             again = _resampled(lambda *pair: compute(name, *pair).value, *sides[0], wanted.bootstrap)  # noqa: B023
             interval = bootstrap_interval(value, again) if again is not None else None
         remarks = [f"std over subsets {std:.4g}"] if std is not None else []
@@ -168,7 +174,7 @@ def distances(
                 row,
                 key_of(row if not prefix else row.replace(f" {selection.frames}", "")),
                 value,
-                "; ".join(["lower is better" + (", 0 at best" if name in FRECHET else ""), *remarks]),
+                "; ".join([_meaning(name), *remarks]),
                 *counts,
                 network=network,
                 distance=name,
@@ -177,6 +183,12 @@ def distances(
             )
         )
     return rows, skipped
+
+
+def _meaning(distance: str) -> str:
+    if distance == NEAREST:
+        return "about 1 for new videos, 0 for copies of real ones"
+    return "lower is better" + (", 0 at best" if distance in FRECHET else "")
 
 
 def _resampled(distance: Callable[[Tensor, Tensor], float], real: Tensor, generated: Tensor, num: int) -> Tensor | None:

