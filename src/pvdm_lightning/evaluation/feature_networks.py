@@ -104,14 +104,8 @@ class FeatureNetworks:
         Raises:
             InvalidArgumentError: A file given is missing or is not the network's.
         """
-        video, classifiers, pixels = (
-            self._video(),
-            [(C3D_UCF101, "c3d"), (C3D_MMACTION, "c3d_mmaction")],
-            (
-                LPIPS_VGG16,
-                "lpips",
-            ),
-        )
+        video, classifiers = self._video(), [(C3D_UCF101, "c3d"), (C3D_MMACTION, "c3d_mmaction")]
+        pixels = LPIPS_VGG16, "lpips"
         for published, option in (*video, *classifiers, pixels):  # a path that is wrong is a mistake, asked for or not
             if getattr(self, option) is not None:
                 find_weights(published.file_name, getattr(self, option), f"FeatureNetworks.{option}")
