@@ -45,7 +45,7 @@ ALLOWED = {
         *{"errors", "memory", "atomic_write", "printing", "pretrained", "data", "metrics", "convert", "pipeline"},
         *{"training", "escaping", "models", "checksum", "foreign_files"},
     },
-    "callbacks": {"atomic_write", "errors", "escaping", "data", "pipeline", "training"},
+    "callbacks": {"atomic_write", "errors", "escaping", "data", "metrics", "pipeline", "training"},
     "cli": {
         *{"config", "escaping", "foreign_files"},
         *{"errors", "foreign_config", "atomic_write", "output_lock", "printing", "cpu", "data", "convert", "models"},

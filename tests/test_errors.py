@@ -10,7 +10,14 @@ from torch import nn
 
 import pvdm_lightning
 from pvdm_lightning import cli
-from pvdm_lightning.callbacks import Checkpoints, DivergenceGuard, FiniteTraining, PredictionWriter, VideoLogger
+from pvdm_lightning.callbacks import (
+    Checkpoints,
+    DivergenceGuard,
+    FiniteTraining,
+    PredictionWriter,
+    ValidationDistance,
+    VideoLogger,
+)
 from pvdm_lightning.cli.console.parser_errors import OptionError, check_finite_options
 from pvdm_lightning.cli.parser import build_parser
 from pvdm_lightning.data.latents.latent_cache import CacheOptions
@@ -27,7 +34,7 @@ from pvdm_lightning.metrics.reconstruction import psnr_per_video, ssim_per_video
 from pvdm_lightning.pipeline import Sampling
 from pvdm_lightning.pipeline.pixels import to_signed_float
 
-SECTIONS = (Checkpoints, DivergenceGuard, FiniteTraining, PredictionWriter, VideoLogger)
+SECTIONS = (Checkpoints, DivergenceGuard, FiniteTraining, PredictionWriter, VideoLogger, ValidationDistance)
 SECTIONS += (CacheOptions, Evaluation, Sampling)
 BAD = (math.nan, math.inf, -math.inf, 1e39)
 # Arguments that have to be given, and are no numbers.

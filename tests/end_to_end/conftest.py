@@ -216,7 +216,10 @@ def networks(tmp_path_factory):
     detector = save_script(RandomDetector(), folder / "detector.pt")
     classifier = save_script(RandomClassifier(), folder / "classifier.pt")
     trusted = f"[{detector},{classifier}]"
-    return ["--metrics.i3d_stylegan_v", detector, "--metrics.c3d", classifier, "--metrics.trust_file", trusted]
+    return [
+        *("--metrics.i3d_stylegan_v", detector, "--metrics.transnet", "none"),
+        *("--metrics.c3d", classifier, "--metrics.trust_file", trusted),
+    ]
 
 
 @pytest.fixture

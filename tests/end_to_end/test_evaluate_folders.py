@@ -142,9 +142,9 @@ def test_the_original_i3d_by_path(workdir, evaluate):
         torch.manual_seed(0)
         weights = {_original_name(key): tensor for key, tensor in I3D().state_dict().items()}
     torch.save(weights, workdir / "random_i3d.pt")
-    report = evaluate(networks=["--metrics.i3d", "random_i3d.pt"])
+    report = evaluate(networks=["--metrics.i3d", "random_i3d.pt", "--metrics.transnet", "none"])
     assert value(report) >= 0
-    assert report["metrics"][0]["network"]["name"].startswith("i3d-original (unverified file ")
+    assert report["metrics"][0]["network"]["name"].startswith("i3d-original (unrecognised file ")
     assert report["metrics"][0]["network"]["file"] == "random_i3d.pt"
     assert "FVD (i3d-stylegan-v)" in {entry["name"] for entry in report["skipped"]}
 
@@ -307,13 +307,30 @@ def test_a_few_of_the_videos_fill_every_split(workdir, evaluate):
         assert value(evaluate(*few, *with_real, out=f"{seed}"), "IS") >= 1
 
 
-def test_without_a_network_no_video_is_read(workdir, evaluate, monkeypatch):
+def test_without_a_network_no_video_is_read(workdir, evaluate, monkeypatch, capsys, report_in):
     write(workdir / "real", videos(2), "npy")
     write(workdir / "generated", videos(2), "npy")
     monkeypatch.setattr("pvdm_lightning.evaluation.folders._batches", None)
-    report = evaluate(networks=[])
+    with pytest.raises(SystemExit) as ended:
+        evaluate(networks=["--metrics.transnet", "none"], out="out")
+    said = capsys.readouterr()
+    assert ended.value.code == 2 and "skipped: FVD (i3d-original): " in said.out
+    expected = (
+        "--generated generated: nothing was measured, for the reasons above. Distances need a network: `pip install"
+    )
+    assert expected in said.err
+    report = report_in(workdir / "out")
     assert report["metrics"] == []
     assert "no video was read, as nothing could measure it." in report["notes"]
+
+
+def test_a_distance_needs_no_download(workdir, evaluate):
+    write(workdir / "real", videos(3, seed=1), "npy")
+    write(workdir / "generated", videos(2), "npy")
+    report = evaluate(networks=[])
+    (metric,) = report["metrics"]
+    assert (metric["name"], metric["key"], metric["network"]["name"]) == ("Frechet 9", "frechet_9", "transnetv2")
+    assert metric["value"] > 0 and (metric["real_videos"], metric["generated_videos"]) == (3, 2)
 
 
 @pytest.fixture

@@ -194,13 +194,14 @@ def test_a_folder_is_measured_as_the_model_itself(pvdm, workdir, evaluate_two, n
 
 def test_without_weights_what_can_be_computed_is(pvdm, workdir, trained, capsys, report_in):
     for stage, computed in (("ae", {"PSNR", "SSIM"}), ("ldm", {"loss", "loss, next clip"})):
-        pvdm.run("test", "--ckpt_path", trained[stage], *CPU, *BAR, "--evaluation.dir", stage)
+        without = ["--metrics.transnet", "none", "--evaluation.dir", stage]
+        pvdm.run("test", "--ckpt_path", trained[stage], *CPU, *BAR, *without)
         report = report_in(workdir / stage)
         assert values(report).keys() == computed
         skipped = {entry["name"]: entry["reason"] for entry in report["skipped"]}
         metric = {"ae": "R-FVD", "ldm": "FVD"}[stage]
         remedy = skipped[f"{metric} (i3d-original)"]
-        assert "open https://drive.google.com" in remedy and "i3d_pretrained_400.pt" in remedy
+        assert "download https://github.com/songweige/TATS/raw/" in remedy and "i3d_pretrained_400.pt" in remedy
         assert remedy.endswith("or give its path with --metrics.i3d.")
         assert f"{metric} (i3d-stylegan-v)" in skipped
         assert ("LPIPS (lpips-vgg16)" in skipped) == (stage == "ae")
@@ -210,20 +211,47 @@ def test_without_weights_what_can_be_computed_is(pvdm, workdir, trained, capsys,
     assert "no video was generated, as nothing could measure it." in report["notes"]
 
 
+def test_without_downloads_a_distance_is_measured(pvdm, workdir, trained, report_in):
+    few = [*SAMPLING, "--evaluation.num_videos", 2, "--evaluation.frames", "[5]"]
+    for stage, name, others in (
+        ("ae", "R-Frechet 4", {"PSNR", "SSIM"}),
+        ("ldm", "Frechet 5", {"loss", "loss, next clip"}),
+    ):
+        pvdm.run("test", "--ckpt_path", trained[stage], *CPU, *BAR, "--evaluation.dir", stage, *few)
+        report = report_in(workdir / stage)
+        assert values(report).keys() == {name} | others
+        metric = report["metrics"][0]
+        assert metric["network"]["name"] == "transnetv2" and metric["value"] > 0
+
+
+def test_checkpoints_can_be_chosen_by_the_distance_of_samples(pvdm, workdir, trained, load):
+    fit = ["fit", "--config", "tiny_ldm.yaml", "--model.autoencoder_checkpoint", trained["ae"], *CPU, *BAR]
+    fit += ["--trainer.max_steps", 2, "--trainer.val_check_interval", 1, "--video_logger.num_videos", 0]
+    pvdm.run(*fit, "--validation_distance.num_videos", 2, "--checkpoint.monitor", "val/frechet")
+    events = EventAccumulator(str((workdir / pvdm.last).parents[1])).Reload()
+    logged = [scalar.value for scalar in events.Scalars("val/frechet")]
+    assert len(logged) == 2 and all(value > 0 for value in logged)
+    (state,) = (state for name, state in load(pvdm.last)["callbacks"].items() if name.startswith("Checkpoints"))
+    assert state["monitor"] == "val/frechet" and min(state["scores"].values()) == pytest.approx(min(logged))
+
+
 def test_stage_one_on_either_split(pvdm, workdir, trained, capsys, report_in):
     counts = {}
     for split in ("train", "test"):
         pvdm.run(
-            "test", "--ckpt_path", trained["ae"], *CPU, *BAR, "--evaluation.split", split, "--evaluation.dir", split
+            *("test", "--ckpt_path", trained["ae"], *CPU, *BAR, "--metrics.transnet", "none"),
+            *("--evaluation.split", split, "--evaluation.dir", split),
         )
         report = report_in(workdir / split)
         assert report["protocol"]["clips"]["choice"] == "centre"
         counts[split] = report["metrics"][0]["real_videos"]
     assert counts == {"train": 16, "test": 4}
     more = ["--evaluation.split", "train", "--evaluation.real.num", 5, "--evaluation.dir", "five"]
+    more += ["--metrics.transnet", "none"]
     pvdm.run("test", "--ckpt_path", trained["ae"], *CPU, *BAR, *more)
     assert report_in(workdir / "five")["protocol"]["count"] == 5
     with_random = ["--evaluation.real.choice", "random", "--evaluation.real.num", 9, "--evaluation.dir", "nine"]
+    with_random += ["--metrics.transnet", "none"]
     pvdm.run("test", "--ckpt_path", trained["ae"], *CPU, *BAR, *with_random)
     report = report_in(workdir / "nine")
     assert report["protocol"]["clips"]["choice"] == "random" and report["protocol"]["count"] == 4
@@ -249,7 +277,7 @@ def test_stage_one_with_networks(pvdm, workdir, networks, report_in, monkeypatch
     save_checkpoint(AutoencoderModule(VideoAutoencoder(**shape)), workdir / "ae.ckpt")
     torch.save(random_vgg16(), workdir / "vgg.pt")
     data = ["--data", "Synthetic", "--data.num_videos", 8, "--data.num_val_videos", 5, "--data.num_workers", 0]
-    args = ["test", "--ckpt_path", "ae.ckpt", *CPU, *BAR, *data, *networks[:2], *networks[-2:]]
+    args = ["test", "--ckpt_path", "ae.ckpt", *CPU, *BAR, *data, *networks[:4], *networks[-2:]]
     pvdm.run(*args, "--metrics.lpips", "vgg.pt")
     report = report_in(workdir / "evaluation")
     assert values(report).keys() == {"R-FVD 9", "PSNR", "SSIM", "LPIPS"}

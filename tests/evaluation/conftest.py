@@ -5,7 +5,7 @@ import torch
 
 from pvdm_lightning.evaluation import figures
 from pvdm_lightning.evaluation.features import ClipFeatures, ClipId
-from pvdm_lightning.evaluation.figures import Figures, Measured
+from pvdm_lightning.evaluation.figures import Figures
 from pvdm_lightning.evaluation.lengths import Selection
 from pvdm_lightning.evaluation.report import FeatureFile, Report
 
@@ -40,7 +40,8 @@ def write_report(tmp_path):
             files[side] = [FeatureFile(path.relative_to(folder).as_posix(), those.list_hash)]
         rows, _ = figures.distances(
             *([those] for those in sides.values()),
-            Measured(Selection(16, 16), NETWORK, "FVD"),
+            Selection(16, 16),
+            NETWORK,
             Figures(distances, bootstrap),
             torch.device("cpu"),
         )

@@ -32,10 +32,7 @@ class Colours(nn.Module):
         return weighted[:, : self.classes].log_softmax(dim=1) if self.classes else weighted
 
 
-NETWORKS = FoundNetworks(
-    [FrozenNetwork(Colours(), "i3d-original", 6, distance="FVD", min_frames=9)],
-    [FrozenNetwork(Colours(4), "classes", 4)],
-)
+NETWORKS = FoundNetworks([FrozenNetwork(Colours(), "i3d-original", 6)], [FrozenNetwork(Colours(4), "classes", 4)])
 
 
 @pytest.fixture(autouse=True)
@@ -62,7 +59,7 @@ def measured(folder, ranks=1, batch=3, seeds=(0, 1), draws=1, **options):
         return value
 
     def work(rank):
-        lengths = choose_lengths([16, 18], frame_step=2, inception_score=True, networks=NETWORKS.video)
+        lengths = choose_lengths([16, 18], 2, inception_score=True, networks=NETWORKS.video)
         wanted = Figures(**{"bootstrap": 0, "inception_splits": 2, **options})
         processes = Processes(rank, ranks, lambda value: broadcast(rank, value), barrier.wait)
         distances = VideoDistances(lengths, NETWORKS, wanted, folder, torch.device("cpu"), processes)

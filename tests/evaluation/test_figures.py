@@ -6,7 +6,7 @@ import torch
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.evaluation import figures
 from pvdm_lightning.evaluation.features import ClipFeatures, generated_clips
-from pvdm_lightning.evaluation.figures import DISTANCES, Figures, Measured
+from pvdm_lightning.evaluation.figures import DISTANCES, Figures, key_of, row_name
 from pvdm_lightning.evaluation.lengths import Selection
 from pvdm_lightning.metrics import frechet
 
@@ -16,36 +16,24 @@ def features(seed, count=60, width=4, shift=0.0):
     return ClipFeatures(values, generated_clips(range(count), str(seed), 16), {})
 
 
-def distances(real, generated, network="i3d-original", family="FVD", **wanted):
-    measured = Measured(Selection(128, 16, 8), {"name": network}, family)
-    return figures.distances(real, generated, measured, Figures(**wanted), torch.device("cpu"))
+def distances(real, generated, network="i3d-original", **wanted):
+    return figures.distances(
+        real, generated, Selection(128, 16, 8), {"name": network}, Figures(**wanted), torch.device("cpu")
+    )
 
 
 def test_every_distance_has_a_row_of_its_own():
-    for network, family, of in (("i3d-original", "FVD", ""), ("transnetv2", "Frechet", " (transnetv2)")):
-        rows, skipped = distances([features(0)], [features(1)], network, family, distances=DISTANCES, bootstrap=2)
+    for network, first in (("i3d-stylegan-v (unrecognised file 0)", "FVD"), ("transnetv2", "Frechet")):
+        rows, skipped = distances([features(0)], [features(1)], network, distances=DISTANCES, bootstrap=2)
         assert not skipped and [row.distance for row in rows] == [*DISTANCES]
         assert len({row.name for row in rows}) == len({row.key for row in rows}) == len(DISTANCES)
-        assert (rows[0].name, rows[0].key) == (f"{family} 16 of 128{of}", f"{family.lower()}_16_of_128")
+        assert rows[0].name == f"{first} 16 of 128"
         # No other network gives a figure that carries the name of I3D's.
-        assert all(("FVD" in row.name or "KVD" in row.name) == (family == "FVD") for row in rows)
-        assert not any("JEDi" in row.name for row in rows)
-
-
-def test_names_of_rows():
-    names = [
-        ("frechet", "FVD", "i3d", "R-"),
-        ("kid_stylegan", "FVD", "i3d", ""),
-        ("frechet_biased", "Frechet", "a", ""),
-    ]
-    rows = [Measured(Selection(16, 16), {"name": network}, family, prefix) for _, family, network, prefix in names]
-    found = [(row.row_name(name), row.key(name)) for row, (name, *_) in zip(rows, names)]
-    assert found == [
-        ("R-FVD 16", "r_fvd"),
-        ("KVD 16 (kid_stylegan)", "kvd_16_kid_stylegan"),
-        ("Frechet 16 (biased covariance, a)", "frechet_16_biased_covariance"),
-    ]
-    assert Measured(Selection(16, 16), {"name": "v-jepa-ssv2"}, "Frechet").row_name("jedi") == "JEDi 16 (v-jepa-ssv2)"
+        *named, nearest = rows
+        assert all(("FVD" in row.name or "KVD" in row.name) == (first == "FVD") for row in named)
+        assert nearest.name == "nearest real 16 of 128" and nearest.interval is None
+    assert row_name("jedi", "v-jepa", "16") == "JEDi 16" and "JEDi" not in row_name("jedi", "i3d-original", "16")
+    assert key_of("FVD 16 of 128 (biased covariance)") == "fvd_16_of_128_biased_covariance"
 
 
 def test_a_name_that_no_distance_has():

@@ -18,7 +18,7 @@ def write(tmp_path, features):
 
     def call(name, seed=0, values="features", **changes):
         made = features(seed, 30)
-        record = {**made.record, "side": "real", "values": values, "distance": "FVD", **changes}
+        record = {**made.record, "side": "real", "values": values, **changes}
         numbers = made.values.log_softmax(dim=1) if values == "log-probabilities" else made.values
         path = tmp_path / "kept" / name
         ClipFeatures(numbers, made.clips, record).save(path)

@@ -18,6 +18,7 @@ from pvdm_lightning.metrics.feature_distances import (
     frechet,
     inception_score,
     nearest_real,
+    nearest_real_ratio,
     polynomial_mmd,
     polynomial_mmd_of_blocks,
 )
@@ -234,6 +235,17 @@ def test_copies_are_found_far_from_the_origin():
     assert found.distances[1].item() == pytest.approx(0.5 * 8**0.5, rel=1e-3)
 
 
+def test_the_nearest_real_ratio_tells_copies_from_new_videos(monkeypatch):
+    x, new = (torch.randn(count, 6, generator=seeded(count)) for count in (90, 70))
+    apart = np.linalg.norm(x.numpy()[:, None] - x.numpy()[None], axis=2) + np.diag([np.inf] * 90)
+    nearest = np.linalg.norm(new.numpy()[:, None] - x.numpy()[None], axis=2).min(axis=1)
+    expected = np.sort(nearest)[34] / np.sort(apart.min(axis=1))[44]  # the lower of the two in the middle
+    assert nearest_real_ratio(x, new) == pytest.approx(expected, rel=1e-5) == pytest.approx(1, abs=0.2)
+    monkeypatch.setattr("pvdm_lightning.metrics.feature_distances._ROWS", 40)
+    assert nearest_real_ratio(x, new) == pytest.approx(expected, rel=1e-5)
+    assert nearest_real_ratio(x, x[:20] + 1e-4) < 0.01 and nearest_real_ratio(x, new + 5) > 3
+
+
 def score_by_numpy(p):
     return np.exp((p * (np.log(p) - np.log(p.mean(axis=0)))).sum(axis=1).mean())
 
@@ -259,6 +271,8 @@ def test_what_cannot_be_computed_is_said():
         (lambda: polynomial_mmd(x, x, subsets=0), "polynomial_mmd.subsets 0: is less than 1"),
         (lambda: extrapolated_frechet(x, x[:7], seeded(0)), "8 rows or more"),
         (lambda: inception_score(x, splits=4, loops=8), "of 32 parts needs a video in each; there are 30 in all"),
+        (lambda: nearest_real_ratio(x[:1], x), "needs 2 real ones"),
+        (lambda: nearest_real_ratio(torch.cat([x, x]), x), "most real videos have a copy"),
         (lambda: bootstrap(frechet, x, x, 0, seeded(0)), "bootstrap.num 0: is less than 1"),
     ):
         with pytest.raises(ValueError, match=said):

@@ -53,7 +53,7 @@ def videos(count, frames, height, width, seed=0):
     return (smooth * 255).to(torch.uint8)
 
 
-@pytest.mark.parametrize("shape", [(3, 16, 64, 64), (2, 1, 27, 48), (1, 40, 20, 90)])
+@pytest.mark.parametrize("shape", [(2, 9, 64, 64), (2, 1, 27, 48), (1, 20, 20, 90)])
 def test_features_are_those_of_the_package(network, package_features, shape):
     clips = videos(*shape)
     features = network(clips)
@@ -86,7 +86,7 @@ def test_opening_and_running_it_changes_nothing_of_the_process():
 
 
 def test_it_carries_its_bare_name_because_its_file_is_the_published_one(network):
-    assert network.name == "transnetv2" and network.distance == "Frechet"
+    assert network.name == "transnetv2"
     assert network.sha256 == TRANSNETV2.file.sha256 and network.path.stat().st_size == TRANSNETV2.file.size
 
 
@@ -96,7 +96,7 @@ def test_other_weights_say_so_and_wrong_ones_are_named(network, tmp_path):
     torch.save(changed, tmp_path / "mine.pth")
     mine = TRANSNETV2.find(tmp_path / "mine.pth", "FeatureNetworks.transnet")
     assert mine.name.startswith("transnetv2 (unrecognised file ")
-    clips = videos(4, 8, 32, 32)
+    clips = videos(3, 4, 32, 32)
     assert frechet(network(clips), mine(clips)) > 1
     del changed["SDDCNN.2.DDCNN.1.Conv3D_8.layers.1.weight"]
     with pytest.raises(ValueError, match=r"stacks\.2\.1\.branches\.3\.1\.weight"):

@@ -9,6 +9,7 @@ from pvdm_lightning.callbacks.prediction_writer import PredictionWriter
 from pvdm_lightning.callbacks.progress import RunProgress, SamplingProgress
 from pvdm_lightning.callbacks.records import RunRecord, SaveDataConfig
 from pvdm_lightning.callbacks.time_budget import TimeBudget
+from pvdm_lightning.callbacks.validation_distance import ValidationDistance
 from pvdm_lightning.callbacks.video_logger import VideoLogger
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Throughput",
     "TimeBudget",
     "Utilization",
+    "ValidationDistance",
     "VideoLogger",
     "WeightNorms",
 ]

@@ -14,6 +14,7 @@ from pvdm_lightning.callbacks import (
     FiniteTraining,
     PredictionWriter,
     TimeBudget,
+    ValidationDistance,
     VideoLogger,
 )
 from pvdm_lightning.cli.commands import COMMANDS
@@ -91,6 +92,12 @@ SECTIONS = (
     # For every command, so that one configuration serves them all.
     Section("checkpoint", Checkpoints, "Checkpoints", library={"Checkpoints": ""}),
     Section("video_logger", VideoLogger, "Videos in the dashboard"),
+    Section(
+        "validation_distance",
+        ValidationDistance,
+        "Distance of samples to held-out clips, at validations of stage two",
+        library={"ValidationDistance": ""},
+    ),
     Section(
         "finite",
         FiniteTraining,

@@ -64,7 +64,6 @@ ORIGINAL_I3D = PublishedNetwork(
     file=I3D_ORIGINAL,
     num_outputs=400,
     load=_load_file,
-    distance="FVD",
     min_frames=MIN_FRAMES,
 )
 """The FVD detector of VideoGPT, DIGAN and TATS; PVDM takes a file of that name from elsewhere."""

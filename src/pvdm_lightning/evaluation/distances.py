@@ -187,9 +187,8 @@ class VideoDistances:
             if row.is_classifier:
                 new, not_computed = figures.score(sides["generated"], record, self.wanted)
             else:
-                measured = figures.Measured(row.selection, record, row.network.distance, self.prefix)
                 new, not_computed = figures.distances(
-                    sides["real"], sides["generated"], measured, self.wanted, self.device
+                    sides["real"], sides["generated"], row.selection, record, self.wanted, self.device, self.prefix
                 )
             files = {
                 side: [
@@ -208,7 +207,6 @@ class VideoDistances:
             "side": side,
             "values": "log-probabilities" if row.is_classifier else "features",
             "network": network_record(row.network),
-            "distance": row.network.distance,
             "length": row.selection.length,
             "measured_frames": row.selection.num_frames,
             "frame_step": row.selection.frame_step,

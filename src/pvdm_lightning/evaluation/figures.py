@@ -18,26 +18,27 @@ import torch
 from torch import Tensor
 
 from pvdm_lightning.errors import InvalidArgumentError, check_at_least
-from pvdm_lightning.evaluation.feature_networks import SkippedMetric
+from pvdm_lightning.evaluation.feature_networks import SkippedMetric, frechet_name
 from pvdm_lightning.evaluation.features import ClipFeatures
 from pvdm_lightning.evaluation.lengths import Selection
 from pvdm_lightning.evaluation.report import MeasuredMetric
 from pvdm_lightning.metrics import (
     KERNEL_CONVENTIONS,
-    VJEPA_SSV2,
     bootstrap,
     bootstrap_interval,
     extrapolated_frechet,
     frechet,
     inception_score,
+    nearest_real_ratio,
 )
 from pvdm_lightning.metrics.inception_score import inception_score_of_splits
 
 FRECHET = {"frechet": "", "frechet_biased": "biased covariance", "frechet_infinite": "infinite samples"}
 """Frechet distances by name -> how rows name them beside "FVD 16"."""
-DISTANCES = (*FRECHET, *KERNEL_CONVENTIONS)
+NEAREST = "nearest_real"
+DISTANCES = (*FRECHET, *KERNEL_CONVENTIONS, NEAREST)
 """Names of distances."""
-_JEDI = VJEPA_SSV2.name
+_JEDI = "v-jepa"
 
 
 class Estimate(NamedTuple):
@@ -97,58 +98,58 @@ def compute(name: str, real: Tensor, generated: Tensor) -> Estimate:
         return Estimate(found.value, None, f"straight line in 1/N over {sizes}, R^2 {found.r_squared:.3f}")
     if name in FRECHET:
         return Estimate(frechet(real, generated, unbiased=name != "frechet_biased"))
+    if name == NEAREST:
+        return Estimate(nearest_real_ratio(real, generated))
     return Estimate(*KERNEL_CONVENTIONS[name](real, generated, seeded))
 
 
-class Measured(NamedTuple):
-    """What features are of.
+def row_name(distance: str, network: str, frames: str, prefix: str = "") -> str:
+    """How a row is called: FVD and KVD are those of I3D features, JEDi is that of V-JEPA's.
 
-    Attributes:
-        selection: The frames that were measured.
-        network: Record of the network.
-        family: What a Frechet distance of its features is called: FVD, of an I3D alone, or Frechet.
-        prefix: Of the names of rows, such as ``R-`` for reconstructions.
+    Args:
+        distance: Its name.
+        network: Name of the network.
+        frames: Such as ``16`` or ``16 of 128``.
+        prefix: Such as ``R-`` for reconstructions.
     """
+    frechet_is = frechet_name(network)
+    is_i3d = frechet_is == "FVD"
+    if distance in FRECHET:
+        how = FRECHET[distance]
+        return f"{prefix}{frechet_is} {frames}" + (f" ({how})" if how else "")
+    if distance == NEAREST:
+        return f"{prefix}nearest real {frames}"
+    if distance == "jedi" and network.startswith(_JEDI):
+        return f"{prefix}JEDi {frames}"
+    if distance == "kvd" and is_i3d:
+        return f"{prefix}KVD {frames}"
+    return f"{prefix}{'KVD' if is_i3d else 'MMD'} {frames} ({distance})"
 
-    selection: Selection
-    network: Mapping[str, Any]
-    family: str
-    prefix: str = ""
 
-    def row_name(self, distance: str) -> str:
-        """How a row is called: ``FVD 16``, ``KVD 16 (kid_stylegan)``; of other networks ``Frechet 16 (transnetv2)``."""
-        is_fvd, network = self.family == "FVD", str(self.network["name"])
-        if distance in FRECHET:
-            label, convention = self.family, FRECHET[distance]
-        elif distance == "jedi" and network.startswith(_JEDI):
-            label, convention = "JEDi", ""
-        else:
-            label, convention = ("KVD" if is_fvd else "MMD"), ("" if distance == "kvd" else distance)
-        about = ", ".join(filter(None, (convention, "" if is_fvd else network)))
-        return f"{self.prefix}{label} {self.selection.frames}" + (f" ({about})" if about else "")
-
-    def key(self, distance: str) -> str:
-        """A row's name as programs read it, without the network: ``fvd_16_of_128``, ``r_fvd``."""
-        name = self._replace(network={"name": ""}).row_name(distance)
-        name = name.replace(f" {self.selection.frames}", "") if self.prefix else name
-        return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+def key_of(name: str) -> str:
+    """A name as programs read it: ``fvd_16_of_128``."""
+    return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
 
 
 def distances(
     real: Sequence[ClipFeatures],
     generated: Sequence[ClipFeatures],
-    measured: Measured,
+    selection: Selection,
+    network: Mapping[str, Any],
     wanted: Figures,
     device: torch.device,
+    prefix: str = "",
 ) -> tuple[list[MeasuredMetric], list[SkippedMetric]]:
     """The distances asked for between two sides, and those that could not be computed.
 
     Args:
         real: One set of features for each draw of real clips.
         generated: As `real`; if one side has fewer draws, its last one goes with those of the other.
-        measured: What the features are of.
+        selection: The frames that were measured.
+        network: Record of the network.
         wanted: Which figures.
         device: Where to compute.
+        prefix: Of their names.
     """
     rows, skipped = [], []
     draws = max(len(real), len(generated))
@@ -156,17 +157,16 @@ def distances(
     sides = [(one.values.to(device).double(), other.values.to(device).double()) for one, other in pairs]
     counts = len(real[0]), len(generated[0])
     for name in wanted.distances:
-        row = measured.row_name(name)
+        row = row_name(name, str(network["name"]), selection.frames, prefix)
         try:
             found = [compute(name, *pair) for pair in sides]
         except ValueError as error:
             reason = f"{counts[0]} real and {counts[1]} generated videos; {error}."
-            named = row if measured.family != "FVD" else f"{row} ({measured.network['name']})"
-            skipped.append(SkippedMetric(named, reason))
+            skipped.append(SkippedMetric(f"{row} ({network['name']})", reason))
             continue
         value = sum(one.value for one in found) / len(found)
         std, interval = found[0].std, None
-        if std is None and wanted.bootstrap > 1:
+        if std is None and wanted.bootstrap > 1 and name != NEAREST:  # among resampled real videos many are twins
             again = _resampled(lambda *pair: compute(name, *pair).value, *sides[0], wanted.bootstrap)  # noqa: B023
             interval = bootstrap_interval(value, again) if again is not None else None
         remarks = [f"std over subsets {std:.4g}"] if std is not None else []
@@ -174,17 +174,23 @@ def distances(
         rows.append(
             MeasuredMetric(
                 row,
-                measured.key(name),
+                key_of(row if not prefix else row.replace(f" {selection.frames}", "")),
                 value,
-                "; ".join(["lower is better" + (", 0 at best" if name in FRECHET else ""), *remarks]),
+                "; ".join([_meaning(name), *remarks]),
                 *counts,
-                network=measured.network,
+                network=network,
                 distance=name,
                 interval=interval,
                 repeats=[one.value for one in found] if len(found) > 1 else [],
             )
         )
     return rows, skipped
+
+
+def _meaning(distance: str) -> str:
+    if distance == NEAREST:
+        return "about 1 for new videos, 0 for copies of real ones"
+    return "lower is better" + (", 0 at best" if distance in FRECHET else "")
 
 
 def _resampled(distance: Callable[[Tensor, Tensor], float], real: Tensor, generated: Tensor, num: int) -> Tensor | None:

@@ -12,7 +12,7 @@ import torch
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.evaluation import figures
 from pvdm_lightning.evaluation.features import ClipFeatures
-from pvdm_lightning.evaluation.figures import Figures, Measured
+from pvdm_lightning.evaluation.figures import Figures
 from pvdm_lightning.evaluation.lengths import Selection
 from pvdm_lightning.evaluation.protocol import versions
 from pvdm_lightning.evaluation.report import FeatureFile, Report
@@ -35,23 +35,22 @@ def measure_features(features: Sequence[str], wanted: Figures, folder: Path, dev
     paths, argument = features, "measure_features.features"
     sides = [ClipFeatures.load(path, argument) for path in paths]
     records = [_read_record(path, side, argument) for path, side in zip(paths, sides)]
-    measured, kinds = records[0][0], [kind for _, kind in records]
+    selection, network, _ = records[0]
+    kinds = [kind for _, _, kind in records]
     if kinds not in (["features", "features"], ["log-probabilities"]):
         problem = f"are files of {' and '.join(kinds) or 'nothing'}"
         remedy = "Give two of features, first the real one, or one of log-probabilities."
         raise InvalidArgumentError(argument, " ".join(paths), problem, remedy)
-    for other, _ in records[1:]:
-        if other != measured:
-            what = " | ".join(
-                f"{one.network['name']} (SHA-256 {str(one.network['sha256'])[:12]}), {one.selection.frames} frames"
-                for one in (measured, other)
-            )
-            problem = f"were measured by other networks or of other frames: {what}"
-            raise InvalidArgumentError(argument, " ".join(paths), problem, "Give files of one network and length.")
+    if any(other != records[0] for other in records[1:]):
+        what = " | ".join(
+            f"{one['name']} (SHA-256 {str(one['sha256'])[:12]}), {frames.frames} frames" for frames, one, _ in records
+        )
+        problem = f"were measured by other networks or of other frames: {what}"
+        raise InvalidArgumentError(argument, " ".join(paths), problem, "Give files of one network and length.")
     if len(sides) == 2:
-        metrics, skipped = figures.distances(sides[:1], sides[1:], measured, wanted, device)
+        metrics, skipped = figures.distances(sides[:1], sides[1:], selection, network, wanted, device)
     else:
-        metrics, skipped = figures.score(sides, measured.network, wanted)
+        metrics, skipped = figures.score(sides, network, wanted)
     names = _SIDES if len(sides) == 2 else _SIDES[1:]
     files = {
         name: [FeatureFile(Path(os.path.relpath(path, folder)).as_posix(), side.list_hash)]
@@ -72,15 +71,13 @@ def measure_features(features: Sequence[str], wanted: Figures, folder: Path, dev
     )
 
 
-def _read_record(path: str, features: ClipFeatures, argument: str) -> tuple[Measured, str]:
-    """What features are of, by the record in their file, and their kind."""
+def _read_record(path: str, features: ClipFeatures, argument: str) -> tuple[Selection, dict[str, Any], str]:
+    """What features are of, by the record in their file: frames, network and kind."""
     record = features.record
     try:
         selection = Selection(*(int(record[name]) for name in ("length", "measured_frames", "frame_step")))
         network = {name: record["network"][name] for name in ("name", "file", "sha256")}
-        family = "FVD" if record["distance"] == "FVD" else "Frechet"
-        kind = str(record["values"])
+        return selection, network, str(record["values"])
     except (KeyError, TypeError, ValueError) as error:
         problem = f"does not say what it was measured with ({type(error).__name__}: {error})"
         raise InvalidArgumentError(argument, path, problem, "Give a file that an evaluation has written.") from None
-    return Measured(selection, network, family), kind

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pvdm_lightning.evaluation.feature_networks import SkippedMetric
+from pvdm_lightning.evaluation.feature_networks import SkippedMetric, frechet_name
 from pvdm_lightning.metrics import FrozenNetwork
 from pvdm_lightning.metrics.c3d import FRAMES as INCEPTION_FRAMES
 from pvdm_lightning.metrics.i3d import MIN_FRAMES
@@ -41,7 +41,7 @@ class Lengths:
     """What is measured at which lengths.
 
     Attributes:
-        selections: Frames that each FVD takes.
+        selections: Frames that each distance takes.
         inception: Length of the videos whose first 16 frames the Inception Score sees; None without one.
         skipped: What was wanted, but is not possible.
     """
@@ -70,13 +70,12 @@ def choose_lengths(
     skipped = []
     selections = []
     for length in sorted(set(frames)):
-        one = Selection(length, length)
         short = [network for network in networks if length < network.min_frames]
         if len(short) < len(networks):
-            selections.append(one)
+            selections.append(Selection(length, length))
         for network in short:
-            reason = f"it needs {network.min_frames} frames or more."
-            skipped.append(SkippedMetric(f"{network.distance} {one.frames} ({network.name})", reason))
+            name = f"{frechet_name(network.name)} {length} ({network.name})"
+            skipped.append(SkippedMetric(name, f"it needs {network.min_frames} frames or more."))
     longest = max(frames)
     if networks and frame_step > 1 and longest // frame_step >= MIN_FRAMES:
         selections.append(Selection(longest, longest // frame_step, frame_step))

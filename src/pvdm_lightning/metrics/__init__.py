@@ -8,6 +8,7 @@ from pvdm_lightning.metrics.feature_distances import (
     frechet,
     inception_score,
     nearest_real,
+    nearest_real_ratio,
     polynomial_mmd,
     polynomial_mmd_of_blocks,
 )
@@ -49,6 +50,7 @@ __all__ = [
     "frechet_distance",
     "inception_score",
     "nearest_real",
+    "nearest_real_ratio",
     "polynomial_mmd",
     "polynomial_mmd_of_blocks",
 ]

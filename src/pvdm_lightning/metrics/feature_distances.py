@@ -327,6 +327,31 @@ class NearestReal(NamedTuple):
     indices: Tensor
 
 
+def nearest_real_ratio(real: Tensor, generated: Tensor) -> float:
+    """Median distance from a generated video to its nearest real one, over that from a real video to its nearest other.
+
+    About 1 for new videos of the distribution, near 0 for copies, above 1 for videos unlike any real one. It compares
+    with the real videos at hand alone: copies of training videos show only where those are the real side.
+
+    Args:
+        real: [N D], N >= 2.
+        generated: [M D].
+
+    Raises:
+        ValueError: A side has too few rows, the two do not match, or most real videos have a copy among the others.
+    """
+    x, y = _checked(real, generated, least=1)
+    if len(x) < 2:
+        raise ValueError("the nearest other real video needs 2 real ones")
+    apart = [torch.cdist(rows, x, compute_mode="donot_use_mm_for_euclid_dist") for rows in x.split(_ROWS)]
+    for place, part in enumerate(apart):
+        part.diagonal(place * _ROWS).fill_(torch.inf)
+    among = torch.cat([part.amin(dim=1) for part in apart]).median().item()
+    if among == 0:
+        raise ValueError("most real videos have a copy among the others")
+    return nearest_real(x, y).distances.median().item() / among
+
+
 def nearest_real(real: Tensor, generated: Tensor) -> NearestReal:
     """Which real video each generated one is most like, in Euclidean distance of features; 0 is a copy.
 

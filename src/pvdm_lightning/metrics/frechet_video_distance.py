@@ -117,6 +117,11 @@ class FrechetVideoDistance(Metric):
         """Use known statistics of all real videos, on every process; `reset` keeps them."""
         self._known_real = statistics
 
+    @property
+    def knows_real(self) -> bool:
+        """Whether the real side was given."""
+        return self._known_real is not None
+
     def real_statistics(self) -> FeatureStatistics:
         """Statistics of the real videos of all processes, for storing or another metric; all processes must call it."""
         with self.sync_context():

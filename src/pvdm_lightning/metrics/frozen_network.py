@@ -45,7 +45,6 @@ class FrozenNetwork:
         num_outputs: F.
         path: The file the weights came from, if any.
         sha256: That file's SHA-256, hexadecimal.
-        distance: What a Frechet distance of its outputs is called: FVD is that of I3D's logits alone.
         min_frames: Of a video.
     """
 
@@ -56,11 +55,10 @@ class FrozenNetwork:
         num_outputs: int,
         path: Path | None = None,
         sha256: str | None = None,
-        distance: str = "Frechet",
         min_frames: int = 1,
     ) -> None:
         self.name, self.num_outputs, self.path, self.sha256 = name, num_outputs, path, sha256
-        self.distance, self.min_frames = distance, min_frames
+        self.min_frames = min_frames
         self._module = module.float().eval().requires_grad_(False)
 
     def __call__(self, *videos: Tensor, unquantised: bool = False) -> Tensor:

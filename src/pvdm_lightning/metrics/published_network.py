@@ -41,7 +41,6 @@ class PublishedNetwork:
         num_outputs: Values it gives for a video.
         load: Opens such a file, given its companion as well if there is one.
         is_program: Whether opening it runs it.
-        distance: What a Frechet distance of its outputs is called.
         min_frames: Of a video.
         companion: A second file, which lies beside the first or in a cache folder.
     """
@@ -52,7 +51,6 @@ class PublishedNetwork:
     load: Callable[..., nn.Module]
     num_inputs: int = 1
     is_program: bool = False
-    distance: str = "Frechet"
     min_frames: int = 1
     companion: PublishedFile | None = None
 
@@ -100,8 +98,7 @@ class PublishedNetwork:
             remedy = f"If you know where it comes from, add FeatureNetworks.trust_file {path}."
             raise UntrustedFileError(argument, path, problem, remedy)
         try:
-            module, about = self.load(*paths), (self.distance, self.min_frames)
-            network = FrozenNetwork(module, name, self.num_outputs, path, "+".join(digests), *about)
+            network = FrozenNetwork(self.load(*paths), name, self.num_outputs, path, "+".join(digests), self.min_frames)
             # Of another network the outputs tell; now, and not after thousands of videos were generated.
             outputs = network(*[torch.zeros(1, 3, 16, 128, 128, dtype=torch.uint8)] * self.num_inputs)
             if outputs.numel() != self.num_outputs:
@@ -166,7 +163,6 @@ STYLEGAN_V_I3D = PublishedNetwork(
     num_outputs=400,
     load=lambda path: _StyleGANVI3D(_open_torchscript(path)),
     is_program=True,
-    distance="FVD",
     min_frames=MIN_FRAMES,
 )
 """FVD detector of the StyleGAN-V protocol (Skorokhodov et al., arXiv 2112.14683): a TorchScript program."""

@@ -187,7 +187,8 @@ def _transformer(weights: Mapping[str, Tensor], slack: float) -> VideoTransforme
     depth = 1 + max(int(key.split(".")[1]) for key in weights if key.startswith("blocks."))
     if kernel.ndim != 5 or len(kernel) % _HEADS or any(_SIDE % side for side in kernel.shape[3:]):
         raise ValueError(f"patches of {list(kernel.shape)} are not those of a video transformer with {_HEADS} heads")
-    return VideoTransformer(len(kernel), hidden, depth, tuple(kernel.shape[2:]), slack)
+    steps, height, width = kernel.shape[2:]
+    return VideoTransformer(len(kernel), hidden, depth, (steps, height, width), slack)
 
 
 def _sinusoids(count: int, dim: int) -> Tensor:
