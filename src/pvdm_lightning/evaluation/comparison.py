@@ -28,7 +28,7 @@ _COMPARED = ("generation", "model", "reconstructions_of", "loss")
 _PLACES = ("real", "generated", "root", "dir", "title")
 _IDENTITY = ("fingerprint", "list", "usable_videos", "videos", "too_short", "seed", "choice_seed")
 """Last names of settings that say which videos were there: their hashes are compared instead."""
-_OF_ROWS = ("networks", "measured", "versions", "repeats")
+_OF_ROWS = ("networks", "measured", "distances", "versions", "repeats")
 """Begin the names of settings that rows themselves show, or that only accompany a figure."""
 
 

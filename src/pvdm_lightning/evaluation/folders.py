@@ -130,6 +130,7 @@ def measure_folders(
             "frame_step": evaluation.frame_step,
             "repeats": evaluation.repeats_record(),
             "inception_splits": evaluation.inception_splits if wants_score else None,
+            "distances": list(evaluation.distances),
             "networks": [network_record(network) for network in (*networks.video, *networks.c3d)],
             "versions": versions(),
         },

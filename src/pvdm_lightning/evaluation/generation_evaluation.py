@@ -274,6 +274,7 @@ class GenerationEvaluation(LockedOutput):
                 ],
                 "repeats": self.evaluation.repeats_record(),
                 "inception_splits": self.evaluation.inception_splits if self.lengths.inception else None,
+                "distances": list(self.evaluation.distances),
                 "networks": [network_record(network) for network in (*self.networks.video, *self.networks.c3d)],
                 "versions": versions(),
             },

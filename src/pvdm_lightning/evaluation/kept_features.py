@@ -64,7 +64,7 @@ def measure_features(features: Sequence[str], wanted: Figures, folder: Path, dev
     protocol: dict[str, Any] = {name: {**side.record, "count": len(side)} for name, side in zip(names, sides)}
     return Report(
         title=f"Features of {paths[-1]}" + (f" against those of {paths[0]}" if len(paths) > 1 else ""),
-        protocol={"features": protocol, "versions": versions()},
+        protocol={"features": protocol, "distances": list(wanted.distances), "versions": versions()},
         metrics=[metric.with_features(files) for metric in metrics],
         skipped=skipped,
         notes=notes,

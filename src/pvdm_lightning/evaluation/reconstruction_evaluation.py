@@ -173,6 +173,7 @@ class ReconstructionEvaluation(LockedOutput):
                 "clips": self.clips,
                 "count": metrics[-1].generated if metrics else 0,
                 "precision": trainer.precision,
+                "distances": list(self.evaluation.distances),
                 "networks": [
                     network_record(network)
                     for network in (*self.networks.video, *([self.networks.lpips] if self.networks.lpips else ()))
