@@ -47,7 +47,7 @@ def test_numbers_asked_for_and_used(options, count, notes):
     clips = measured(SyntheticVideos(0, 5, 16, seed=0), **options)
     record = clips.record()
     assert (record["count"], record["num"]) == (count, options.get("num", "2048 or all"))
-    assert record["videos"] == min(count, 5)
+    assert record["videos"] == min(count, 5) and record["choice"] == options.get("choice", "random")
     assert [note for note in clips.notes() if "they are of" not in note or "clips_per_video" in options] == [
         f"real clips of 4 frames: {note}" for note in notes
     ]
@@ -79,3 +79,10 @@ def test_the_hash_of_a_list_does_not_depend_on_where_it_lies(tmp_path):
             np.save(tmp_path / folder / name, np.zeros((9, 8, 8, 3), dtype=np.uint8))
         hashes.append([measured(ArrayVideos(tmp_path / folder, names), seed=seed).list_hash() for seed in (0, 1)])
     assert hashes[0] == hashes[1] and hashes[0][0] != hashes[0][1]
+
+
+def test_the_hash_of_a_list_does_not_depend_on_its_order():
+    source = SyntheticVideos(0, 5, 15, seed=0)
+    first, other = (measured(source, choice="first", seed=seed) for seed in (0, 1))
+    assert first.clips() != other.clips() and first.list_hash() == other.list_hash()
+    assert measured(source, choice="first", num=4).list_hash() != first.list_hash()

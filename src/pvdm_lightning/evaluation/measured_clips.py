@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -56,6 +56,7 @@ class MeasuredClips:
             preparation: Of their frames.
             reconstructions: Whether the defaults are those for reconstructions.
         """
+        options = replace(options, choice=options.choice or ("centre" if reconstructions else "random"))
         clips = options.choose(source, windows, reconstructions)
         dataset = ChosenClips(source, windows, resolution, clips, preparation)
         return cls("real", options, dataset, options.asked(reconstructions))
@@ -101,7 +102,6 @@ class MeasuredClips:
         dataset, options = self.dataset, asdict(self.options)
         return {
             **options,
-            "choice": options["choice"] or ("random" if self.asked != "all" else "centre"),
             "num": self.asked,
             "frames": self.frames,
             "stride": dataset.windows.stride,
@@ -116,11 +116,14 @@ class MeasuredClips:
         }
 
     def list_hash(self) -> str:
-        """A hash of 20 hexadecimal digits over names of videos and first frames, wherever their common folder lies."""
+        """A hash of 20 hexadecimal digits over names of videos and first frames, in any order.
+
+        It does not depend on where the common folder of the videos lies.
+        """
         clips = self.clips()
         inside = len(_common_folder([name for name, _ in clips]))
         lines = [f"{name[inside:]}\t{start}\t{self.dataset.windows.stride}\t{self.frames}\n" for name, start in clips]
-        return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()[:20]
+        return hashlib.sha256("".join(sorted(lines)).encode("utf-8", "surrogateescape")).hexdigest()[:20]
 
     def notes(self) -> list[str]:
         """What a reader must know of the list, beside its record."""
