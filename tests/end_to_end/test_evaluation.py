@@ -156,6 +156,34 @@ def test_the_subsampled_figure_is_of_every_so_many_th_frame(workdir, evaluate_tw
     assert report["protocol"]["measured"][1] == {"frames": 9, "frame_step": 2, "of": 18}
 
 
+def test_strides_and_preparation_of_both_sides(workdir, evaluate_two, report_in):
+    more = [*of(2), "--evaluation.frame_step", 1, "--evaluation.inception_splits", 0]
+    more += [
+        "--evaluation.real.stride",
+        3,
+        "--evaluation.generated.stride",
+        2,
+        "--evaluation.generated.choice",
+        "random",
+    ]
+    both = [*more, "--evaluation.preparation.codec", "jpeg75", "--evaluation.preparation.rounding", "truncate"]
+    for options, folder in ((more, "as_usual"), (both, "prepared")):
+        evaluate_two("--data.video_frames", 32, *options, "--evaluation.dir", folder)
+    usual, prepared = (report_in(workdir / folder) for folder in ("as_usual", "prepared"))
+    for report, rounding in ((usual, None), (prepared, "truncate")):
+        clips, generation = report["protocol"]["clips"], report["protocol"]["generation"]
+        assert (clips["real_9"]["stride"], clips["generated_9"]["stride"]) == (3, 2)
+        assert (generation["frames"], generation.get("rounding")) == (17, rounding)
+    assert prepared["protocol"]["clips"]["generated_9"]["preparation"]["codec"] == "jpeg75"
+    assert values(prepared)["FVD 9"] != values(usual)["FVD 9"]
+    rounded, truncated = (
+        np.stack([np.load(path).astype(int) for path in sorted(workdir.glob(f"{folder}/generated/*/*.npy"))])
+        for folder in ("as_usual", "prepared")
+    )
+    difference = rounded[:, :4] - truncated[:, :4]  # the first clip, which continues nothing
+    assert difference.min() == 0 and difference.max() == 1
+
+
 def test_two_processes_give_the_figures_of_one(pvdm, workdir, trained, networks, evaluate_two, report_in):
     five = [*LONGER, *of(5)]
     evaluate_two(*five)
@@ -251,10 +279,12 @@ def test_stage_one_on_either_split(pvdm, workdir, trained, capsys, report_in):
     pvdm.run("test", "--ckpt_path", trained["ae"], *CPU, *BAR, *more)
     assert report_in(workdir / "five")["protocol"]["count"] == 5
     with_random = ["--evaluation.real.choice", "random", "--evaluation.real.num", 9, "--evaluation.dir", "nine"]
+    with_random += ["--evaluation.preparation.codec", "mp4", "--evaluation.preparation.rounding", "truncate"]
     with_random += ["--metrics.transnet", "none"]
     pvdm.run("test", "--ckpt_path", trained["ae"], *CPU, *BAR, *with_random)
     report = report_in(workdir / "nine")
     assert report["protocol"]["clips"]["choice"] == "random" and report["protocol"]["count"] == 4
+    assert report["protocol"]["clips"]["preparation"]["codec"] == "mp4"
     assert "real clips of 4 frames: 9 were asked for, 4 are measured: there are no more." in report["notes"]
 
 
