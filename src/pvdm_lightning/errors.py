@@ -71,12 +71,20 @@ def not_finite(value: object, path: tuple[str, ...] = ()) -> Iterator[tuple[tupl
         yield path, value
 
 
-def check_videos(argument: str, videos: Tensor, shape: str) -> None:
+def check_videos(argument: str, videos: Tensor, shape: str, unquantised: bool = False) -> None:
     """Raise `InvalidArgumentError` unless these are uint8 pixels of a shape such as ``[B 3 T H W]``; "" is any.
 
-    Floats are refused whatever their range, which cannot be told from the values of a dark video.
+    Floats are refused whatever their range, which cannot be told from the values of a dark video; unless the caller
+    knows that they are `unquantised` pixels, float32 in 0..255.
     """
     import torch
+
+    if unquantised and isinstance(videos, torch.Tensor) and videos.dtype == torch.float32 and videos.numel():
+        low, high = (float(end) for end in videos.aminmax())
+        if not (low >= 0 and high <= 255):
+            given = f"float32 from {low:.4g} to {high:.4g}"
+            raise InvalidArgumentError(argument, given, "is not in 0..255", "Give pixels 0 to 255.")
+        videos = videos.byte()
 
     axes = shape.strip("[]").split()
     given = f"{str(getattr(videos, 'dtype', type(videos).__name__)).removeprefix('torch.')} "

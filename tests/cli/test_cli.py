@@ -57,8 +57,8 @@ def test_classes_are_listed_and_explained(capsys, option, name):
 @pytest.mark.parametrize(
     "given, parsed",
     [
-        (["evaluate", "--frames", "16,128"], ["evaluate", "--frames", "[16,128]"]),
-        (["evaluate", "--frames=16"], ["evaluate", "--frames=[16]"]),
+        (["evaluate", "--evaluation.frames", "16,128"], ["evaluate", "--evaluation.frames", "[16,128]"]),
+        (["evaluate", "--evaluation.frames=16"], ["evaluate", "--evaluation.frames=[16]"]),
         (["import-original", "--frames", "16"], ["import-original", "--frames", "16"]),
         (["fit", "--output.formats", "mp4"], ["fit", "--output.formats", "[mp4]"]),
         (["fit", "--output.formats", "[mp4,gif]"], ["fit", "--output.formats", "[mp4,gif]"]),
@@ -71,7 +71,7 @@ def test_classes_are_listed_and_explained(capsys, option, name):
 )
 def test_lists_with_commas(given, parsed):
     command, *words = given
-    assert [command, *with_comma_lists(command, words)] == parsed
+    assert [command, *with_comma_lists(words)] == parsed
 
 
 @pytest.fixture(scope="module")

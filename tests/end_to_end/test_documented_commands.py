@@ -47,7 +47,7 @@ SHORT = {
         *("--validation_distance.num_videos", "0"),
     ),
     "predict": ("--sampling.num_inference_steps", "1", "--sampling.num_inference_steps_later", "1"),
-    "test": ("--evaluation.num_videos", "2", "--metrics.transnet", "none"),
+    "test": ("--evaluation.real.num", "2", "--metrics.transnet", "none"),
 }
 AUTOENCODER = {"patch": 64, "dim": 16, "depth": 1, "heads": 1, "head_dim": 16, "projector_depth": 1}
 DENOISER = {

@@ -1,10 +1,13 @@
 """`pvdm evaluate`: folders of videos, as any model leaves them."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+import warm
 from pvdm_lightning import cli
 from pvdm_lightning.convert.i3d import _original_name
 from pvdm_lightning.data.output.writing import WRITERS, write_video
@@ -34,7 +37,7 @@ def evaluate(pvdm, workdir, networks, report_in):
     def call(*more, generated="generated", networks=networks, out=None):
         folders = ["--real", "real", "--generated", generated, "--device", "cpu", "--num_workers", 0]
         out = out or f"{generated}_out"
-        pvdm.run("evaluate", *folders, *networks, "--frames", "[9]", "--out", out, *more)
+        pvdm.run("evaluate", *folders, *networks, "--evaluation.frames", "[9]", "--evaluation.dir", out, *more)
         return report_in(workdir / out)
 
     return call
@@ -186,11 +189,76 @@ def test_real_clips_start_anywhere_generated_ones_at_the_first_frame(workdir, ev
     write(workdir / "real", longer, "npy")
     write(workdir / "generated", longer, "npy")
     shared = ["--allow_shared", "true"]
-    assert value(evaluate("--real_start", "first", *shared)) == pytest.approx(0, abs=1e-6)
-    anywhere = evaluate("--real_start", "random", *shared, out="random_out")
+    assert value(evaluate("--evaluation.real.choice", "first", *shared)) == pytest.approx(0, abs=1e-6)
+    anywhere = evaluate(*shared, out="random_out")
     assert value(anywhere) > 1e-3
-    assert anywhere["protocol"]["clips"]["real_9"]["start"] == "random, seed 0"
-    assert anywhere["protocol"]["clips"]["generated_9"]["start"] == "first frames"
+    clips = anywhere["protocol"]["clips"]
+    assert (clips["real_9"]["choice"], clips["real_9"]["seed"]) == ("random", 0)
+    assert clips["generated_9"]["choice"] == "first"
+    both = ["--evaluation.generated.choice", "random", "--evaluation.generated.seed", 3, "--evaluation.real.seed", 3]
+    assert value(evaluate(*both, out="both_out")) == pytest.approx(0, abs=1e-6)
+
+
+def test_counts_of_both_sides_are_apart_and_none_is_used_twice(workdir, evaluate):
+    write(workdir / "real", videos(5, frames=14, seed=1), "npy")
+    write(workdir / "generated", videos(4), "npy")
+    report = evaluate()
+    assert "real clips of 9 frames: 2,048 are usual, 5 are measured: there are no more." in report["notes"]
+    assert (report["metrics"][0]["real_videos"], report["metrics"][0]["generated_videos"]) == (5, 4)
+    options = ["--evaluation.real.num", 12, "--evaluation.generated.num", 3]
+    report = evaluate(*options, out="fewer")
+    assert "real clips of 9 frames: 12 were asked for, 5 are measured: there are no more." in report["notes"]
+    real, generated = report["protocol"]["clips"]["real_9"], report["protocol"]["clips"]["generated_9"]
+    assert (real["num"], real["count"], real["videos"], real["reuse"]) == (12, 5, 5, False)
+    assert (generated["num"], generated["count"], generated["usable_videos"]) == (3, 3, 4)
+    report = evaluate(*options, "--evaluation.real.reuse", "true", out="reused")
+    assert report["metrics"][0]["real_videos"] == 12
+    assert "real clips of 9 frames: they are of 5 videos." in report["notes"]
+    again = evaluate("--evaluation.real.choice", "every_window", "--evaluation.real.num", "all", out="all")
+    assert again["protocol"]["clips"]["real_9"]["count"] == 5 * 6
+
+
+def test_a_configuration_file_and_its_hash_of_the_list(workdir, evaluate):
+    write(workdir / "real", videos(5, frames=14, seed=1), "npy")
+    write(workdir / "generated", videos(4, frames=17), "npy")
+    config = "evaluation:\n  real: {choice: sorted_prefix, num: 4}\n  generated: {stride: 2}\n"
+    (workdir / "protocol.yaml").write_text(config)
+    lists = {}
+    for name, more in (("a", []), ("b", []), ("c", ["--evaluation.real.seed", 1])):
+        report = evaluate("--config", "protocol.yaml", *more, out=name)
+        clips = report["protocol"]["clips"]
+        assert (clips["real_9"]["choice"], clips["real_9"]["stride"], clips["generated_9"]["stride"]) == (
+            *("sorted_prefix", 1),
+            2,
+        )
+        lists[name] = clips["real_9"]["list"]
+    (workdir / "real").rename(workdir / "elsewhere")
+    report = evaluate("--config", "protocol.yaml", "--real", "elsewhere", out="d")
+    assert lists["a"] == lists["b"] == report["protocol"]["clips"]["real_9"]["list"] != lists["c"]
+
+
+@pytest.mark.parametrize(
+    "preparation",
+    [
+        {"crop": "none"},
+        {"antialias": "false", "rounding": "truncate"},
+        {"filter": "lanczos", "codec": "jpeg75"},
+        {"rounding": "none"},
+        {"codec": "mp4"},
+    ],
+)
+def test_frames_are_prepared_as_asked_on_both_sides(workdir, evaluate, preparation):
+    same = videos(4, size=(32, 64))
+    write(workdir / "real", same, "npy")
+    write(workdir / "generated", same, "npy")
+    options = [part for name, setting in preparation.items() for part in (f"--evaluation.preparation.{name}", setting)]
+    report = evaluate("--resolution", 16, *options)
+    assert value(report) == pytest.approx(0, abs=1e-6)  # a side that was prepared otherwise would show
+    recorded = report["protocol"]["clips"]["generated_9"]["preparation"]
+    assert {name: str(recorded[name]).lower() for name in preparation} == preparation
+    write(workdir / "small", [video[:, :, :16, :16] for video in videos(4, seed=2, size=(32, 64))], "npy")
+    as_usual = evaluate("--resolution", 16, "--generated", "small", out="usual")
+    assert value(evaluate("--resolution", 16, "--generated", "small", *options, out="other")) != value(as_usual)
 
 
 def test_a_changed_real_video_is_measured_anew(workdir, evaluate):
@@ -219,11 +287,44 @@ def test_videos_that_break_while_they_are_read_are_named_and_not_kept(workdir, e
     assert evaluate(out="whole")["metrics"][0]["real_videos"] == 4
 
 
+def test_several_processes_say_what_one_does(workdir, evaluate, monkeypatch):
+    monkeypatch.setattr("pvdm_lightning.evaluation.processes.get_context", lambda _: warm.context())
+    write(workdir / "real", videos(6, seed=1), "npy")
+    write(workdir / "generated", videos(5), "png")
+    (picture,) = (workdir / "generated").rglob("video_00001/*5.png")  # of the second process
+    picture.write_bytes(picture.read_bytes()[:40])
+    one = evaluate(out="one")
+    shutil.rmtree(workdir / "cache")
+    two = evaluate("--processes", 2, out="two")
+    assert two["metrics"] == one["metrics"] and two["notes"] == one["notes"]
+    assert "generated: 1 videos broke while they were read: video_00001." in two["notes"]
+    files = [sorted(path.name for path in (workdir / out / "features").iterdir()) for out in ("one", "two")]
+    assert files[0] == files[1]
+
+
+def test_kept_features_give_the_figures_without_the_videos(pvdm, workdir, evaluate, report_in):
+    write(workdir / "real", videos(6, seed=1), "npy")
+    write(workdir / "generated", videos(5), "npy")
+    before = evaluate(out="out")
+    for folder in ("real", "generated", "cache"):
+        shutil.rmtree(workdir / folder)
+    (metric,) = (one for one in before["metrics"] if "i3d" in one["network"]["name"])
+    files = [workdir / "out" / metric["features"][side][0]["file"] for side in ("real", "generated")]
+    pvdm.run("evaluate", "--features", *files, "--evaluation.dir", "later", "--evaluation.distances", "frechet,kvd")
+    later = report_in(workdir / "later")
+    assert {name: later["metrics"][0][name] for name in ("name", "value", "interval", "real_videos")} == {
+        name: metric[name] for name in ("name", "value", "interval", "real_videos")
+    }
+    assert later["metrics"][1]["name"] == "KVD 9"
+    pvdm.run("compare", next((workdir / "out").glob("*.json")), next((workdir / "later").glob("*.json")))
+
+
 def test_a_few_of_the_videos_fill_every_split(workdir, evaluate):
     write(workdir / "real", videos(2, frames=16, seed=1), "npy")
     write(workdir / "generated", videos(12, frames=16), "npy")
     for seed in (0, 1):
-        few = ["--num_videos", 6, "--inception_splits", 6, "--frames", "[16]", "--seed", seed]
+        few = ["--evaluation.generated.num", 6, "--evaluation.generated.seed", seed, "--evaluation.frames", "[16]"]
+        few += ["--evaluation.inception_splits", 6]
         with_real = ["--real", "generated", "--allow_shared", "true"]
         assert value(evaluate(*few, *with_real, out=f"{seed}"), "IS") >= 1
 
@@ -249,7 +350,7 @@ def test_real_videos_at_another_rate(workdir, evaluate, error_of):
     report = evaluate("--real_fps", 10)
     assert report["protocol"]["real_fps"] == 10 and report["metrics"][0]["real_videos"] == 3
     assert "real: videos at 10 frames per second: 3 of 20." in report["notes"]
-    folders = ["--real", "real", "--generated", "generated", "--device", "cpu", "--frames", "[9]"]
+    folders = ["--real", "real", "--generated", "generated", "--device", "cpu", "--evaluation.frames", "[9]"]
     assert "has 0 videos of 9 frames" in error_of("evaluate", *folders, "--real_fps", 5)
     assert "--real_fps 0.0: is not positive" in error_of("evaluate", *folders, "--real_fps", 0)
 
@@ -258,7 +359,7 @@ def test_pairs_of_videos(workdir, pvdm, report_in, error_of, capsys):
     write(workdir / "real", videos(2, seed=1), "npy")
     write(workdir / "generated", videos(2), "png")
     folders = ["--real", "real", "--generated", "generated", "--device", "cpu", "--num_workers", 0]
-    pvdm.run("evaluate", "--paired", *folders, "--context_frames", 2, "--out", "out")
+    pvdm.run("evaluate", "--paired", *folders, "--context_frames", 2, "--evaluation.dir", "out")
     report = report_in(workdir / "out")
     assert [metric["name"] for metric in report["metrics"]] == [
         "PSNR (frames)",
@@ -269,12 +370,13 @@ def test_pairs_of_videos(workdir, pvdm, report_in, error_of, capsys):
     assert {skipped["name"] for skipped in report["skipped"]} == {"LPIPS (lpips-vgg16)", "LPIPS (lpips-alexnet)"}
     assert "--metrics.lpips_alex" in capsys.readouterr().out
     assert len(report["details"]["per_frame"]["psnr_frame"]) == 7
+    frames = "--evaluation.frames"
     for options, line in (
         (["--context_frames", 9, "--paired"], "--context_frames 9: leaves no frame of video_00000, of which 9"),
         (["--context_frames", 2], "--context_frames 2: is for pairs of videos alone. Give --paired, too."),
-        (["--paired", "--frames", "[5,9]"], "--frames [5, 9]: is not one length."),
-        (["--paired", "--num_videos", 2], "--num_videos 2: is no option of --paired"),
-        (["--paired", "--real_stride", 2], "--frames None: is not given, and the videos of 2 pairs differ in length"),
+        (["--paired", frames, "[5,9]"], f"{frames} [5, 9]: is not one length."),
+        (["--paired", "--evaluation.real.num", 2], "--evaluation.real.num 2: is no option of --paired"),
+        (["--paired", "--evaluation.real.stride", 2], f"{frames} None: is not given, and the videos of 2 pairs differ"),
     ):
         assert line in error_of("evaluate", *folders, *options)
 
@@ -322,17 +424,25 @@ def folders(workdir):
 @pytest.mark.parametrize(
     ("args", "line"),
     [
+        (["--features", "a"], "--features a: is given beside folders. Give --features, or --real and --generated."),
+        (["--processes", 0], "--processes 0: is less than 1. Give 1 or more."),
+        (
+            ["--evaluation.repeats", 2, "--evaluation.repeat_over", "generation"],
+            "--evaluation.repeats 2: draws the same",
+        ),
         (["--real", "none"], "--real none: there is no such folder. Give a folder of videos, or"),
         (["--real", "picture.png"], "--real picture.png: is neither a folder nor a list of videos (.txt)."),
         (["--generated", "empty"], "--generated empty: there are no video files, folders of pictures or arrays of vid"),
         (["--generated", "broken"], "--generated broken: none of its 1 videos can be read ("),
-        (["--num_videos", 4], "--num_videos 4: --generated generated has only 3 videos of 9 frames that can be read."),
-        (["--num_videos", 1], "--num_videos 1: is too few: the covariance that FVD needs is not defined for a single"),
+        (["--evaluation.generated.num", 1], "--evaluation.generated.num 1: is too few: the covariance that distances"),
         (
             ["--generated", "single"],
-            "--frames [9]: --generated single has 1 videos of 9 frames, and a covariance",
+            "--evaluation.frames [9]: --generated single has 1 videos of 9 frames, and a covariance",
         ),
-        (["--frames", "[12]"], "--frames [12]: --generated generated has 0 videos of 12 frames, and a covariance"),
+        (
+            ["--evaluation.frames", "[12]"],
+            "--evaluation.frames [12]: --generated generated has 0 videos of 12 frames, and a covariance",
+        ),
         (
             ["--generated", "mixed"],
             "--resolution None: is not given, and the videos of --generated mixed differ",
@@ -340,12 +450,31 @@ def folders(workdir):
         (["--metrics.i3d", "other.pt"], "--metrics.i3d other.pt: cannot be read as i3d_pretrained_400.pt: "),
         (["--device", "abacus"], "--device abacus: cannot be used ("),
         (["--resolution", 0], "--resolution 0: is less than 1. Give 1 or more."),
-        (["--out", "picture.png/a"], "picture.png is not a writable folder. Name another."),
-        (["--real_stride", 0], "--real_stride 0: is less than 1. Give 1 or more."),
+        (
+            ["--evaluation.real.choice", "class_balanced"],
+            "--evaluation.real.choice class_balanced: needs the classes of",
+        ),
+        (["--evaluation.real.reuse", "true"], "--evaluation.real.reuse True: needs to know how many clips are wanted."),
+        (["--evaluation.real.num", "some"], "--evaluation.real.num some: "),
+        (["--evaluation.split", "test"], "--evaluation.split: "),
+        (
+            ["--evaluation.preparation.filter", "lanczos", "--evaluation.preparation.antialias", "false"],
+            "--evaluation.preparation.antialias False: is not possible with --evaluation.preparation.filter lanczos,",
+        ),
+        (
+            ["--evaluation.preparation.rounding", "none", "--evaluation.preparation.codec", "mp4"],
+            "--evaluation.preparation.rounding none: leaves floats, and --evaluation.preparation.codec mp4 takes",
+        ),
+        (
+            ["--evaluation.preparation.codec", "mp4", "--resolution", 17],
+            "--evaluation.preparation.codec mp4: holds no pictures of 17 x 17, as 4:2:0 needs even sides.",
+        ),
+        (["--evaluation.dir", "picture.png/a"], "picture.png is not a writable folder. Name another."),
+        (["--evaluation.real.stride", 0], "--evaluation.real.stride 0: is less than 1. Give 1 or more."),
     ],
 )
 def test_bad_input(workdir, folders, error_of, args, line):
-    options = {"--real": "real", "--generated": "generated", "--frames": "[9]", "--device": "cpu"}
+    options = {"--real": "real", "--generated": "generated", "--evaluation.frames": "[9]", "--device": "cpu"}
     options.update(zip(args[::2], args[1::2]))
     assert line in error_of("evaluate", *(part for option in options.items() for part in option))
     assert not (workdir / "evaluation").exists()

@@ -9,7 +9,6 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from pvdm_lightning.cli.commands.import_original import _save as save_checkpoint
-from pvdm_lightning.data import ClipDataModule
 from pvdm_lightning.evaluation.distances import VideoDistances
 from pvdm_lightning.evaluation.generated_videos import GeneratedVideos
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
@@ -20,8 +19,15 @@ pytestmark = pytest.mark.usefixtures("cache")
 
 CPU = ["--trainer.accelerator", "cpu"]
 BAR = ["--trainer.enable_progress_bar", "false"]
+
+
+def of(num):
+    """So many clips a side; the real ones are of as many videos."""
+    return ["--evaluation.real.num", num, "--evaluation.generated.num", num]
+
+
 SAMPLING = ["--sampling.num_inference_steps", 1, "--sampling.batch_size", 1]
-SIX = ["--evaluation.num_videos", 6, "--evaluation.frames", "[9]", "--evaluation.inception_splits", 2]
+SIX = [*of(6), "--evaluation.frames", "[9]", "--evaluation.inception_splits", 2]
 LONGER = ["--evaluation.frames", "[10,16]"]
 
 
@@ -43,6 +49,14 @@ def refuse(*args, **kwargs):
     raise AssertionError("this was done before")
 
 
+add = VideoDistances.add
+
+
+def generated_only(self, side, *rest):
+    assert side == "generated"
+    add(self, side, *rest)
+
+
 def test_stage_two(workdir, evaluate_two, trained, load, capsys, monkeypatch, cache, report_in):
     evaluate_two(*LONGER)
     report, said = report_in(workdir / "evaluation"), capsys.readouterr().out
@@ -57,7 +71,6 @@ def test_stage_two(workdir, evaluate_two, trained, load, capsys, monkeypatch, ca
 
     protocol = report["protocol"]
     assert protocol["data"] == {"data_set": "Synthetic", "split": "train"}
-    assert protocol["count"] == 6
     generation = protocol["generation"]
     assert generation["model"]["checkpoint"] == "last.ckpt"
     assert generation["model"]["global_step"] == 4
@@ -65,10 +78,12 @@ def test_stage_two(workdir, evaluate_two, trained, load, capsys, monkeypatch, ca
     assert generation["seed"] == 0
     assert expected.items() <= generation.items()
     assert generation["ema"] == {"decay": 0.9, "updates": 4}
-    assert [clips["frames"] for clips in protocol["real_clips"]] == [10, 16]
-    clips = protocol["real_clips"][1]
-    assert (clips["stride"], clips["resolution"], clips["start"]) == (1, [16, 24], "random, seed 0")
-    assert "centre crop" in clips["crop"]
+    assert set(protocol["clips"]) == {"real_10", "real_16", "generated_10", "generated_16"}
+    real, generated = protocol["clips"]["real_16"], protocol["clips"]["generated_16"]
+    assert (real["stride"], real["resolution"], real["choice"], real["seed"]) == (1, [16, 24], "random", 0)
+    assert (real["num"], real["count"], real["videos"]) == (6, 6, 6)
+    assert (generated["choice"], generated["num"], generated["count"], generated["frames"]) == ("first", 6, 6, 16)
+    assert real["preparation"]["crop"] == "centre" and len(real["list"]) == 20
     assert len(protocol["networks"][0]["sha256"]) == 64
     assert {"torch", "lightning", "torchmetrics", "pvdm-lightning"} <= protocol["versions"].keys()
 
@@ -88,13 +103,13 @@ def test_stage_two(workdir, evaluate_two, trained, load, capsys, monkeypatch, ca
 
     # A second call finds the videos and the real side on disk, and says the same.
     monkeypatch.setattr(VideoPipeline, "generate", refuse)
-    monkeypatch.setattr(ClipDataModule, "listed_dataloader", refuse)
+    monkeypatch.setattr(VideoDistances, "add", generated_only)
     evaluate_two(*LONGER)
     assert report_in(workdir / "evaluation")["metrics"] == report["metrics"]
 
 
 def test_an_interrupted_evaluation_goes_on(workdir, evaluate_two, monkeypatch, report_in):
-    four = ["--evaluation.num_videos", 4]
+    four = of(4)
     evaluate_two(*four, "--evaluation.dir", "whole")
     write, generate = GeneratedVideos.write, VideoPipeline.generate
     numbers = []
@@ -120,10 +135,10 @@ def test_an_interrupted_evaluation_goes_on(workdir, evaluate_two, monkeypatch, r
 
     # More videos of the same protocol: those that are there stay. Another seed shares none, nor does other guidance.
     numbers.clear()
-    evaluate_two("--evaluation.num_videos", 5)
+    evaluate_two(*of(5))
     assert numbers == [4]
     numbers.clear()
-    evaluate_two("--sampling.seed", 1, "--sampling.guidance_interval", "0.2,0.8", "--evaluation.num_videos", 2)
+    evaluate_two("--sampling.seed", 1, "--sampling.guidance_interval", "0.2,0.8", *of(2))
     assert numbers == [0, 1]
     guided = {
         path.parent for path in workdir.glob("evaluation/generated/*/protocol.json") if "guidance_i" in path.read_text()
@@ -134,15 +149,43 @@ def test_an_interrupted_evaluation_goes_on(workdir, evaluate_two, monkeypatch, r
 
 
 def test_the_subsampled_figure_is_of_every_so_many_th_frame(workdir, evaluate_two, report_in):
-    more = ["--evaluation.num_videos", 2, "--evaluation.frames", "[18]", "--evaluation.frame_step", 2]
+    more = [*of(2), "--evaluation.frames", "[18]", "--evaluation.frame_step", 2]
     evaluate_two("--data.video_frames", 32, *more)
     report = report_in(workdir / "evaluation")
     assert {"FVD 18", "FVD 9 of 18"} <= values(report).keys()
     assert report["protocol"]["measured"][1] == {"frames": 9, "frame_step": 2, "of": 18}
 
 
+def test_strides_and_preparation_of_both_sides(workdir, evaluate_two, report_in):
+    more = [*of(2), "--evaluation.frame_step", 1, "--evaluation.inception_splits", 0]
+    more += [
+        "--evaluation.real.stride",
+        3,
+        "--evaluation.generated.stride",
+        2,
+        "--evaluation.generated.choice",
+        "random",
+    ]
+    both = [*more, "--evaluation.preparation.codec", "jpeg75", "--evaluation.preparation.rounding", "truncate"]
+    for options, folder in ((more, "as_usual"), (both, "prepared")):
+        evaluate_two("--data.video_frames", 32, *options, "--evaluation.dir", folder)
+    usual, prepared = (report_in(workdir / folder) for folder in ("as_usual", "prepared"))
+    for report, rounding in ((usual, None), (prepared, "truncate")):
+        clips, generation = report["protocol"]["clips"], report["protocol"]["generation"]
+        assert (clips["real_9"]["stride"], clips["generated_9"]["stride"]) == (3, 2)
+        assert (generation["frames"], generation.get("rounding")) == (17, rounding)
+    assert prepared["protocol"]["clips"]["generated_9"]["preparation"]["codec"] == "jpeg75"
+    assert values(prepared)["FVD 9"] != values(usual)["FVD 9"]
+    rounded, truncated = (
+        np.stack([np.load(path).astype(int) for path in sorted(workdir.glob(f"{folder}/generated/*/*.npy"))])
+        for folder in ("as_usual", "prepared")
+    )
+    difference = rounded[:, :4] - truncated[:, :4]  # the first clip, which continues nothing
+    assert difference.min() == 0 and difference.max() == 1
+
+
 def test_two_processes_give_the_figures_of_one(pvdm, workdir, trained, networks, evaluate_two, report_in):
-    five = [*LONGER, "--evaluation.num_videos", 5]
+    five = [*LONGER, *of(5)]
     evaluate_two(*five)
     options = ["test", "--ckpt_path", trained["ldm"], *CPU, *SAMPLING, *SIX, *networks, *five]
     two = ["--trainer.devices", 2, "--trainer.strategy", "ddp", "--evaluation.dir", "two"]
@@ -169,8 +212,8 @@ def test_a_folder_is_measured_as_the_model_itself(pvdm, workdir, evaluate_two, n
     six = ["--data", "FrameFolder", "--data.root", "real", "--data.num_workers", 0, "--evaluation.split", "all"]
     evaluate_two(*six, "--evaluation.frames", "[16]")
     (generated,) = (workdir / "evaluation/generated").iterdir()
-    folders = ["--real", "real", "--generated", generated, "--inception_splits", 2, "--num_workers", 0]
-    pvdm.run("evaluate", *folders, *networks, "--out", "out", "--device", "cpu")
+    folders = ["--real", "real", "--generated", generated, "--evaluation.inception_splits", 2, "--num_workers", 0]
+    pvdm.run("evaluate", *folders, *networks, "--evaluation.dir", "out", "--device", "cpu")
     ours, theirs = values(report_in(workdir / "evaluation")), values(report_in(workdir / "out"))
     assert theirs.keys() == {"FVD 16", "IS"}
     for name, value in theirs.items():
@@ -228,13 +271,21 @@ def test_stage_one_on_either_split(pvdm, workdir, trained, capsys, report_in):
             *("--evaluation.split", split, "--evaluation.dir", split),
         )
         report = report_in(workdir / split)
-        assert report["protocol"]["clips"]["start"] == "centred"
+        assert report["protocol"]["clips"]["choice"] == "centre"
         counts[split] = report["metrics"][0]["real_videos"]
     assert counts == {"train": 16, "test": 4}
-    more = ["--evaluation.split", "train", "--evaluation.num_videos", 5, "--evaluation.dir", "five"]
+    more = ["--evaluation.split", "train", "--evaluation.real.num", 5, "--evaluation.dir", "five"]
     more += ["--metrics.transnet", "none"]
     pvdm.run("test", "--ckpt_path", trained["ae"], *CPU, *BAR, *more)
     assert report_in(workdir / "five")["protocol"]["count"] == 5
+    with_random = ["--evaluation.real.choice", "random", "--evaluation.real.num", 9, "--evaluation.dir", "nine"]
+    with_random += ["--evaluation.preparation.codec", "mp4", "--evaluation.preparation.rounding", "truncate"]
+    with_random += ["--metrics.transnet", "none"]
+    pvdm.run("test", "--ckpt_path", trained["ae"], *CPU, *BAR, *with_random)
+    report = report_in(workdir / "nine")
+    assert report["protocol"]["clips"]["choice"] == "random" and report["protocol"]["count"] == 4
+    assert report["protocol"]["clips"]["preparation"]["codec"] == "mp4"
+    assert "real clips of 4 frames: 9 were asked for, 4 are measured: there are no more." in report["notes"]
 
 
 def random_vgg16():
@@ -277,12 +328,6 @@ def test_stage_one_with_networks(pvdm, workdir, networks, report_in, monkeypatch
     assert report_in(workdir / "again_limited")["metrics"] == limited["metrics"]
 
     # The real side comes from the disk, whatever the batch size, and gives the same metrics.
-    add = VideoDistances.add
-
-    def generated_only(self, side, *rest):
-        assert side == "generated"
-        add(self, side, *rest)
-
     monkeypatch.setattr(VideoDistances, "add", generated_only)
     pvdm.run(*args, "--data.val_batch_size", 2, "--evaluation.dir", "again")
     again = values(report_in(workdir / "again"))
@@ -292,7 +337,14 @@ def test_stage_one_with_networks(pvdm, workdir, networks, report_in, monkeypatch
 @pytest.mark.parametrize(
     ("stage", "args", "line"),
     [
-        ("ldm", ["--evaluation.num_videos", 1], "--evaluation.num_videos 1: is too few: the covariance that FVD needs"),
+        ("ldm", ["--evaluation.real.num", 1], "--evaluation.real.num 1: is too few: the covariance that distances"),
+        ("ldm", ["--evaluation.generated.num", "all"], "--evaluation.generated.num all: is no number of videos to be"),
+        (
+            "ldm",
+            ["--evaluation.preparation.rounding", "none"],
+            "--evaluation.preparation.rounding none: is not possible",
+        ),
+        ("ae", ["--evaluation.generated.stride", 3], "--evaluation.generated: are options of samples, and these are"),
         ("ldm", ["--evaluation.frames", "[0]"], "--evaluation.frames [0]: is not a list of lengths"),
         ("ldm", ["--evaluation.frame_step", 0], "--evaluation.frame_step 0: is less than 1"),
         ("ldm", ["--evaluation.split", "val"], "evaluation.split"),
@@ -308,7 +360,6 @@ def test_stage_one_with_networks(pvdm, workdir, networks, report_in, monkeypatch
             "--metrics.c3d tiny_ae.yaml: cannot be read as c3d_ucf101.pt",
         ),
         ("ae", ["--metrics.lpips", "empty.pt"], "--metrics.lpips empty.pt: cannot be read as vgg16-397923af.pth: not"),
-        ("ae", ["--evaluation.num_videos", 5], "--evaluation.num_videos 5: the test split has 4 videos that are long"),
         ("ldm", ["--data", "CachedLatents"], "--data CachedLatents: evaluation needs real videos. Give --data of the"),
         ("ae", ["--trainer.limit_test_batches", 0], "--trainer.limit_test_batches 0: leaves nothing to test."),
         (

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from pvdm_lightning.metrics import FrechetVideoDistance, FrozenNetwork
+from pvdm_lightning.metrics import I3D, TRANSNETV2, FrechetVideoDistance, FrozenNetwork
 
 
 class PixelProduct(nn.Module):
@@ -47,3 +47,24 @@ def test_a_metric_registers_nothing_of_the_network(network):
 def test_only_uint8_videos_are_taken(network, bad):
     with pytest.raises(ValueError, match=r"for random-weights \(seed 0\) .*: is not uint8 \[B 3 T H W\]"):
         network(bad)
+
+
+def test_unquantised_pixels_are_taken_where_the_caller_says_so(network, moving_patterns):
+    videos = moving_patterns(2, seed=1)
+    product = FrozenNetwork(PixelProduct(), "random-weights product", 512)
+    small = videos[:, :, :2, :8, :16]
+    assert torch.equal(product(small.float(), unquantised=True), product(small))
+    assert not torch.equal(product((small.float() + 0.3).clamp(max=255), unquantised=True), product(small))
+    for values, said in ((small.float() * 2, "is not in 0..255"), (small.double(), "is not uint8")):
+        with pytest.raises(ValueError, match=said):
+            network(values, unquantised=True)
+    with pytest.raises(ValueError, match="is not uint8"):
+        network(small.float())
+
+
+def test_networks_look_at_pixels_and_not_at_their_type(moving_patterns):
+    transnet = TRANSNETV2.find(None, "FeatureNetworks.transnet")
+    i3d = FrozenNetwork(I3D(8), "random-weights i3d", 8)
+    for network in (transnet, i3d):
+        videos = moving_patterns(1, seed=1)[:, :, :9]
+        assert torch.equal(network(videos.float(), unquantised=True), network(videos))

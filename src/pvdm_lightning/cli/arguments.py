@@ -11,7 +11,7 @@ from typing import Any
 
 from jsonargparse import Namespace
 
-ALWAYS_LISTS = ("--evaluation.frames", "--output.formats", "--fetch")
+ALWAYS_LISTS = ("--evaluation.frames", "--evaluation.distances", "--output.formats", "--fetch")
 """Options that are lists of one value, too."""
 LISTS_OF_TEXTS = ("--sampling.class_names", "--sampling.from_image")
 """The same of texts that may hold anything, such as paths; with brackets or quotes they are YAML."""
@@ -60,21 +60,41 @@ def without_option(words: Sequence[str], option: str) -> tuple[list[str], list[s
     return others, values
 
 
-def with_comma_lists(command: str, words: Sequence[str]) -> list[str]:
-    """Brackets around lists that are given with commas alone: `--frames 16,128` for `--frames [16,128]`."""
-    lists = (*ALWAYS_LISTS, "--frames") if command == "evaluate" else ALWAYS_LISTS
-    return with_values(words, lambda option, value: _bracketed(option, value, lists))
+def with_comma_lists(words: Sequence[str]) -> list[str]:
+    """Brackets around lists that are given with commas alone: `--evaluation.frames 16,128` for `[16,128]`."""
+    return with_values(words, _bracketed)
 
 
-def _bracketed(option: str, value: str, lists: tuple[str, ...]) -> str:
+def with_word_lists(command: str, words: Sequence[str]) -> list[str]:
+    """Lists that are given word by word: `compare a.json b.json`, and `evaluate --features a b`."""
+    option = {"compare": "--reports", "evaluate": "--features"}.get(command)
+    if option is None:
+        return list(words)
+    found: list[str] = []
+    listed: list[str] = []
+    words = [option, *words] if command == "compare" and words and not words[0].startswith("-") else words
+    is_listed = False
+    for word in words:
+        if word.startswith("-"):
+            is_listed = word == option
+            found += [] if is_listed else [word]
+        elif is_listed and not word.startswith("["):
+            listed.append(word)
+        else:
+            found += [option, word] if is_listed else [word]
+            is_listed = False
+    return [*found, option, json.dumps(listed, ensure_ascii=False)] if listed else found
+
+
+def _bracketed(option: str, value: str) -> str:
     if not option.startswith("--"):
         return value
     if option in LISTS_OF_TEXTS:
         is_yaml = value == "null" or value[:1] in ("[", '"', "'")
         return value if is_yaml else json.dumps(value.split(","), ensure_ascii=False)
     several = re.fullmatch(r"[\w.-]+(,[\w.-]+)+", value)
-    one = option in lists and re.fullmatch(r"[\w.][\w.-]*", value) and value != "null"
-    is_list = option in lists or option.rsplit(".", 1)[-1] in MAYBE_LISTS
+    one = option in ALWAYS_LISTS and re.fullmatch(r"[\w.][\w.-]*", value) and value != "null"
+    is_list = option in ALWAYS_LISTS or option.rsplit(".", 1)[-1] in MAYBE_LISTS
     return f"[{value}]" if one or (is_list and several) else value
 
 

@@ -52,11 +52,16 @@ def _of_function(command: str) -> ArgumentParser:
     function = function_of(command)
     about = (function.__doc__ or "").split("\n\n")[0].strip()
     parser = ArgumentParser(prog=f"pvdm {command}", description=about, exit_on_error=False)
-    parser.add_function_arguments(function)
+    sections = list(sections_of(command))
+    if sections:
+        parser.add_argument("-c", "--config", action=ActionConfigFile, help="Path to a YAML file of options.")
+    parser.add_function_arguments(function, skip={section.name for section in sections})
     flags = [name for name, kind in get_type_hints(function).items() if kind is bool]
     for action in parser._actions:
         if action.dest in flags:
             action.nargs, action.const = "?", True  # `--paired` is `--paired true`
+    for section in sections:
+        _add_section(parser, section, command)
     return parser
 
 

@@ -66,8 +66,9 @@ def _run(arguments: list[str]) -> None:
         run_command(request)
     else:
         parser = build_parser(request.command)
-        options = parser.instantiate(parse(parser, request.words))
-        function_of(request.command)(**vars(options))
+        options = vars(parser.instantiate(parse(parser, request.words)))
+        options.pop("config", None)  # the paths of files whose contents are in the others
+        function_of(request.command)(**options)
 
 
 def _explain(error: Exception, arguments: list[str]) -> None:

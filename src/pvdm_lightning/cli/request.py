@@ -6,7 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pvdm_lightning.cli.arguments import expand, option_values, with_comma_lists, with_values, without_option
+from pvdm_lightning.cli.arguments import (
+    expand,
+    option_values,
+    with_comma_lists,
+    with_values,
+    with_word_lists,
+    without_option,
+)
 from pvdm_lightning.cli.checkpoint import Checkpoint
 from pvdm_lightning.cli.commands import COMMANDS, unknown_command
 from pvdm_lightning.cli.console.parser_errors import OptionError
@@ -44,12 +51,12 @@ def resolve(arguments: Sequence[str]) -> Request:
         raise OptionError(problem)
     name = arguments[0]
     command = COMMANDS[name]
-    words = with_comma_lists(name, arguments[1:])
+    words = with_comma_lists(with_word_lists(name, arguments[1:]))
+    words = with_values(words, lambda option, value: find_config(value) if option in CONFIG_OPTIONS else value)
     if not command.has_trainer:
         return Request(name, words)
     words, trusted = without_option(words, "--trust_class")
     trust_classes(trusted)
-    words = with_values(words, lambda option, value: find_config(value) if option in CONFIG_OPTIONS else value)
     configs = {value: read_config(value) for option, value in option_values(words) if option in CONFIG_OPTIONS}
     given = _last_value(words, configs, "ckpt_path")
     if not command.takes_model or given is None:

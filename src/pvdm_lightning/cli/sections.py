@@ -26,6 +26,12 @@ from pvdm_lightning.pipeline import Sampling
 from pvdm_lightning.pipeline.public_classes import NETWORKS, find_class
 
 _ALL = tuple(name for name, command in COMMANDS.items() if command.has_trainer)
+_EVALUATION = {
+    "Evaluation": "",
+    "RealClips": "real.",
+    "GeneratedClips": "generated.",
+    "FramePreparation": "preparation.",
+}
 _TAKE_MODEL = tuple(name for name in _ALL if COMMANDS[name].takes_model)
 
 
@@ -60,8 +66,11 @@ SECTIONS = (
     Section("sampling", Sampling, "Sampling", ("test",), frozenset({"num_videos", "num_frames"})),
     Section("output", PredictionWriter, "Output", ("predict",), library={"PredictionWriter": ""}),
     Section("output", CacheOptions, "Output", ("encode",), library={"CacheOptions": ""}),
-    Section("evaluation", Evaluation, "Evaluation", ("test",), library={"Evaluation": ""}),
-    Section("metrics", FeatureNetworks, "Networks of the metrics", ("test",), library={"FeatureNetworks": ""}),
+    Section("evaluation", Evaluation, "Evaluation", ("test",), library=_EVALUATION),
+    Section("evaluation", Evaluation, "Evaluation", ("evaluate",), frozenset({"split"}), _EVALUATION),
+    Section(
+        "metrics", FeatureNetworks, "Networks of the metrics", ("test", "evaluate"), library={"FeatureNetworks": ""}
+    ),
     Section(
         "model",
         LightningModule,
@@ -205,4 +214,5 @@ def library_names() -> dict[str, str]:
     own = {name: f"--{section.name}.{prefix}" for section in SECTIONS for name, prefix in section.library.items()}
     for network in map(find_class, NETWORKS):
         own[network.__name__] = f"--model.{'denoiser' if issubclass(network, Denoiser) else 'autoencoder'}."
-    return {**own, "measure_folders": "--", "measure_pairs": "--", "InputOptions": "--"}
+    functions = ("measure_folders", "measure_features", "measure_pairs", "InputOptions")
+    return {**own, **dict.fromkeys(functions, "--")}

@@ -136,7 +136,7 @@ class VideoDistances:
         Args:
             side: real or generated.
             length: One of `Lengths.used`.
-            videos: uint8 [B 3 T H W], T at least `length`; their first frames are measured.
+            videos: uint8, or float32 in 0..255, [B 3 T H W], T at least `length`; their first frames are measured.
             numbers: The clips' numbers within the whole side, int64 [B].
         """
         under_way = self._pass[side, length]
@@ -144,7 +144,7 @@ class VideoDistances:
             on_device = some.to(self.device)
             for row, parts in zip(under_way.rows, under_way.parts):
                 step, needed = row.selection.frame_step, row.selection.span
-                parts.add(row.network(on_device[:, :, :needed:step]), theirs)
+                parts.add(row.network(on_device[:, :, :needed:step], unquantised=True), theirs)
 
     def end(self, side: Side, length: int, clips: Callable[[], Sequence[ClipId]]) -> None:
         """Put the features of all processes together; all must call this.

@@ -87,8 +87,10 @@ def compute(name: str, real: Tensor, generated: Tensor) -> Estimate:
     """A distance by name, of features [N D] and [M D].
 
     Raises:
-        ValueError: There are too few rows.
+        ValueError: There are too few rows, or they are not finite.
     """
+    if not (real.isfinite().all() and generated.isfinite().all()):
+        raise ValueError("features are not finite")
     seeded = torch.Generator().manual_seed(0)
     if name == "frechet_infinite":
         found = extrapolated_frechet(real, generated, seeded)

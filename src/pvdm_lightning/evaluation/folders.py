@@ -3,66 +3,35 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
 
 import torch
 from torch import Tensor
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from pvdm_lightning.data.clips.broken import BrokenVideos
-from pvdm_lightning.data.clips.clip_dataset import ClipDataset
 from pvdm_lightning.data.clips.clip_loader import ClipLoader
-from pvdm_lightning.data.clips.listed_clips import ListedClips
-from pvdm_lightning.data.clips.sampler import EpochSampler, ReferenceSampler
+from pvdm_lightning.data.clips.sampler import EpochSampler
 from pvdm_lightning.data.clips.windows import Windows
 from pvdm_lightning.data.index.build_index import num_cores
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.evaluation.distances import AT_ONCE, Side, VideoDistances
 from pvdm_lightning.evaluation.feature_networks import FoundNetworks
-from pvdm_lightning.evaluation.features import ClipId, file_clips
-from pvdm_lightning.evaluation.figures import Figures
 from pvdm_lightning.evaluation.lengths import choose_lengths
+from pvdm_lightning.evaluation.measured_clips import MeasuredClips
+from pvdm_lightning.evaluation.options import Evaluation
 from pvdm_lightning.evaluation.processes import Processes
-from pvdm_lightning.evaluation.protocol import clips_record, network_record, versions
+from pvdm_lightning.evaluation.protocol import network_record, versions
 from pvdm_lightning.evaluation.report import Report
-from pvdm_lightning.evaluation.video_folder import NO_OPTIONS, FirstFrames, InputOptions, VideoFolder, open_both, some
+from pvdm_lightning.evaluation.video_folder import NO_OPTIONS, InputOptions, VideoFolder, open_both, some
 from pvdm_lightning.memory import check_memory
 
 logger = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
-class FolderProtocol:
-    """How two folders are measured.
-
-    Attributes:
-        frames: Lengths of videos, sorted, each once.
-        frame_step: Step between the frames of the subsampled FVD.
-        resolution: (height, width); None for the generated videos' own.
-        num_videos: Videos a side; None for all.
-        real_start: Where a real clip starts in its video.
-        real_stride: Source frames from one frame of a real clip to the next.
-        inception_splits: 0 leaves the Inception Score out.
-        seed: Seed of the choice of videos and of random starts.
-        num_workers: Processes that read videos; None for as many as there are cores, at most 8.
-        distances: Names of distances.
-        bootstrap: Resamples behind an interval.
-    """
-
-    frames: Sequence[int]
-    frame_step: int
-    resolution: tuple[int, int] | None
-    num_videos: int | None
-    real_start: Literal["random", "first"]
-    real_stride: int
-    inception_splits: int
-    seed: int
-    num_workers: int | None
-    distances: Sequence[str] = ("frechet",)
-    bootstrap: int = 50
+USUAL_FRAMES = 16
+"""Of the clips that FVD is taken of where no length is asked for."""
 
 
 ALONE = Processes()
@@ -72,10 +41,11 @@ SIDES: tuple[Side, Side] = ("real", "generated")
 def measure_folders(
     real: str,
     generated: str,
-    protocol: FolderProtocol,
+    evaluation: Evaluation,
     networks: FoundNetworks,
     device: torch.device,
-    folder: Path,
+    resolution: tuple[int, int] | None = None,
+    num_workers: int | None = None,
     processes: Processes = ALONE,
     inputs: InputOptions = NO_OPTIONS,
 ) -> Report:
@@ -83,12 +53,13 @@ def measure_folders(
 
     Args:
         real: Folder of real videos.
-        generated: Folder of generated ones; their first frames are measured.
-        protocol: How.
+        generated: Folder of generated ones.
+        evaluation: What is measured, on which clips.
         networks: By which networks.
         device: Where those run.
-        folder: Of the evaluation, where features are kept.
-        processes: That share the videos.
+        resolution: (height, width); None for the generated videos' own.
+        num_workers: Processes that read videos; None for as many as there are cores, at most 8.
+        processes: That share the videos; all see the folder of `evaluation`.
         inputs: What holds of the two sides.
 
     Raises:
@@ -96,37 +67,54 @@ def measure_folders(
             sides.
     """
     folders, notes = open_both(real, generated, "measure_folders", inputs)
-    resolution = protocol.resolution or _own_size(folders["generated"])
-    wants_score = bool(networks.c3d) and protocol.inception_splits > 0
-    lengths = choose_lengths(protocol.frames, protocol.frame_step, wants_score, networks.video)
-    needed = 3 * AT_ONCE * max(protocol.frames) * resolution[0] * resolution[1]
+    resolution = resolution or _own_size(folders["generated"])
+    wants_score = bool(networks.c3d) and evaluation.inception_splits > 0
+    frames = sorted(set(evaluation.frames or [USUAL_FRAMES]))
+    lengths = choose_lengths(frames, evaluation.frame_step, wants_score, networks.video)
+    needed = 3 * AT_ONCE * frames[-1] * resolution[0] * resolution[1] * evaluation.preparation.bytes_per_value
     check_memory("measure_folders.resolution", f"{resolution[0]} x {resolution[1]}", needed, f"{AT_ONCE} clips of it")
     clips = {
-        (side, length): _clips(folder, length, resolution, protocol, first=is_first, stride=stride)
-        for (side, folder), is_first, stride in zip(
-            folders.items(), (protocol.real_start == "first", True), (protocol.real_stride, 1)
-        )
-        for length in protocol.frames
+        (side, length): [_clips(side, folder, length, resolution, one) for one in _draws(side, evaluation)]
+        for side, folder in folders.items()
+        for length in frames
     }
-    for (side, length), dataset in clips.items():
-        short = folders[side].too_short(dataset.windows.clip_span)
-        if short:
-            notes.append(f"{side}: {len(short)} videos have fewer than {length} frames, such as {short[0]}.")
-            logger.info("%s", notes[-1])
-    records = {f"{side}_{length}": _record(dataset, protocol) for (side, length), dataset in clips.items()}
+    for (side, length), draws in clips.items():
+        short = folders[side].too_short(draws[0].dataset.clips.needed)
+        said = [f"{side}: {len(short)} videos have fewer than {length} frames, such as {short[0]}."] if short else []
+        said += dict.fromkeys(note for measured in draws for note in measured.notes())
+        notes += said
+        if processes.is_first:
+            for note in said:
+                logger.info("%s", note)
+    for (side, _), draws in clips.items():
+        if len(draws) > 1 and len({measured.list_hash() for measured in draws}) == 1:
+            problem = f"draws the same {side} clips each time: {len(draws[0]):,}, which are all there are"
+            remedy = "Ask for fewer clips of that side, or for random ones, or repeat over the other side."
+            raise InvalidArgumentError("Evaluation.repeats", evaluation.repeats, problem, remedy)
+    records = {measured.key(draw): measured.record() for draws in clips.values() for draw, measured in enumerate(draws)}
     failures = {
         side: BrokenVideos(known=0, total=len(folder.source.lengths), max_fraction=1.0)
         for side, folder in folders.items()
     }
-    wanted = Figures(protocol.distances, protocol.bootstrap, protocol.inception_splits)
-    distances = VideoDistances(lengths, networks, wanted, folder, device, processes)
+    distances = VideoDistances(lengths, networks, evaluation.figures(), Path(evaluation.dir), device, processes)
+    total = sum(len(measured) for (_, length), draws in clips.items() if length in lengths.used for measured in draws)
+    bar = tqdm(total=total, unit="clip", disable=not processes.is_first or not total)
     for length in lengths.used:
         for side in SIDES:
-            listed = _listed(clips[side, length], protocol)
-            if distances.begin(side, length, records[f"{side}_{length}"]):
-                for clip, numbers in _batches(listed, protocol, side, failures[side], processes):
-                    distances.add(side, length, clip, numbers)
-                distances.end(side, length, lambda: _clip_ids(listed))  # noqa: B023
+            for draw, measured in enumerate(clips[side, length]):
+                bar.set_description(f"{side}, {length} frames")
+                before = bar.n
+                if distances.begin(side, length, records[measured.key(draw)]):
+                    for clip, numbers in _batches(measured, failures[side], num_workers, processes):
+                        distances.add(side, length, clip, numbers)
+                        bar.update(len(numbers) * processes.world_size)  # the others are about as far
+                    distances.end(side, length, measured.clip_ids)
+                bar.update(before + len(measured) - bar.n)
+    bar.close()
+    for other in processes.gather({side: broken.reasons for side, broken in failures.items()})[1:]:
+        for side, reasons in other.items():
+            for name, reason in reasons.items():
+                failures[side].add(name, reason)
     metrics, skipped = distances.metrics()
     for side, broken in failures.items():
         if broken.reasons:
@@ -141,8 +129,10 @@ def measure_folders(
             "inputs": {side: folder.record() for side, folder in folders.items()},
             "clips": records,
             "real_fps": inputs.real_fps,
-            "frame_step": protocol.frame_step,
-            "inception_splits": protocol.inception_splits if wants_score else None,
+            "frame_step": evaluation.frame_step,
+            "repeats": evaluation.repeats_record(),
+            "inception_splits": evaluation.inception_splits if wants_score else None,
+            "distances": list(evaluation.distances),
             "networks": [network_record(network) for network in (*networks.video, *networks.c3d)],
             "versions": versions(),
         },
@@ -162,61 +152,55 @@ def _own_size(folder: VideoFolder) -> tuple[int, int]:
     return folder.sizes[0]
 
 
+def _draws(side: Side, evaluation: Evaluation) -> list[Evaluation]:
+    """The options of each draw of a side."""
+    if side == "real":
+        real = evaluation.real
+        clips = (replace(real, seed=real.seed + draw) for draw in range(evaluation.draws("real")))
+        return [replace(evaluation, real=one) for one in clips]
+    generated = evaluation.generated
+    draws = (replace(generated, seed=generated.seed + draw) for draw in range(evaluation.draws("generation")))
+    return [replace(evaluation, generated=one) for one in draws]
+
+
 def _clips(
-    folder: VideoFolder, length: int, resolution: tuple[int, int], protocol: FolderProtocol, first: bool, stride: int
-) -> ClipDataset:
-    windows = Windows(length, stride)
-    source = FirstFrames(folder.source, windows.clip_span) if first else folder.source
-    dataset = ClipDataset(source, windows, resolution, random_start=True, seed=protocol.seed)
-    where, wanted = f"{folder.argument} {folder.root}", protocol.num_videos
-    if len(dataset) < 2:
-        longest = int(folder.source.lengths.max(initial=0))
+    side: Side, folder: VideoFolder, length: int, resolution: tuple[int, int], evaluation: Evaluation
+) -> MeasuredClips:
+    """The clips of a side, at least 2."""
+    if side == "real":
+        windows = Windows(length, evaluation.real.stride or 1)
+        measured = MeasuredClips.real(folder.source, windows, resolution, evaluation.real, evaluation.preparation)
+    else:
+        measured = MeasuredClips.generated(
+            folder.source, length, resolution, evaluation.generated, evaluation.preparation
+        )
+    if len(measured) < 2:
+        chosen, longest = measured.dataset.clips, int(folder.source.lengths.max(initial=0))
         problem = (
-            f"{where} has {len(dataset)} videos of {windows.clip_span} frames, and a covariance needs 2 or more "
-            f"(the longest video has {longest})"
+            f"{folder.argument} {folder.root} has {chosen.num_videos} videos of {chosen.needed} frames, and a "
+            f"covariance needs 2 or more (the longest video has {longest})"
         )
         raise InvalidArgumentError(
-            "measure_folders.frames", list(protocol.frames), problem, f"Leave {length} out or give more videos."
+            "Evaluation.frames",
+            evaluation.frames or [USUAL_FRAMES],
+            problem,
+            f"Leave {length} out or give more videos.",
         )
-    if wanted is not None and wanted > len(dataset):
-        problem = f"{where} has only {len(dataset):,} videos of {windows.clip_span} frames that can be read"
-        raise InvalidArgumentError(
-            "measure_folders.num_videos", wanted, problem, "Give at most those, or leave it out for all."
-        )
-    return dataset
-
-
-def _record(dataset: ClipDataset, protocol: FolderProtocol) -> dict[str, Any]:
-    first = {"start": "first frames"} if isinstance(dataset.source, FirstFrames) else {}
-    return {
-        **clips_record(dataset),
-        **first,
-        "count": protocol.num_videos or len(dataset),
-        "choice_seed": protocol.seed,
-    }
-
-
-def _listed(dataset: ClipDataset, protocol: FolderProtocol) -> ListedClips:
-    """The clips that are measured, in the order of their videos."""
-    count = protocol.num_videos or len(dataset)
-    sampler = ReferenceSampler(count, len(dataset), 1, rank=0, world_size=1, seed=protocol.seed)
-    return ListedClips(dataset, sorted(dataset.draw(int(position))[:2] for position in sampler.keys()[1]))
-
-
-def _clip_ids(listed: ListedClips) -> list[ClipId]:
-    windows = listed.clips.windows
-    names = [(listed.clips.source.name(index), start) for index, start in listed.listed]
-    return file_clips(names, windows.stride, windows.frames)
+    return measured
 
 
 def _batches(
-    listed: ListedClips, protocol: FolderProtocol, side: str, failures: BrokenVideos, processes: Processes
+    measured: MeasuredClips, failures: BrokenVideos, num_workers: int | None, processes: Processes
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Clips uint8 [B 3 T H W] of this process, and their numbers, int64 [B]."""
-    sampler = EpochSampler(len(listed), AT_ONCE, rank=processes.rank, world_size=processes.world_size)
-    workers = min(8, num_cores()) if protocol.num_workers is None else protocol.num_workers
-    loader = ClipLoader(listed, sampler, failures, workers_argument="measure_folders.num_workers", num_workers=workers)
-    name = f"{side}, {listed.clips.windows.frames} frames"
-    for batch in tqdm(loader, name, unit="batch", disable=not processes.is_first):
+    """Clips [B 3 T H W] of this process, and their numbers in the list, int64 [B]."""
+    workers = max(1, min(8, num_cores()) // processes.world_size) if num_workers is None else num_workers
+    loader = ClipLoader(
+        measured.dataset,
+        EpochSampler(len(measured), AT_ONCE, rank=processes.rank, world_size=processes.world_size),
+        failures,
+        workers_argument="measure_folders.num_workers",
+        num_workers=workers,
+    )
+    for batch in loader:
         yield batch["clip"], batch["number"]
     loader.close()

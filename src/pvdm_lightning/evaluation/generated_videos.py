@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from pvdm_lightning.atomic_write import atomic_write, clear_partial_files
-from pvdm_lightning.data.index.video_info import DecodeError
-from pvdm_lightning.data.videos.array_videos import open_array
+from pvdm_lightning.data.videos.array_videos import ArrayVideos
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.evaluation.protocol import protocol_hash
 from pvdm_lightning.evaluation.report import write_json
@@ -74,24 +72,21 @@ class GeneratedVideos:
         with atomic_write(self._path(number)) as partial, partial.open("wb") as file:
             np.save(file, video.permute(1, 2, 3, 0).contiguous().cpu().numpy())
 
-    def read(self, number: int, frames: int | None = None) -> Tensor:
-        """Video uint8 [3 T H W].
-
-        Args:
-            number: Of the video.
-            frames: How many of its first frames; None for all.
+    def source(self, count: int) -> ArrayVideos:
+        """The videos 0..count-1, which were all written.
 
         Raises:
-            InvalidArgumentError: Its file was damaged since.
+            InvalidArgumentError: A file was damaged since.
         """
-        path = self._path(number)
-        try:
-            video = open_array(path)
-        except DecodeError as error:
+        videos = ArrayVideos(self.folder, [self._path(number).name for number in range(count)])
+        for number, problem in videos.problems.items():
             raise InvalidArgumentError(
-                "Evaluation.dir", path, f"cannot be read ({error})", "Remove the file and start again."
-            ) from None
-        return torch.from_numpy(np.array(video[:frames])).permute(3, 0, 1, 2)
+                "Evaluation.dir",
+                self._path(number),
+                f"cannot be read ({problem})",
+                "Remove the file and start again.",
+            )
+        return videos
 
     def _path(self, number: int) -> Path:
         return self.folder / f"video_{number:05d}.npy"

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning import LightningModule, Trainer
 from tqdm import tqdm  # type: ignore[import-untyped]
 
+from pvdm_lightning.data.clips.windows import Windows
 from pvdm_lightning.errors import InvalidArgumentError
+from pvdm_lightning.evaluation.clip_options import RealClips
 from pvdm_lightning.evaluation.distances import AT_ONCE, VideoDistances
 from pvdm_lightning.evaluation.feature_networks import FoundNetworks, SkippedMetric
-from pvdm_lightning.evaluation.features import ClipId, file_clips, generated_clips
-from pvdm_lightning.evaluation.figures import Figures
+from pvdm_lightning.evaluation.features import ClipId, generated_clips
 from pvdm_lightning.evaluation.generated_videos import GeneratedVideos
 from pvdm_lightning.evaluation.lengths import Lengths, choose_lengths
-from pvdm_lightning.evaluation.options import SPLITS, USUAL_COUNT, Evaluation
+from pvdm_lightning.evaluation.measured_clips import MeasuredClips
+from pvdm_lightning.evaluation.options import SPLITS, Evaluation, check_rounding
 from pvdm_lightning.evaluation.processes import Processes
-from pvdm_lightning.evaluation.protocol import clips_record, network_record, protocol_hash, versions
+from pvdm_lightning.evaluation.protocol import network_record, protocol_hash, versions
 from pvdm_lightning.evaluation.report import MeasuredMetric, Report
 from pvdm_lightning.evaluation.trained_model import (
     TrainedModel,
@@ -30,6 +30,7 @@ from pvdm_lightning.evaluation.trained_model import (
 )
 from pvdm_lightning.models.denoiser import Denoiser
 from pvdm_lightning.pipeline import Sampling
+from pvdm_lightning.pipeline.pixels import truncated_pixels
 from pvdm_lightning.training import LatentDiffusionModule
 from pvdm_lightning.training.locked_output import LockedOutput
 
@@ -54,11 +55,12 @@ class GenerationEvaluation(LockedOutput):
     ) -> None:
         self.evaluation, self.sampling, self.networks, self.model = evaluation, sampling, networks, model
         self.skipped = list(networks.skipped)
-        self.count = evaluation.num_videos or USUAL_COUNT
+        self.count = evaluation.generated.count
         self.split = evaluation.split or "train"
         self.lengths = Lengths([], None, [])
         self.videos: list[tuple[Sampling, GeneratedVideos]] = []  # one for each draw
-        self._clips: list[dict[str, Any]] = []
+        self._real: dict[int, list[MeasuredClips]] = {}  # by length, one for each draw
+        self._records: dict[str, dict[str, Any]] = {}
         self._notes: list[str] = []
         self._progress = True
 
@@ -66,38 +68,55 @@ class GenerationEvaluation(LockedOutput):
         assert isinstance(pl_module, LatentDiffusionModule)
         self._progress = trainer.progress_bar_callback is not None and trainer.is_global_zero
         data = trainer.datamodule  # type: ignore[attr-defined]
+        check_rounding(self.evaluation)
         check_world_size(trainer, len(data.test_dataset()))
         self._choose_lengths(data, pl_module.clip_shape[0])
         self.lock_output(trainer, Path(self.evaluation.dir), "Evaluation.dir")
         if not self.lengths.used:
             return
-        self.sampling = replace(self.sampling, num_videos=self.count, num_frames=self.lengths.used[-1])
+        self.sampling = replace(self.sampling, num_videos=self.count, num_frames=self._num_frames())
         self.sampling.samplers(pl_module.schedule)
         self.sampling.check_memory(pl_module.clip_shape)
-        for draw in range(self._draws("generation")):
+        for draw in range(self.evaluation.draws("generation")):
             sampling = replace(self.sampling, seed=self.sampling.seed + draw)
             videos = GeneratedVideos(Path(self.evaluation.dir), self._generation(trainer, pl_module, sampling))
             self.videos.append((sampling, videos))
             if trainer.is_global_zero:
                 _, height, width = pl_module.clip_shape
-                shape = (self.lengths.used[-1], height, width)
+                shape = (self._num_frames(), height, width)
                 videos.prepare(len(videos.missing(self.count)), shape)
 
-    def _draws(self, what: str) -> int:
-        return self.evaluation.repeats if self.evaluation.repeat_over in (what, "both") else 1
+    @property
+    def _truncates(self) -> bool:
+        return self.evaluation.preparation.rounding == "truncate"
+
+    def _num_frames(self) -> int:
+        """Frames of a generated video, from which a clip of each length is taken."""
+        return Windows(self.lengths.used[-1], self.evaluation.generated.stride).clip_span
+
+    def _real_options(self) -> list[RealClips]:
+        """The options of each draw of real clips."""
+        real = self.evaluation.real
+        return [replace(real, seed=real.seed + draw) for draw in range(self.evaluation.draws("real"))]
 
     def _choose_lengths(self, data: Any, frames: int) -> None:
         """Take the lengths asked for; by default one clip, and eight clips where real videos are that long."""
         wanted = self.evaluation.frames or [frames, CLIPS_OF_A_LONG_VIDEO * frames]
+        evaluation, source = self.evaluation, data.split_source(SPLITS[self.split])
         measured = []
         for length in sorted(set(wanted)):
-            dataset = data.reference_dataset(SPLITS[self.split], length)
-            usable, longest = len(dataset), int(dataset.source.lengths.max(initial=0))
-            if usable:
+            windows = Windows(length, evaluation.real.stride or data.stride)
+            draws = [
+                MeasuredClips.real(source, windows, data.clip_shape[1:], options, evaluation.preparation)
+                for options in self._real_options()
+            ]
+            if len(draws[0]):
                 measured.append(length)
+                self._real[length] = draws
                 continue
-            problem = f"no {self.split} video has {dataset.windows.clip_span} frames, the longest one has {longest}"
-            if self.evaluation.frames is not None:
+            needed, longest = draws[0].dataset.clips.needed, int(source.lengths.max(initial=0))
+            problem = f"no {self.split} video has {needed} frames, the longest one has {longest}"
+            if evaluation.frames is not None:
                 raise InvalidArgumentError("Evaluation.frames", wanted, problem, f"Leave {length} out.")
             self.skipped.append(SkippedMetric(f"FVD {length}", f"{problem}."))
         if measured and (self.networks.video or self.networks.c3d):
@@ -124,6 +143,7 @@ class GenerationEvaluation(LockedOutput):
             "seed": sampling.seed,
             "frames": sampling.num_frames,
             "precision": trainer.precision,
+            **({"rounding": "truncate"} if self._truncates else {}),
         }
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -144,7 +164,7 @@ class GenerationEvaluation(LockedOutput):
         ]
         processes = Processes.from_trainer(trainer)
         for sampling, videos in self.videos:
-            with trainer.precision_plugin.test_step_context():
+            with trainer.precision_plugin.test_step_context(), truncated_pixels(self._truncates):
                 self._generate(sampling, videos, pl_module, processes)
         if self.videos:
             metrics = self._measure(trainer, pl_module, processes) + metrics
@@ -168,57 +188,73 @@ class GenerationEvaluation(LockedOutput):
 
     def _measure(self, trainer: Trainer, module: LatentDiffusionModule, processes: Processes) -> list[MeasuredMetric]:
         data = trainer.datamodule  # type: ignore[attr-defined]
-        wanted = Figures(self.evaluation.distances, self.evaluation.bootstrap, self.evaluation.inception_splits)
+        wanted = self.evaluation.figures()
         distances = VideoDistances(
             self.lengths, self.networks, wanted, Path(self.evaluation.dir), module.device, processes
         )
         for length in self.lengths.used:
-            for draw in range(self._draws("real")):
-                self._measure_real(distances, data, length, draw, processes)
-            for _, videos in self.videos:
-                self._measure_generated(distances, videos, length, processes)
+            for draw, clips in enumerate(self._real[length]):
+                self._measure_real(distances, data, clips, draw, processes)
+            for draw, (_, videos) in enumerate(self.videos):
+                self._measure_generated(distances, data, videos, length, draw, processes)
         metrics, skipped = distances.metrics()
         self.skipped += skipped
         return metrics
 
-    def _measure_real(self, distances: VideoDistances, data: Any, length: int, draw: int, processes: Processes) -> None:
-        clips = data.reference_clips(SPLITS[self.split], self.count, length, draw)
-        # Looked at once: the record reads every name and decodes a clip.
-        record = {**clips_record(clips.clips), "count": self.count} if processes.is_first else None
-        record = processes.broadcast(record)
-        self._clips.append(record)
-
-        def listed() -> Sequence[ClipId]:
-            names = [(clips.clips.source.name(index), start) for index, start in clips.listed]
-            return file_clips(names, record["stride"], length)
-
-        if distances.begin("real", length, record):
-            loader = data.listed_dataloader(clips, AT_ONCE)
-            for batch in tqdm(loader, f"real videos of {length} frames", unit="batch", disable=not self._progress):
-                distances.add("real", length, batch["clip"], batch["number"])
-            loader.close()
-            distances.end("real", length, listed)
+    def _measure_real(
+        self, distances: VideoDistances, data: Any, clips: MeasuredClips, draw: int, processes: Processes
+    ) -> None:
+        record = self._record(clips, draw, processes)
+        self._notes += [note for note in clips.notes() if note not in self._notes]
+        if distances.begin("real", clips.frames, record):
+            self._add(distances, data, clips)
+            distances.end("real", clips.frames, clips.clip_ids)
 
     def _measure_generated(
-        self, distances: VideoDistances, videos: GeneratedVideos, length: int, processes: Processes
+        self,
+        distances: VideoDistances,
+        data: Any,
+        videos: GeneratedVideos,
+        length: int,
+        draw: int,
+        processes: Processes,
     ) -> None:
-        generation = protocol_hash(videos.protocol)
-        protocol = {"generation": dict(videos.protocol), "frames": length, "count": self.count}
-        distances.begin("generated", length, protocol)
-        mine = torch.tensor(processes.share(list(range(self.count))), dtype=torch.int64)
-        name = f"generated videos, {length} frames"
-        for numbers in tqdm(mine.split(AT_ONCE), name, unit="batch", disable=not self._progress):
-            if len(numbers):
-                batch = torch.stack([videos.read(number, length) for number in numbers.tolist()])
-                distances.add("generated", length, batch, numbers)
-        distances.end("generated", length, lambda: generated_clips(range(self.count), generation, length))
+        options, preparation = self.evaluation.generated, self.evaluation.preparation
+        source = videos.source(self.count)
+        clips = MeasuredClips.generated(source, length, data.clip_shape[1:], options, preparation)
+        record = self._record(clips, draw, processes)
+        distances.begin("generated", length, {**record, "generation": dict(videos.protocol)})
+        self._add(distances, data, clips)
+        made_by = protocol_hash(videos.protocol)
+
+        def clip_ids() -> list[ClipId]:
+            pairs = zip(clips.dataset.videos.tolist(), clips.dataset.clips.starts.tolist())
+            return [
+                one._replace(start=start)
+                for video, start in pairs
+                for one in generated_clips([video], made_by, length, options.stride)
+            ]
+
+        distances.end("generated", length, clip_ids)
+
+    def _record(self, clips: MeasuredClips, draw: int, processes: Processes) -> dict[str, Any]:
+        """What the report says of clips; the first process reads every name and decodes a clip for it."""
+        record = clips.record() if processes.is_first else {}
+        if clips.side == "generated":
+            record.pop("fingerprint", None)  # of files that are written anew; `generation` says what they are
+        record = processes.broadcast(record)
+        self._records[clips.key(draw)] = record
+        return record
+
+    def _add(self, distances: VideoDistances, data: Any, clips: MeasuredClips) -> None:
+        loader = data.clip_loader(clips.dataset, AT_ONCE)
+        name = f"{clips.side} videos of {clips.frames} frames"
+        for batch in tqdm(loader, name, unit="batch", disable=not self._progress):
+            distances.add(clips.side, clips.frames, batch["clip"], batch["number"])
+        loader.close()
 
     def _report(self, metrics: list[MeasuredMetric], trainer: Trainer, module: LatentDiffusionModule) -> Report:
         data = trainer.datamodule  # type: ignore[attr-defined]
-        for one in self._clips[:: self._draws("real")]:
-            if one["usable_videos"] < self.count:
-                clips_of = f"{self.count:,} real clips of {one['frames']} frames"
-                self._notes.append(f"the {clips_of} come from {one['usable_videos']:,} videos.")
         generation: dict[str, Any] = {"model": self.model.record()}
         if self.videos:
             generation = self._generation(trainer, module, self.sampling)
@@ -230,17 +266,15 @@ class GenerationEvaluation(LockedOutput):
                 "stage": "two",
                 "generation": generation,
                 "data": data_record(data, self.split),
-                "real_clips": self._clips,
-                "count": self.count if self.videos else 0,
+                "clips": self._records,
                 "loss": {"split": "test", "clips": module.num_evaluated, "prediction_type": module.prediction_type},
                 "measured": [
                     {"frames": one.num_frames, "frame_step": one.frame_step, "of": one.length}
                     for one in self.lengths.selections
                 ],
-                "repeats": {"count": self.evaluation.repeats, "over": self.evaluation.repeat_over}
-                if self.evaluation.repeats > 1
-                else None,
+                "repeats": self.evaluation.repeats_record(),
                 "inception_splits": self.evaluation.inception_splits if self.lengths.inception else None,
+                "distances": list(self.evaluation.distances),
                 "networks": [network_record(network) for network in (*self.networks.video, *self.networks.c3d)],
                 "versions": versions(),
             },

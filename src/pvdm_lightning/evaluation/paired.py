@@ -149,7 +149,7 @@ def measure_pairs(
     needed = max(
         (1 + len(pair.generated)) * 3 * pair.frames * pair.resolution[0] * pair.resolution[1] for pair in pairs
     )
-    check_memory("measure_pairs.frames", protocol.frames, 2 * needed, "the longest pair")
+    check_memory("Evaluation.frames", protocol.frames, 2 * needed, "the longest pair")
     lpips = [
         _Measure(name, key, "per frame, then the mean over frames and videos", False, network)
         for name, key, network in (
@@ -312,10 +312,10 @@ def _with_lengths(
             f"{first} frames, the generated one {second}"
         )
         remedy = f"Give how many to compare from the first, such as {common}."
-        raise InvalidArgumentError("measure_pairs.frames", None, problem, remedy)
+        raise InvalidArgumentError("Evaluation.frames", None, problem, remedy)
     if not found:
         problem = f"all pairs have fewer, such as {some(too_short)}"
-        raise InvalidArgumentError("measure_pairs.frames", protocol.frames, problem, "Give fewer.")
+        raise InvalidArgumentError("Evaluation.frames", protocol.frames, problem, "Give fewer.")
     shortest_pair = min(found, key=lambda pair: pair.frames)
     if protocol.context_frames >= shortest_pair.frames:
         problem = f"leaves no frame of {shortest_pair.name}, of which {shortest_pair.frames} are compared"

@@ -84,7 +84,7 @@ class ReadMetric:
         if not files or not (path := self.folder / str(files[0]["file"])).is_file():
             return None
         found = ClipFeatures.load(path)
-        return found if found.list_hash == self.clips_hash(side) else None
+        return found if found.list_hash == self.clips_hash(side) and found.values.isfinite().all() else None
 
     def selection(self) -> str:
         """The frames that were measured, as rows name them; of rows of one selection the features are the same."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,15 +11,18 @@ import torch
 from lightning import LightningModule, Trainer
 from torch import Tensor
 
+from pvdm_lightning.data.clips.codecs import round_trip
+from pvdm_lightning.data.clips.windows import Windows
 from pvdm_lightning.errors import InvalidArgumentError
+from pvdm_lightning.evaluation.clip_options import GeneratedClips
 from pvdm_lightning.evaluation.distances import AT_ONCE, VideoDistances
 from pvdm_lightning.evaluation.feature_networks import FoundNetworks, SkippedMetric
-from pvdm_lightning.evaluation.features import file_clips, generated_clips
-from pvdm_lightning.evaluation.figures import Figures
+from pvdm_lightning.evaluation.features import generated_clips
 from pvdm_lightning.evaluation.lengths import choose_lengths
-from pvdm_lightning.evaluation.options import SPLITS, Evaluation
+from pvdm_lightning.evaluation.measured_clips import MeasuredClips
+from pvdm_lightning.evaluation.options import SPLITS, Evaluation, check_rounding
 from pvdm_lightning.evaluation.processes import Processes
-from pvdm_lightning.evaluation.protocol import clips_record, network_record, protocol_hash, versions
+from pvdm_lightning.evaluation.protocol import network_record, protocol_hash, versions
 from pvdm_lightning.evaluation.report import MeasuredMetric, Report
 from pvdm_lightning.evaluation.trained_model import (
     TrainedModel,
@@ -27,13 +31,14 @@ from pvdm_lightning.evaluation.trained_model import (
     publish,
 )
 from pvdm_lightning.metrics import MeanOverVideos, VideoLPIPS, VideoPSNR, VideoSSIM
+from pvdm_lightning.pipeline.pixels import truncated_pixels
 from pvdm_lightning.training.locked_output import LockedOutput
 
 
 class ReconstructionEvaluation(LockedOutput):
     """Adds R-FVD, PSNR, SSIM and LPIPS to `trainer.test` of an AutoencoderModule, and reports them.
 
-    The module's test step gives the reconstructions; one clip per video, from its middle.
+    The module's test step gives the reconstructions; by default of one clip per video, from its middle.
 
     Args:
         evaluation: What is measured.
@@ -48,20 +53,30 @@ class ReconstructionEvaluation(LockedOutput):
         self.means: list[tuple[str, str, MeanOverVideos]] = []
         self.distances: VideoDistances | None = None
         self._measures_real = False
-        self._videos = torch.empty(0, dtype=torch.int64)
+        self.real: MeasuredClips | None = None
+        self._rounding = ExitStack()
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        wanted, data = self.evaluation.num_videos, trainer.datamodule  # type: ignore[attr-defined]
-        split = SPLITS[self.evaluation.split or "test"]
-        data.select_test_clips(split, None)
-        usable = len(data.test_dataset())
-        if wanted is not None and wanted > usable:
-            problem = f"the {self.evaluation.split or 'test'} split has {usable:,} videos that are long enough"
-            raise InvalidArgumentError(
-                "Evaluation.num_videos", wanted, problem, "Give at most those, or leave it out for all."
-            )
-        data.select_test_clips(split, wanted)
-        check_world_size(trainer, wanted or usable)
+        evaluation, data = self.evaluation, trainer.datamodule  # type: ignore[attr-defined]
+        check_rounding(evaluation)
+        if evaluation.generated != GeneratedClips():
+            problem = "are options of samples, and these are reconstructions of the real clips"
+            raise InvalidArgumentError("Evaluation.generated", "", problem, "Leave them out.")
+        split = evaluation.split or "test"
+        frames, *resolution = data.clip_shape
+        self.real = MeasuredClips.real(
+            data.split_source(SPLITS[split]),
+            Windows(frames, evaluation.real.stride or data.stride),
+            tuple(resolution),
+            evaluation.real,
+            evaluation.preparation,
+            reconstructions=True,
+        )
+        if not len(self.real):
+            problem = f"has no video of {self.real.dataset.clips.needed} frames"
+            raise InvalidArgumentError("Evaluation.split", split, problem, "Give another, or a smaller stride.")
+        data.select_test_clips(self.real.dataset)
+        check_world_size(trainer, len(self.real))
         self.lock_output(trainer, Path(self.evaluation.dir), "Evaluation.dir")
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -73,15 +88,14 @@ class ReconstructionEvaluation(LockedOutput):
         if self.networks.lpips is not None:
             self.means.append(("LPIPS", "per frame, then averaged; lower is better", VideoLPIPS(self.networks.lpips)))
         self.means = [(name, meaning, metric.to(device)) for name, meaning, metric in self.means]
-        dataset = trainer.datamodule.test_dataset()  # type: ignore[attr-defined]
-        self._videos = torch.from_numpy(dataset.videos)
-        record = {**clips_record(dataset), "count": len(dataset)} if processes.is_first else None
-        self.clips = processes.broadcast(record)
+        assert self.real is not None
+        self._rounding.enter_context(truncated_pixels(self.evaluation.preparation.rounding == "truncate"))
+        self.clips = processes.broadcast(self.real.record() if processes.is_first else None)
         lengths = choose_lengths([self.clips["frames"]], 1, inception_score=False, networks=self.networks.video)
         self.skipped += [SkippedMetric(f"R-{name}", reason) for name, reason in lengths.skipped]
         if not lengths.selections:
             return
-        wanted = Figures(self.evaluation.distances, self.evaluation.bootstrap)
+        wanted = self.evaluation.figures()
         folder = Path(self.evaluation.dir)
         self.distances = VideoDistances(lengths, self.networks, wanted, folder, device, processes, prefix="R-")
         # All real clips beside some of the reconstructions would be another metric than one of both.
@@ -107,12 +121,15 @@ class ReconstructionEvaluation(LockedOutput):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        numbers_of = iter(torch.searchsorted(self._videos, batch["index"].cpu()).split(AT_ONCE))
-        for ours, theirs in zip(outputs["reconstruction"].split(AT_ONCE), batch["clip"].split(AT_ONCE)):
+        reconstructions, codec = outputs["reconstruction"], self.evaluation.preparation.codec
+        if codec != "none":  # as the clips
+            decoded = torch.stack([round_trip(clip, codec) for clip in reconstructions.cpu()])
+            reconstructions = decoded.to(reconstructions.device)
+        parts = (part.split(AT_ONCE) for part in (reconstructions, batch["clip"], batch["number"].cpu()))
+        for ours, theirs, numbers in zip(*parts):
             for _, _, mean in self.means:
                 mean.update(ours, theirs)
             if self.distances is not None:
-                numbers = next(numbers_of)
                 self.distances.add("generated", self.clips["frames"], ours, numbers)
                 if self._measures_real:
                     self.distances.add("real", self.clips["frames"], theirs, numbers)
@@ -120,16 +137,19 @@ class ReconstructionEvaluation(LockedOutput):
     def _measured(self, trainer: Trainer) -> list[MeasuredMetric]:
         if self.distances is None:
             return []
-        frames, stride = self.clips["frames"], self.clips["stride"]
-        dataset = trainer.datamodule.test_dataset()  # type: ignore[attr-defined]
+        real, frames = self.real, self.clips["frames"]
+        assert real is not None
         if self._measures_real:
-            names = [(dataset.source.name(index), start) for index, start, _ in map(dataset.draw, range(len(dataset)))]
-            self.distances.end("real", frames, lambda: file_clips(names, stride, frames))
+            self.distances.end("real", frames, real.clip_ids)
         made_by = protocol_hash(self._reconstructions(trainer))
-        self.distances.end("generated", frames, lambda: generated_clips(range(len(dataset)), made_by, frames))
+        self.distances.end("generated", frames, lambda: generated_clips(range(len(real)), made_by, frames))
         metrics, skipped = self.distances.metrics()
         self.skipped += skipped
         return metrics
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self._rounding.close()
+        super().teardown(trainer, pl_module, stage)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         metrics = self._measured(trainer)
@@ -153,6 +173,7 @@ class ReconstructionEvaluation(LockedOutput):
                 "clips": self.clips,
                 "count": metrics[-1].generated if metrics else 0,
                 "precision": trainer.precision,
+                "distances": list(self.evaluation.distances),
                 "networks": [
                     network_record(network)
                     for network in (*self.networks.video, *([self.networks.lpips] if self.networks.lpips else ()))
@@ -161,6 +182,7 @@ class ReconstructionEvaluation(LockedOutput):
             },
             metrics=metrics,
             skipped=self.skipped,
+            notes=self.real.notes() if self.real is not None else [],
         )
         publish(report, trainer, Path(self.evaluation.dir), self.model)
 

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from pvdm_lightning.atomic_write import atomic_write
 from pvdm_lightning.escaping import printable
+from pvdm_lightning.evaluation.clip_options import USUAL_COUNT
 from pvdm_lightning.evaluation.feature_networks import SkippedMetric
-from pvdm_lightning.evaluation.options import USUAL_COUNT
 from pvdm_lightning.evaluation.protocol import protocol_hash
 
 

@@ -560,31 +560,6 @@ class ChosenVideos:
         return self.source.read(self.places[index], frames, resolution)
 
 
-class FirstFrames:
-    """A source whose videos end after so many frames: a random clip of that length is then their first frames.
-
-    Args:
-        source: The videos.
-        frames: How many; shorter videos stay as they are.
-    """
-
-    def __init__(self, source: VideoSource, frames: int) -> None:
-        self.source, self.labels, self.problems = source, source.labels, source.problems
-        self.lengths = np.minimum(source.lengths, frames)
-
-    def name(self, index: int) -> str:
-        """As the source's."""
-        return self.source.name(index)
-
-    def stamps(self) -> bytes:
-        """As the source's."""
-        return self.source.stamps()
-
-    def read(self, index: int, frames: Sequence[int], resolution: tuple[int, int]) -> Tensor:
-        """As the source's."""
-        return self.source.read(index, frames, resolution)
-
-
 def some(names: Iterable[str]) -> str:
     """Up to three file names, and how many others there are."""
     names = [Path(name).name for name in names]

@@ -30,7 +30,7 @@ _CONVS = {
 
 
 class C3D(nn.Module):
-    """uint8 videos [B 3 16 H W] in 0..255 -> log probabilities float32 [B num_classes].
+    """Videos [B 3 16 H W], uint8 or float32 in 0..255 -> log probabilities float32 [B num_classes].
 
     Preprocessing included: short side to 128, centre crop of 112, mean pixel subtracted.
     """
@@ -46,7 +46,7 @@ class C3D(nn.Module):
         self.register_buffer("mean", torch.tensor(_MEAN)[:, None, None], persistent=False)
 
     def forward(self, videos: Tensor) -> Tensor:
-        check_videos("C3D.videos", videos, "[B 3 T H W]")
+        check_videos("C3D.videos", videos, "[B 3 T H W]", unquantised=True)
         if videos.shape[2] != FRAMES:
             raise ValueError(f"C3D takes videos of {FRAMES} frames, not {videos.shape[2]}")
         x = self._preprocess(videos)

@@ -61,14 +61,18 @@ class FrozenNetwork:
         self.min_frames = min_frames
         self._module = module.float().eval().requires_grad_(False)
 
-    def __call__(self, *videos: Tensor) -> Tensor:
+    def __call__(self, *videos: Tensor, unquantised: bool = False) -> Tensor:
         """Run on the device of `videos`, each uint8 [B 3 T H W] in 0..255; returns float32.
+
+        Args:
+            videos: As many as the module takes.
+            unquantised: Whether they may be float32 in 0..255 as well.
 
         Raises:
             ValueError: A tensor is not such a video batch.
         """
         for batch in videos:
-            check_videos(f"videos for {self.name}", batch, "[B 3 T H W]")
+            check_videos(f"videos for {self.name}", batch, "[B 3 T H W]", unquantised)
         device = videos[0].device
         with exact_inference(device):
             outputs = self._module.to(device)(*videos)

@@ -33,7 +33,7 @@ _MIXED = {
 
 
 class I3D(nn.Module):
-    """uint8 videos [B 3 T H W] in 0..255, T >= 9, any H and W -> logits float32 [B num_classes].
+    """Videos [B 3 T H W], uint8 or float32 in 0..255, T >= 9, any H and W -> logits float32 [B num_classes].
 
     Preprocessing included. Always in eval mode and without gradients; autocast does not reach inside.
 
@@ -68,7 +68,7 @@ class I3D(nn.Module):
         return super().train(False)
 
     def forward(self, videos: Tensor) -> Tensor:
-        check_videos("I3D.videos", videos, "[B 3 T H W]")
+        check_videos("I3D.videos", videos, "[B 3 T H W]", unquantised=True)
         if videos.shape[2] < MIN_FRAMES:
             raise ValueError(f"I3D needs at least {MIN_FRAMES} frames, not {videos.shape[2]}")
         with exact_inference(videos.device):

@@ -24,7 +24,7 @@ _DILATIONS = (1, 2, 4, 8)
 
 
 class TransNetFeatures(nn.Module):
-    """uint8 videos [B 3 T H W] in 0..255, any T, H, W -> float32 [B 256]: the last stack's mean over time and space."""
+    """Videos [B 3 T H W], uint8 or float32 in 0..255 -> float32 [B 256]: the last stack's mean over time and space."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class TransNetFeatures(nn.Module):
         )
 
     def forward(self, videos: Tensor) -> Tensor:
-        check_videos("TransNetFeatures.videos", videos, "[B 3 T H W]")
+        check_videos("TransNetFeatures.videos", videos, "[B 3 T H W]", unquantised=True)
         x = _resized(videos).float() / 255
         for stack in self.stacks:
             assert isinstance(stack, nn.ModuleList)

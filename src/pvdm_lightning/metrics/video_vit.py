@@ -82,20 +82,20 @@ def _pixels(videos: Tensor) -> Tensor:
 
 
 class VideoMAEFeatures(nn.Module):
-    """uint8 videos [B 3 T H W] in 0..255, T >= 2 -> float32 [B dim]: the mean of all tokens, normalized."""
+    """Videos [B 3 T H W], uint8 or float32 in 0..255, T >= 2 -> float32 [B dim]: the mean of all tokens, normalized."""
 
     def __init__(self, transformer: VideoTransformer, dim: int) -> None:
         super().__init__()
         self.transformer, self.norm = transformer, nn.LayerNorm(dim, eps=1e-6)
 
     def forward(self, videos: Tensor) -> Tensor:
-        check_videos("VideoMAEFeatures.videos", videos, "[B 3 T H W]")
+        check_videos("VideoMAEFeatures.videos", videos, "[B 3 T H W]", unquantised=True)
         features: Tensor = self.norm(self.transformer(_pixels(videos)).mean(dim=1))
         return features
 
 
 class VJEPAFeatures(nn.Module):
-    """uint8 videos [B 3 T H W] in 0..255, T >= 2 -> float32 [B dim]: what the attentive probe pools of all tokens."""
+    """Videos [B 3 T H W], uint8 or float32 in 0..255, T >= 2 -> float32 [B dim], what the attentive probe pools."""
 
     mean: Tensor
     std: Tensor
@@ -112,7 +112,7 @@ class VJEPAFeatures(nn.Module):
             self.register_buffer(name, torch.tensor(values, device="cpu")[:, None, None, None], persistent=False)
 
     def forward(self, videos: Tensor) -> Tensor:
-        check_videos("VJEPAFeatures.videos", videos, "[B 3 T H W]")
+        check_videos("VJEPAFeatures.videos", videos, "[B 3 T H W]", unquantised=True)
         tokens = self.norm(self.transformer((_pixels(videos) - self.mean) / self.std))
         query = self.query.expand(len(tokens), -1, -1)
         x = query + self.proj(_attention(self.q(query), *self.kv(self.norm1(tokens)).chunk(2, dim=-1)))

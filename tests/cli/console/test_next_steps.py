@@ -144,7 +144,7 @@ def test_what_fit_prints_after_every_preset(here, run, configs, options, names):
     for line in (first["reconstructions"], second["samples"]):
         run(line, *FEW)
     for line in (first["measure"], second["measure"]):
-        run(line, *FEW[:2], "--evaluation.num_videos", "2", "--trainer.accelerator", "cpu")
+        run(line, *FEW[:2], "--evaluation.generated.num", "2", "--trainer.accelerator", "cpu")
     assert list(Path("reconstructions").glob("*.mp4")) and list(Path("samples").glob("*.mp4"))
 
 
@@ -157,7 +157,7 @@ def test_what_validate_and_encode_print(here, run):
     assert set(encoded) == {"stage two"}
     latents = run(encoded["stage two"])
     assert "--data Synthetic" in latents["measure"]  # latents have no videos to compare with
-    run(latents["measure"], *FEW[:2], "--evaluation.num_videos", "2", "--trainer.accelerator", "cpu")
+    run(latents["measure"], *FEW[:2], "--evaluation.generated.num", "2", "--trainer.accelerator", "cpu")
     again = run(
         "pvdm encode --ckpt_path runs/ldm-*/latest".replace("ldm-*", next(Path("runs").glob("ldm-*")).name), *VIDEOS
     )

@@ -8,7 +8,7 @@ import torch
 from pvdm_lightning.data.clips.broken import BrokenVideos
 from pvdm_lightning.data.clips.clip_dataset import ClipDataset
 from pvdm_lightning.data.clips.clip_loader import ClipLoader
-from pvdm_lightning.data.clips.sampler import EpochSampler, ReferenceSampler
+from pvdm_lightning.data.clips.sampler import EpochSampler
 from pvdm_lightning.data.clips.windows import Windows
 from pvdm_lightning.data.index.video_info import DecodeError
 from pvdm_lightning.errors import InvalidArgumentError
@@ -90,14 +90,6 @@ def test_the_order_does_not_depend_on_the_number_of_processes():
     shared = [EpochSampler(48, 4, rank=rank, world_size=2, training=True) for rank in range(2)]
     for batch, *parts in zip(alone, *shared):
         assert sorted(batch) == sorted(itertools.chain(*parts))
-
-
-def test_reference_clips_are_all_different_draws():
-    samplers = [ReferenceSampler(25, 10, 4, rank=rank, world_size=2, seed=0) for rank in range(2)]
-    keys = [key for sampler in samplers for batch in sampler for key in batch]
-    assert len(keys) == len(set(keys)) == 25
-    assert np.bincount([key[1] for key in keys], minlength=10).tolist().count(0) == 0
-    assert np.bincount([key[1] for key in keys]).max() == 3
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])

@@ -55,6 +55,10 @@ COMMANDS = {
         "Measure a folder of generated videos against a folder of real ones.",
         "pvdm evaluate --real videos/real --generated videos/generated",
     ),
+    "compare": Command(
+        "Compare the reports of test and evaluate: comparable, different, and what a difference is made of.",
+        "pvdm compare a.json b.json",
+    ),
     "check-data": Command(
         "Check that every video of a data set can be read.", "pvdm check-data --data VideoFolder --data.root videos"
     ),

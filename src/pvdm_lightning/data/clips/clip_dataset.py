@@ -81,17 +81,14 @@ class ClipDataset(Dataset[Sample]):
         Raises:
             DecodeError: If the video cannot be read.
         """
-        return self.sample(*self.draw(key))
-
-    def draw(self, key: int | Key) -> tuple[int, int, bool]:
-        """Which sample has a key: number of the video in the source, start frame, whether it is mirrored."""
         epoch, position, attempt = key if isinstance(key, tuple) else (0, key, 0)
         index = int(self.videos[position])
         length = int(self.source.lengths[index])
         rng = np.random.default_rng((DRAW, self.seed, epoch, index, attempt))
         num_starts = self.windows.num_starts(length)
         start = int(rng.integers(num_starts)) if self.random_start else (num_starts - 1) // 2
-        return index, start, self.horizontal_flip and bool(rng.integers(2))
+        flip = self.horizontal_flip and bool(rng.integers(2))
+        return self.sample(index, start, flip)
 
     def sample(self, index: int, start: int, flip: bool = False) -> Sample:
         """The sample at a given start frame.

@@ -74,30 +74,3 @@ class EpochSampler:
             if 0 < self.num_samples < self.world_size:
                 order = np.resize(order, self.world_size)
         return np.full(len(order), self.epoch), order
-
-
-class ReferenceSampler(EpochSampler):
-    """Random clips for a metric: the first `num_samples` samples of endless training epochs, each exactly once.
-
-    Args:
-        num_samples: How many clips, over all processes.
-        num_videos: Samples in an epoch: beyond these, the same videos are drawn from again.
-        batch_size: Samples in a batch, per process.
-        rank: Number of this process.
-        world_size: Number of processes.
-        seed: Seed of the orders.
-    """
-
-    def __init__(
-        self, num_samples: int, num_videos: int, batch_size: int, *, rank: int, world_size: int, seed: int
-    ) -> None:
-        super().__init__(num_samples, batch_size, rank=rank, world_size=world_size, seed=seed)
-        self.num_videos = num_videos
-
-    def keys(self) -> tuple[np.ndarray, np.ndarray]:
-        passes = -(-self.num_samples // self.num_videos)
-        orders = [
-            np.random.default_rng((ORDER, self.seed, number)).permutation(self.num_videos) for number in range(passes)
-        ]
-        epochs = np.repeat(np.arange(passes), self.num_videos)
-        return epochs[: self.num_samples], np.concatenate(orders)[: self.num_samples]

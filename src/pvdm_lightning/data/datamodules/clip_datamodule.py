@@ -114,7 +114,7 @@ class ClipDataModule(EvaluationClips):
         self.stride, self.hop, self.horizontal_flip = stride, hop, horizontal_flip
         self.max_bad_fraction, self.context = max_bad_fraction, context
         self.fps, self.cuts, self.lock = fps, cuts, lock
-        self.test_split, self.test_clips = "val", val_clips
+        self._test_clips = None
         self._sources: tuple[VideoSource, VideoSource] | None = None
         self._captions: dict[str, str] = {}
         self._datasets: dict[str, ClipDataset] = {}

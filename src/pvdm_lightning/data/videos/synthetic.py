@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pvdm_lightning.data.clips.transforms import to_pixels
+
 MOTIONS = ("bounce", "circle", "oscillate", "grow_and_turn")
 SHAPES = ("disc", "square", "triangle", "ring")
 Backgrounds = Literal["coloured", "plain"]
@@ -96,7 +98,7 @@ class SyntheticVideos:
         canvas = np.repeat(background[:, None], len(time), axis=1)
         for shape in shapes:
             _paint(canvas, shape, MOTIONS[(self.first + index) % len(MOTIONS)], time, y, x)
-        return torch.from_numpy(np.rint(canvas * 255.0).astype(np.uint8))
+        return to_pixels(torch.from_numpy(canvas * 255.0))
 
     def _draw(self, index: int, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, list[_Shape]]:
         """The background of a video, float32 [3, H, W] in [0, 1], and its shapes, the first one at the back."""

@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+
+from pvdm_lightning.data.clips.windows import Windows
+from pvdm_lightning.data.videos.array_videos import ArrayVideos
+from pvdm_lightning.data.videos.source import ConcatVideos
+from pvdm_lightning.data.videos.synthetic import SyntheticVideos
+from pvdm_lightning.evaluation.clip_options import FramePreparation, GeneratedClips, RealClips
+from pvdm_lightning.evaluation.measured_clips import MeasuredClips
+
+
+def measured(source, preparation=None, **options):
+    return MeasuredClips.real(source, Windows(4), (8, 8), RealClips(**options), preparation or FramePreparation())
+
+
+def test_a_fingerprint_is_the_videos_and_all_that_shapes_their_pixels(tmp_path):
+    def of(source, **options):
+        return measured(source, **options).record()["fingerprint"]
+
+    first = SyntheticVideos(0, 4, 16, seed=0)
+    assert of(first) == of(SyntheticVideos(0, 4, 16, seed=0))
+    others = [SyntheticVideos(1, 4, 16, 0), SyntheticVideos(0, 5, 16, 0), SyntheticVideos(0, 4, 17, 0)]
+    others += [SyntheticVideos(0, 4, 16, seed=1), ConcatVideos([first, first])]
+    changed = [{"choice": "first"}, {"seed": 1}, {"num": 3}, {"preparation": FramePreparation(codec="jpeg75")}]
+    hashes = {of(first), *map(of, others), *(of(first, **options) for options in changed)}
+    assert len(hashes) == 1 + len(others) + len(changed)
+
+    def save(name, pixel):
+        np.save(tmp_path / name, np.full((6, 8, 8, 3), pixel, dtype=np.uint8))
+        return of(ArrayVideos(tmp_path, ["a.npy", "b.npy"][: 1 if name == "a.npy" else 2]))
+
+    assert len({save("a.npy", 0), save("a.npy", 1), save("b.npy", 0), save("b.npy", 1)}) == 4
+
+
+@pytest.mark.parametrize(
+    "options, count, notes",
+    [
+        ({}, 5, ["2,048 are usual, 5 are measured: there are no more."]),
+        ({"num": "all"}, 5, []),
+        ({"num": 3}, 3, []),
+        ({"num": 7}, 5, ["7 were asked for, 5 are measured: there are no more."]),
+        ({"num": 7, "clips_per_video": 2}, 7, ["they are of 5 videos."]),
+        ({"num": 7, "choice": "first", "reuse": True}, 7, ["2 of 7 clips are in the list more than once."]),
+    ],
+)
+def test_numbers_asked_for_and_used(options, count, notes):
+    clips = measured(SyntheticVideos(0, 5, 16, seed=0), **options)
+    record = clips.record()
+    assert (record["count"], record["num"]) == (count, options.get("num", "2048 or all"))
+    assert record["videos"] == min(count, 5) and record["choice"] == options.get("choice", "random")
+    assert [note for note in clips.notes() if "they are of" not in note or "clips_per_video" in options] == [
+        f"real clips of 4 frames: {note}" for note in notes
+    ]
+
+
+def test_defaults_of_reconstructions():
+    source = SyntheticVideos(0, 5, 15, seed=0)
+    clips = MeasuredClips.real(source, Windows(4), (8, 8), RealClips(), FramePreparation(), reconstructions=True)
+    assert clips.record()["choice"] == "centre" and clips.record()["num"] == "all"
+    assert sorted(clips.clips()) == [(source.name(number), 5) for number in range(5)]
+    assert clips.notes() == []
+
+
+def test_clips_of_generated_videos():
+    source = SyntheticVideos(0, 5, 15, seed=0)
+    options = GeneratedClips(num=3, stride=4)
+    clips = MeasuredClips.generated(source, 4, (8, 8), options, FramePreparation())
+    assert len(clips) == 3 and {start for _, start in clips.clips()} == {0}
+    assert clips.dataset.windows == Windows(4, 4)
+    assert len(MeasuredClips.generated(source, 5, (8, 8), options, FramePreparation())) == 0  # 17 of 15 frames
+
+
+def test_the_hash_of_a_list_does_not_depend_on_where_it_lies(tmp_path):
+    hashes = []
+    for folder in ("here", "there/below"):
+        (tmp_path / folder).mkdir(parents=True)
+        names = [f"{name}.npy" for name in "abcd"]
+        for name in names:
+            np.save(tmp_path / folder / name, np.zeros((9, 8, 8, 3), dtype=np.uint8))
+        hashes.append([measured(ArrayVideos(tmp_path / folder, names), seed=seed).list_hash() for seed in (0, 1)])
+    assert hashes[0] == hashes[1] and hashes[0][0] != hashes[0][1]
+
+
+def test_the_hash_of_a_list_does_not_depend_on_its_order():
+    source = SyntheticVideos(0, 5, 15, seed=0)
+    first, other = (measured(source, choice="first", seed=seed) for seed in (0, 1))
+    assert first.clips() != other.clips() and first.list_hash() == other.list_hash()
+    assert measured(source, choice="first", num=4).list_hash() != first.list_hash()
