@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pvdm_lightning.data.datamodules.array_folder import ArrayFolder as ArrayFolder
     from pvdm_lightning.data.datamodules.cached_latents import CachedLatents as CachedLatents
     from pvdm_lightning.data.datamodules.frame_folder import FrameFolder as FrameFolder
     from pvdm_lightning.data.datamodules.sky_timelapse import SkyTimelapse as SkyTimelapse
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from pvdm_lightning.training import LatentDiffusionModule as LatentDiffusionModule
 
 PUBLIC = {
+    "ArrayFolder": "data.datamodules.array_folder",
     "AutoencoderLoss": "losses",
     "AutoencoderModule": "training",
     "CachedLatents": "data.datamodules.cached_latents",

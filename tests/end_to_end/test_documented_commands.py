@@ -122,6 +122,15 @@ def world(tmp_path_factory):
         videos(
             folder / place, [f"{number}.mp4" for number in range(4)], frames=130 if place.startswith("videos") else 40
         )
+    for frames, split in zip((20, 30, 40), ("train", "val", "test")):
+        for name in ("Archery", "YoYo"):
+            videos(folder / "data/UCF101_subset" / split / name, [f"{name}.mp4"], frames)
+    noise = np.random.default_rng(0).integers(0, 200, (20, 1, 24, 24), np.uint8)
+    arrays = {"MovingMNIST/mnist_test_seq": (1, 0, 2, 3), "arrays/videos": (0, 1, 2, 3)}
+    for name, axes in arrays.items():
+        path = folder / f"data/{name}.npy"
+        path.parent.mkdir()
+        np.save(path, (noise + np.arange(20, dtype=np.uint8)[:, None, None]).transpose(axes))
     for name, channels in (("captions", 768), ("contexts", 256)):
         write_contexts(
             folder / f"{name}.safetensors", {f"{number}.mp4": torch.randn(3, channels) for number in range(4)}

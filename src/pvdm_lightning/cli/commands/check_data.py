@@ -8,6 +8,7 @@ from pvdm_lightning.cli.console.output import say
 from pvdm_lightning.data import ClipDataModule
 from pvdm_lightning.data.index.check import summarise, write_report
 from pvdm_lightning.data.index.video_classes import summarise_classes
+from pvdm_lightning.data.index.video_tables import summarise_captions
 from pvdm_lightning.errors import InvalidArgumentError, check_writable
 from pvdm_lightning.printing import print_result
 
@@ -35,7 +36,8 @@ def check_data(data: ClipDataModule, report: str | None = None) -> None:
     if report is not None:
         write_report(checked, report)
         logger.info("wrote %s", report)
-    print_result("".join(f"{line}\n" for line in (summarise(checked), classes) if line))
+    captions = summarise_captions(data.captions(), len(checked))
+    print_result("".join(f"{line}\n" for line in (summarise(checked), classes, captions) if line))
     if all(video.status == "broken" for video in checked):
         where, remedy = getattr(data, "root", None), "Name a folder of videos that can be read."
         raise InvalidArgumentError("DataModule.root", where, "holds no video that can be read", remedy)

@@ -13,7 +13,7 @@ from pvdm_lightning.pipeline.checkpoint import autoencoder_node, read_checkpoint
 from pvdm_lightning.pipeline.runs import CHECKPOINTS, LATEST
 
 _STAGES = {"AutoencoderModule": "ae", "LatentDiffusionModule": "ldm"}
-_NAMED_BY_FOLDER = ("CachedLatents", "FrameFolder", "VideoFolder")
+_NAMED_BY_FOLDER = ("ArrayFolder", "CachedLatents", "FrameFolder", "VideoFolder")
 """Data sets of many kinds, which their folders tell apart."""
 _LONGEST, _DEEPEST = 100, 4
 

@@ -11,6 +11,7 @@ from pvdm_lightning.data.datamodules.evaluation_clips import EvaluationClips
 from pvdm_lightning.data.index.check import CheckedVideo, check_index
 from pvdm_lightning.data.videos.contexts import Contexts, VideosWithContext
 from pvdm_lightning.data.videos.source import IndexedVideos, VideoSource, conditions_of
+from pvdm_lightning.data.videos.videos_in_arrays import VideosInArrays
 from pvdm_lightning.errors import InvalidArgumentError, check_at_least, check_numbers
 from pvdm_lightning.escaping import printable
 from pvdm_lightning.memory import check_memory
@@ -92,6 +93,7 @@ class ClipDataModule(EvaluationClips):
         self.max_bad_fraction, self.context = max_bad_fraction, context
         self._test_clips = None
         self._sources: tuple[VideoSource, VideoSource] | None = None
+        self._captions: dict[str, str] = {}
         self._datasets: dict[str, ClipDataset] = {}
 
     @abstractmethod
@@ -184,6 +186,11 @@ class ClipDataModule(EvaluationClips):
         """Label of each video by its name, training videos first; -1 for one without a class."""
         return {s.name(place): int(label) for s in self._open() for place, label in enumerate(s.labels)}
 
+    def captions(self) -> dict[str, str]:
+        """Caption of each video that has one in a table, by its path below the root, as `write_contexts` takes it."""
+        self._open()
+        return dict(self._captions)
+
     def check(self, progress: bool = True) -> list[CheckedVideo]:
         """Check every video of the set, training videos first; `setup` is not needed.
 
@@ -191,8 +198,12 @@ class ClipDataModule(EvaluationClips):
             progress: Whether a bar shows how far it is.
         """
         sources = (s.videos if isinstance(s, VideosWithContext) else s for s in self._open())
-        indices = (source.index for source in sources if isinstance(source, IndexedVideos))
-        checked = [video for index in indices for video in check_index(index, progress)]
+        checked: list[CheckedVideo] = []
+        for source in sources:
+            if isinstance(source, IndexedVideos):
+                checked += check_index(source.index, progress)
+            elif isinstance(source, VideosInArrays):
+                checked += source.check(progress)
         return list({video.path: video for video in checked}.values())  # a lone video is on both sides
 
     def _open(self) -> tuple[VideoSource, VideoSource]:

@@ -1,13 +1,15 @@
 """The training and the validation videos of a folder."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from pvdm_lightning.data.index.build_index import load_or_build
 from pvdm_lightning.data.index.shared_videos import shared_videos
 from pvdm_lightning.data.index.video_classes import Classes
 from pvdm_lightning.data.index.video_info import VideoInfo
+from pvdm_lightning.data.index.video_tables import video_key
+from pvdm_lightning.data.index.video_tree import SPLITS, hold_out, split_by_folders
 from pvdm_lightning.data.videos.source import IndexedVideos, VideoSource
 from pvdm_lightning.errors import InvalidArgumentError
 
@@ -21,6 +23,56 @@ def existing_folder(root: str) -> Path:
     if not Path(root).is_dir():
         raise InvalidArgumentError("DataModule.root", root, "there is no such folder", REMEDY)
     return Path(root)
+
+
+def check_val_fraction(val_fraction: float) -> None:
+    """Raise `InvalidArgumentError` unless this is a share of the videos that leaves some to train on."""
+    if not 0 < val_fraction < 1:
+        problem = "is not a fraction of the videos"
+        raise InvalidArgumentError("DataModule.val_fraction", val_fraction, problem, "Give a number between 0 and 1.")
+
+
+def split_videos(
+    root: Path, found: Sequence[str], val_fraction: float, splits: Mapping[str, str] | None
+) -> tuple[list[str], list[str]]:
+    """The videos to train on and those to validate on: by a table, else by the folders of splits, else a fraction.
+
+    Args:
+        root: Folder that the names are relative to.
+        found: Names of all videos.
+        val_fraction: Share to validate on where neither a table nor folders say which.
+        splits: Split of each video in tables, by `video_key`; None if they have none.
+
+    Raises:
+        InvalidArgumentError: The tables have no video to train on.
+    """
+    if splits is None:
+        train, val = split_by_folders(found) or hold_out(found, val_fraction)
+    else:
+        train, val = _split_by_table(root, found, splits)
+        if not val:
+            train, val = hold_out(train, val_fraction)
+    if unused := len({*found} - {*train, *val}):
+        logger.info("%d videos of %s are in %s and are not used", unused, root, _elsewhere(splits))
+    return without_training_videos(root, train, val)
+
+
+def _elsewhere(splits: Mapping[str, str] | None) -> str:
+    return "folders of other splits" if splits is None else "other splits or none"
+
+
+def _split_by_table(root: Path, found: Sequence[str], splits: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """Training and validation videos; of several splits to validate on, the first of `SPLITS` is taken."""
+    split_of = {name: splits.get(video_key(root, name), "").lower() for name in found}
+    names = {*split_of.values()} - {""}
+    if not names & {*SPLITS["train"]}:
+        there = ", ".join(sorted(names)[:4]) or "no video that is there"
+        problem = f"its tables of videos have no split train, but {there}"
+        remedy = "Write train, and validation or test, into the column split."
+        raise InvalidArgumentError("DataModule.root", root, problem, remedy)
+    chosen = next((name for name in SPLITS["val"] if name in names), None)
+    train = [name for name in found if split_of[name] in SPLITS["train"]]
+    return train, [name for name in found if split_of[name] == chosen]
 
 
 def without_training_videos(root: Path, train: list[str], val: list[str]) -> tuple[list[str], list[str]]:

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from pvdm_lightning.data.datamodules.clip_datamodule import ClipDataModule
-from pvdm_lightning.data.datamodules.splits import REMEDY, split_sources, without_training_videos
+from pvdm_lightning.data.datamodules.splits import REMEDY, check_val_fraction, split_sources, split_videos
 from pvdm_lightning.data.index import video_tree
 from pvdm_lightning.data.index.shared_videos import shared_videos
 from pvdm_lightning.data.index.video_classes import read_classes
 from pvdm_lightning.data.index.video_info import VideoInfo
+from pvdm_lightning.data.index.video_tables import read_tables, video_key
 from pvdm_lightning.data.videos.source import VideoSource
 from pvdm_lightning.errors import InvalidArgumentError, check_numbers
 
@@ -18,15 +19,17 @@ logger = logging.getLogger(__name__)
 
 
 class VideoTree(ClipDataModule):
-    """Videos in a folder tree, split by list files, by its folders train and val or test, or by a validation fraction.
+    """Videos in a folder tree, split by list files, by a table beside them, by its folders train and val or test, or by
+    a validation fraction.
 
-    Classes are those of a metadata.csv or metadata.jsonl beside the videos, else the folders below `root`, or below
-    those of its splits, if there are several.
+    A table is a metadata.csv, metadata.jsonl or metadata.parquet with columns file_name and label, split or caption.
+    Without classes in one, the folders below `root`, or below those of its splits, are classes if there are several.
 
     Args:
         root: The folder; any tree below it.
         val_fraction: Share of the videos to validate on, chosen by their paths. Has no effect with list files, nor
-            where all videos are in folders train and val, validation or test. Copies of training videos are left out.
+            where a table has a column split, nor where all videos are in folders train and val, validation or test.
+            Copies of training videos are left out.
         train_list: Text file with the paths of the training videos, relative to root, one per line.
         val_list: As train_list, for validation; give both or neither.
         **kwargs: As in ClipDataModule.
@@ -42,13 +45,7 @@ class VideoTree(ClipDataModule):
     ) -> None:
         check_numbers("DataModule", locals())
         super().__init__(**kwargs)
-        if not 0 < val_fraction < 1:
-            raise InvalidArgumentError(
-                "DataModule.val_fraction",
-                val_fraction,
-                "is not a fraction of the videos",
-                "Give a number between 0 and 1.",
-            )
+        check_val_fraction(val_fraction)
         if (train_list is None) != (val_list is None):
             given, lacking = ("train", "val") if val_list is None else ("val", "train")
             raise InvalidArgumentError(
@@ -75,12 +72,13 @@ class VideoTree(ClipDataModule):
             if both:
                 message = "%d videos of %s are copies of training videos, such as %s of %s"
                 logger.warning(message, len(both), self.val_list, val[both[0].first], train[both[0].second])
+            tables = read_tables(root, [*train, *val])
         else:
             found = find(root)
             if not found:
                 raise InvalidArgumentError("DataModule.root", self.root, f"there are no {what} in it", REMEDY)
-            train, val = video_tree.split_by_folders(found) or video_tree.hold_out(found, self.val_fraction)
-            if unused := len({*found} - {*train, *val}):
-                logger.info("%d videos of %s are in folders of other splits and are not used", unused, root)
-            train, val = without_training_videos(root, train, val)
-        return split_sources(root, (train, val), read_classes(root, train, val), probe)
+            tables = read_tables(root, found)
+            train, val = split_videos(root, found, self.val_fraction, tables.splits)
+        keys = ((name, video_key(root, name)) for name in (*train, *val))
+        self._captions = {name: tables.captions[key] for name, key in keys if key in tables.captions}
+        return split_sources(root, (train, val), read_classes(root, train, val, tables.classes), probe)

@@ -33,7 +33,7 @@ class CheckedVideo:
         width: In pixels, as shown.
         fps: Frames a second; 0 if unknown.
         codec: FFmpeg's name of it, or the pictures' format.
-        route: How frames are reached: broken, decord, seek, scan or images.
+        route: How frames are reached: broken, decord, seek, scan, images or array.
     """
 
     path: str
@@ -119,6 +119,7 @@ def _describe(path: Path, info: VideoInfo, bad_picture: str) -> CheckedVideo:
 
 _STATUS = {"good": "good", "flawed": "damaged but usable", "broken": "broken"}
 _ROUTE = {
+    "array": "opening arrays",
     "decord": "seeking with decord",
     "images": "opening pictures",
     "scan": "decoding from the start",

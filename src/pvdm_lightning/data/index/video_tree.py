@@ -59,6 +59,14 @@ def find_arrays(root: Path) -> list[str]:
     return _sorted(f"{folder}/{name}" for folder, names in _walk(root) for name in names if _is_array(name))
 
 
+def find_array_files(root: Path, suffixes: tuple[str, ...]) -> list[str]:
+    """Paths of the files with these suffixes below a folder, relative to it, sorted, as `find_videos`."""
+    closed: list[str] = []
+    walked = ((folder, name) for folder, names in _walk(root, closed) for name in names if not name.startswith("."))
+    found = [f"{folder}/{name}" for folder, name in walked if name.lower().endswith(suffixes)]
+    return _sorted([*found, *closed])
+
+
 def _is_array(name: str) -> bool:
     return name.lower().endswith(".npy") and not name.startswith(".")
 

@@ -57,8 +57,10 @@ class StoredWindows:
         return {**sample, "start": torch.tensor(start)}
 
     def files(self) -> list[str]:
-        """Paths of the videos, each once; none of a source whose videos are no files."""
-        names = [self.dataset.source.name(int(video)) for video in np.unique(self.videos)]
+        """Paths of the files of the videos, each once; none of a source whose videos are no files."""
+        source = self.dataset.source
+        file = getattr(source, "file", source.name)  # which several videos may share
+        names = [*dict.fromkeys(file(int(video)) for video in np.unique(self.videos))]
         return names if any(Path(name).exists() for name in names[:1000]) else []
 
     def digest(self) -> str:

@@ -152,6 +152,7 @@ class VideosWithContext:
         self.class_names = getattr(videos, "class_names", ())
         self.conditions = ("context", *(name for name in conditions_of(videos) if name != "context"))
         self._key = getattr(videos, "key", videos.name)
+        self.file = getattr(videos, "file", videos.name)
         keys = (self._key(index) for index in np.flatnonzero(videos.lengths).tolist())
         missing = [key for key in keys if key not in contexts]
         if missing:

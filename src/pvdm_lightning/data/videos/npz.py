@@ -8,13 +8,27 @@ import math
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
 from pvdm_lightning.atomic_write import atomic_write
 from pvdm_lightning.escaping import one_line
 from pvdm_lightning.foreign_files import open_regular
+
+MOST_UNPACKED = 2**28
+"""Bytes of a compressed array, which is read as a whole for any part of it."""
+
+_MOST_HEADER = 2**14
+"""Bytes of a header: numpy parses 10,000, but reads as many as it claims."""
+
+
+class ArrayHeader(NamedTuple):
+    """What an array in a .npz file is before it is read."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    compressed: bool
 
 
 def write_npz(parts: Sequence[Path], indices: Sequence[int], path: Path, metadata: Mapping[str, Any] | None) -> None:
@@ -56,11 +70,71 @@ def map_npy(path: Path) -> np.ndarray:
         ValueError: It is no such file, or claims another size than it has.
     """
     with open_regular(path) as file:
-        shape, in_fortran_order, dtype = _read_header(file)
-        start, size = file.tell(), file.seek(0, io.SEEK_END)
-        if 0 in shape or start + math.prod(shape) * dtype.itemsize > size:
-            raise ValueError(f"is {dtype} {list(shape)}, and the file has {size:,} bytes")
-        return np.memmap(file, dtype, "r", start, shape, "F" if in_fortran_order else "C")
+        return _map(file)
+
+
+def _map(file: IO[bytes]) -> np.ndarray:
+    """The array whose header is where a file is read next."""
+    shape, in_fortran_order, dtype = _read_header(file)
+    start, size = file.tell(), file.seek(0, io.SEEK_END)
+    if 0 in shape or start + math.prod(shape) * dtype.itemsize > size:
+        raise ValueError(f"is {dtype} {list(shape)}, and the file has {size:,} bytes")
+    return np.memmap(file, dtype, "r", start, shape, "F" if in_fortran_order else "C")
+
+
+def npz_headers(path: Path) -> dict[str, ArrayHeader]:
+    """Shape and type of each array of a .npz file, in the order of the file; arrays of Python objects are left out.
+
+    Raises:
+        OSError: It cannot be read, or is no regular file.
+        ValueError: It is no such file.
+    """
+    headers = {}
+    with open_regular(path) as file:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                for member in archive.infolist():
+                    if member.filename.endswith(".npy"):
+                        with archive.open(member) as stream:
+                            try:
+                                shape, _, dtype = _read_header(stream)
+                            except ValueError:
+                                continue
+                        compressed = member.compress_type != zipfile.ZIP_STORED
+                        headers[member.filename.removesuffix(".npy")] = ArrayHeader(shape, dtype, compressed)
+        except OSError:
+            raise
+        except Exception as error:  # a damaged archive fails in as many ways as it has fields
+            raise ValueError(one_line(error) or type(error).__name__) from error
+    return headers
+
+
+def open_npz(path: Path, name: str) -> np.ndarray:
+    """An array of a .npz file: memory-mapped if it is stored as `np.savez` does, unpacked if it is compressed.
+
+    Raises:
+        OSError: The file cannot be read, or is no regular file.
+        ValueError: It is damaged, the array claims another size than it has, or is too large to be unpacked.
+    """
+    with open_regular(path) as file:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                member = archive.getinfo(f"{name}.npy")
+                if member.compress_type == zipfile.ZIP_STORED:
+                    file.seek(member.header_offset + 26)
+                    lengths = file.read(4)  # of the name and of further fields, of which those at the end know nothing
+                    sizes = int.from_bytes(lengths[:2], "little") + int.from_bytes(lengths[2:], "little")
+                    file.seek(member.header_offset + 30 + sizes)
+                    return _map(file)
+                if member.compress_type != zipfile.ZIP_DEFLATED or member.file_size > MOST_UNPACKED:
+                    problem = f"{name} is compressed and has {member.file_size:,} bytes, of which {MOST_UNPACKED:,} are"
+                    raise ValueError(f"{problem} read at most: write it with np.savez or np.save")
+                with archive.open(member) as stream:
+                    return _unpack(name, stream.read(member.file_size))  # whatever it has, no more
+        except (OSError, ValueError):
+            raise
+        except Exception as error:  # as above
+            raise ValueError(one_line(error) or type(error).__name__) from error
 
 
 def read_npz(path: Path, names: Sequence[str], most: int | None = None) -> dict[str, np.ndarray]:
@@ -96,12 +170,17 @@ def _read_member(archive: zipfile.ZipFile, name: str, size: int, most: int | Non
     member = archive.getinfo(f"{name}.npy")
     if member.compress_type != zipfile.ZIP_STORED or member.file_size > min(size, most or size):
         raise ValueError(f"{name} claims more than the file holds")
-    stream = io.BytesIO(archive.read(member))
+    return _unpack(name, archive.read(member)).copy()
+
+
+def _unpack(name: str, content: bytes) -> np.ndarray:
+    """The array, read-only, of the bytes of a .npy file."""
+    stream = io.BytesIO(content)
     shape, in_fortran_order, dtype = _read_header(stream)
     data = stream.read()
     if math.prod(shape) * dtype.itemsize != len(data):
         raise ValueError(f"{name} claims another size than it has")
-    return np.frombuffer(data, dtype).reshape(shape, order="F" if in_fortran_order else "C").copy()
+    return np.frombuffer(data, dtype).reshape(shape, order="F" if in_fortran_order else "C")
 
 
 def _read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
@@ -110,16 +189,16 @@ def _read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
     Raises:
         ValueError: The header is damaged, or of an array of Python objects.
     """
+    start, head = stream.tell(), io.BytesIO(stream.read(_MOST_HEADER))
     try:
-        version = np.lib.format.read_magic(stream)
+        version = np.lib.format.read_magic(head)
         if version not in ((1, 0), (2, 0)):
             raise ValueError(f"is of version {version}")
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, in_fortran_order, dtype = read(stream)
-    except OSError:
-        raise
+        shape, in_fortran_order, dtype = read(head)
     except Exception as error:  # numpy parses the header as Python, which ends in as many errors as that has
         raise ValueError(f"has no header of an array ({one_line(error, 80)})") from error
     if dtype.hasobject or any(side < 0 for side in shape):
         raise ValueError(f"is {dtype} {list(shape)}, no array of plain values")
+    stream.seek(start + head.tell())
     return shape, in_fortran_order, dtype
