@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonargparse import Namespace
 
-from pvdm_lightning.cli.arguments import expand, expand_paths, option_values, with_values, without_option
+from pvdm_lightning.cli.arguments import (
+    expand,
+    expand_paths,
+    option_values,
+    with_values,
+    with_word_lists,
+    without_option,
+)
 from pvdm_lightning.cli.commands import COMMANDS
 from pvdm_lightning.cli.console.parser_errors import OptionError
 from pvdm_lightning.cli.parser import build_parser, option_strings, parse
@@ -72,13 +79,14 @@ def test_every_text_of_a_configuration_is_expanded(tree):
 NEEDED = {
     "fit": ["--model", "LatentDiffusionModule", "--model.denoiser", "TriplaneUNet", "--data", "VideoFolder"],
     "evaluate": ["--real=~/r", "--generated=~/g"],
+    "compare": ['--reports=["~/a", "~/b"]'],
     "check-data": ["--data", "VideoFolder"],
     "completion": ["--target", "bash"],
     "import-original": ["--autoencoder=~/a"],
 }
 NESTED = {"fit": ["--data.root", "--model.autoencoder_checkpoint"], "check-data": ["--data.root"]}
 LEAST = {"fit": 6, "validate": 3, "test": 5, "predict": 4, "encode": 4, "evaluate": 4, "check-data": 2}
-LEAST |= {"import-original": 3, "weights": 1, "completion": 0}
+LEAST |= {"compare": 1, "import-original": 3, "weights": 1, "completion": 0}
 
 
 def takes_text(action):
@@ -123,3 +131,19 @@ def test_words_are_taken_apart_and_put_together(words):
     assert all(option.startswith("-") for option, _ in option_values(words))
     others, values = without_option(words, "--b=2")
     assert (len(others) + 2 * len(values)) in (len(words), len(words) + 1)  # the last may lack its value
+
+
+@pytest.mark.parametrize(
+    ("command", "words", "found"),
+    [
+        ("compare", "a b --plot c", ["--plot", "c", "--reports", '["a", "b"]']),
+        ("compare", "--plot c --reports a b", ["--plot", "c", "--reports", '["a", "b"]']),
+        ("compare", "--reports [a,b] --plot c", ["--reports", "[a,b]", "--plot", "c"]),
+        ("compare", "", []),
+        ("evaluate", "--features a b --device cpu", ["--device", "cpu", "--features", '["a", "b"]']),
+        ("evaluate", "--real a --generated b", ["--real", "a", "--generated", "b"]),
+        ("predict", "a b", ["a", "b"]),
+    ],
+)
+def test_lists_word_by_word(command, words, found):
+    assert with_word_lists(command, words.split()) == found

@@ -28,6 +28,7 @@ def write(tmp_path, features):
 
 
 def test_distances_of_two_files(tmp_path, write):
+    (tmp_path / "out").mkdir()
     paths = [write("a"), write("b", 1, side="generated")]
     report = measure_features(paths, Figures(["frechet", "kvd"], 10), tmp_path / "out", CPU)
     real, generated = (ClipFeatures.load(path).values for path in paths)

@@ -58,7 +58,7 @@ class ComparedRow:
     Attributes:
         name: Its name.
         network: By which network.
-        difference: Of the second report from the first.
+        difference: The second report's figure minus the first one's.
         obstacles: Why the two are not comparable.
         moves: What the difference is made of, as far as features tell.
     """

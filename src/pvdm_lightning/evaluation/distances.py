@@ -65,10 +65,10 @@ class VideoDistances:
         lengths: What is measured.
         networks: By which networks.
         wanted: Which figures.
-        folder: Of the evaluation; features go into a folder inside. All processes see it.
+        folder: The evaluation's; features go into a folder inside. All processes see it.
         device: Where the networks run.
         processes: That share the videos.
-        prefix: Of the names of distances, such as ``R-`` for reconstructions.
+        prefix: What names of distances begin with, such as ``R-`` for reconstructions.
     """
 
     def __init__(

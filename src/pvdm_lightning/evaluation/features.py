@@ -41,7 +41,7 @@ class ClipId(NamedTuple):
 
     Attributes:
         video: Name of its file, or number of a generated video.
-        hash: Of the file, see `file_identity`; of a generated video, of all that shapes it but its number.
+        hash: The file's, see `file_identity`; for a generated video, that of all that shapes it but its number.
         start: First frame.
         stride: Source frames from one frame to the next.
         frames: How many.
@@ -154,7 +154,7 @@ def generated_clips(numbers: Iterable[int], generation: str, frames: int, stride
     """The clips of generated videos, from their first frame.
 
     Args:
-        numbers: Of the videos.
+        numbers: The videos' numbers.
         generation: Hash of all that shapes the videos but their number.
         frames: Frames of a clip.
         stride: From one to the next.

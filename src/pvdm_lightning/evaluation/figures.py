@@ -149,7 +149,7 @@ def distances(
         network: Record of the network.
         wanted: Which figures.
         device: Where to compute.
-        prefix: Of their names.
+        prefix: What their names begin with.
     """
     rows, skipped = [], []
     draws = max(len(real), len(generated))

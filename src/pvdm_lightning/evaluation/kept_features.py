@@ -26,7 +26,7 @@ def measure_features(features: Sequence[str], wanted: Figures, folder: Path, dev
     Args:
         features: Files of the real and the generated side; or one file of a classifier's.
         wanted: Which figures.
-        folder: Of the report, from which it names the files.
+        folder: The report's, from which it names the files.
         device: Where to compute.
 
     Raises:

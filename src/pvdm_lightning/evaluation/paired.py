@@ -33,6 +33,10 @@ _TRAJECTORY = re.compile(r"(.*[^_/])[_/](\d+)")
 """Stem of one of several videos generated for one real video, such as x_0 or x/0."""
 
 
+_OPTIONS = {"frames": "Evaluation.frames", "real_stride": "RealClips.stride"}
+"""Arguments of pairs that are options of the evaluation."""
+
+
 @dataclass(frozen=True)
 class PairedProtocol:
     """How pairs of videos are compared.
@@ -56,7 +60,7 @@ class PairedProtocol:
 
     def __post_init__(self) -> None:
         for name, least in (("frames", 1), ("context_frames", 0), ("real_stride", 1), ("num_workers", 0)):
-            check_at_least(f"measure_pairs.{name}", getattr(self, name), least)
+            check_at_least(_OPTIONS.get(name, f"measure_pairs.{name}"), getattr(self, name), least)
 
 
 @dataclass(frozen=True)

