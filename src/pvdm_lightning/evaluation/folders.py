@@ -18,10 +18,12 @@ from pvdm_lightning.data.clips.windows import Windows
 from pvdm_lightning.data.index.build_index import num_cores
 from pvdm_lightning.data.index.shared_videos import shared_videos
 from pvdm_lightning.errors import InvalidArgumentError
+from pvdm_lightning.evaluation.chosen_networks import choose_networks
 from pvdm_lightning.evaluation.distances import AT_ONCE, Side, VideoDistances
 from pvdm_lightning.evaluation.feature_networks import FoundNetworks
 from pvdm_lightning.evaluation.lengths import choose_lengths
 from pvdm_lightning.evaluation.measured_clips import MeasuredClips
+from pvdm_lightning.evaluation.named_protocol import NamedProtocol, settings_of
 from pvdm_lightning.evaluation.options import Evaluation
 from pvdm_lightning.evaluation.processes import Processes
 from pvdm_lightning.evaluation.protocol import network_record, versions
@@ -35,6 +37,7 @@ USUAL_FRAMES = 16
 """Of the clips that FVD is taken of where no length is asked for."""
 
 
+SPLIT_NAMES = {"train": "training videos", "test": "test videos", "all": "training and test videos"}
 ALONE = Processes()
 SIDES: tuple[Side, Side] = ("real", "generated")
 
@@ -69,6 +72,7 @@ def measure_folders(
         "generated": VideoFolder.open(generated, "measure_folders.generated", other=real),
     }
     resolution = resolution or _own_size(folders["generated"])
+    networks = choose_networks(networks, evaluation.networks)
     wants_score = bool(networks.c3d) and evaluation.inception_splits > 0
     frames = sorted(set(evaluation.frames or [USUAL_FRAMES]))
     lengths = choose_lengths(frames, evaluation.frame_step, wants_score, networks.video)
@@ -110,7 +114,21 @@ def measure_folders(
                 failures[side].add(name, reason)
     metrics, skipped = distances.metrics()
     notes = [note for folder in folders.values() for note in folder.notes]
+    protocol = NamedProtocol.find(evaluation.protocol)
+    settings = settings_of(evaluation, frames, resolution, networks, evaluation.real.stride or 1)
+    draws = [clips["generated", length] for length in frames]
+    if evaluation.draws("generation") > 1 and all(_same_clips(of_length) for of_length in draws):
+        # As if they were not drawn again, and so the report must call it.
+        settings |= {"repeat_over": "real"} if evaluation.repeat_over == "both" else {"repeats": 1}
+        notes.append(
+            f"generated: each of the {evaluation.repeats} draws takes the same clips, as there are no others: their "
+            "spread says nothing of generation."
+        )
     notes += _shared(folders["real"], folders["generated"]) if processes.is_first else []
+    if split := protocol.settings.get("split"):
+        notes.append(
+            f"{protocol.name} measures against {SPLIT_NAMES[split]}; which those are, the folder {real} decides."
+        )
     for side, broken in failures.items():
         if broken.reasons:
             notes.append(f"{side}: {len(broken.reasons)} videos broke while they were read: {some(broken.reasons)}.")
@@ -123,6 +141,7 @@ def measure_folders(
         notes += dict.fromkeys(note for measured in draws for note in measured.notes())
     return Report(
         title=f"Videos of {generated} against those of {real}",
+        named=protocol.name_of(settings, metrics),
         protocol={
             "real": str(real),
             "generated": str(generated),
@@ -131,6 +150,7 @@ def measure_folders(
             "repeats": evaluation.repeats_record(),
             "inception_splits": evaluation.inception_splits if wants_score else None,
             "distances": list(evaluation.distances),
+            "inception_loops": evaluation.inception_loops if wants_score else None,
             "networks": [network_record(network) for network in (*networks.video, *networks.c3d)],
             "versions": versions(),
         },
@@ -138,6 +158,10 @@ def measure_folders(
         skipped=[*networks.skipped, *lengths.skipped, *skipped],
         notes=notes,
     )
+
+
+def _same_clips(draws: list[MeasuredClips]) -> bool:
+    return all(set(one.clips()) == set(draws[0].clips()) for one in draws)
 
 
 def _shared(real: VideoFolder, generated: VideoFolder) -> list[str]:
