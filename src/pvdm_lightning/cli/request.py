@@ -32,8 +32,8 @@ class Request:
         command: A key of `COMMANDS`.
         words: Its options, with the paths of configurations in place of their names.
         checkpoint: The trained model; None where the command takes none, or none is given.
-        defaults: Defaults of the parser that come from the checkpoint (`model`, `data`, and options of sampling) and from
-            the protocol of an evaluation.
+        defaults: Defaults of the parser that come from the checkpoint (`model`, `data`, and options of sampling) and
+            from the protocol of an evaluation.
     """
 
     command: str

@@ -12,7 +12,7 @@ from pvdm_lightning.cli.arguments import expand
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.shipped import config_folder
 
-__all__ = ["config_folder", "find_config", "read_config"]
+__all__ = ["config_folder", "find_config", "read_config", "shipped_configs"]
 
 MOST_NODES = 100_000
 PROTOCOLS = "evaluation"
@@ -53,6 +53,13 @@ def _expanded(node: yaml.Node, sizes: dict[int, int]) -> int:
     return sizes[id(node)]
 
 
+def shipped_configs() -> list[str]:
+    """Names of the shipped configurations, such as ``data/ucf101.yaml``."""
+    folder = config_folder()
+    paths = (path for path in folder.rglob("*.yaml") if path.parent.name != PROTOCOLS)
+    return sorted(str(path.relative_to(folder)) for path in paths)
+
+
 def find_config(name: str) -> str:
     """The path of a configuration: a file here, else a shipped one of that name (with or without .yaml).
 
@@ -70,8 +77,7 @@ def find_config(name: str) -> str:
                 remedy = f"Give --evaluation.protocol {candidate.stem}."
                 raise InvalidArgumentError("--config", name, "is a protocol of evaluations", remedy)
             return str(candidate)
-    shipped = sorted(str(path.relative_to(folder)) for path in folder.rglob("*.yaml"))
-    shipped = [path for path in shipped if not path.startswith(PROTOCOLS)]
+    shipped = shipped_configs()
     near = difflib.get_close_matches(name, [*shipped, *(str(path) for path in Path().glob("*.y*ml"))], n=1)
     meant = f"Did you mean {near[0]}? " if near else ""
     remedy = f"{meant}Shipped: {', '.join(shipped)}."

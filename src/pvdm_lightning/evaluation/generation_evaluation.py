@@ -11,8 +11,8 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 
 from pvdm_lightning.data.clips.windows import Windows
 from pvdm_lightning.errors import InvalidArgumentError
-from pvdm_lightning.evaluation.clip_options import RealClips
 from pvdm_lightning.evaluation.chosen_networks import choose_networks
+from pvdm_lightning.evaluation.clip_options import RealClips
 from pvdm_lightning.evaluation.distances import AT_ONCE, VideoDistances
 from pvdm_lightning.evaluation.feature_networks import FoundNetworks, SkippedMetric
 from pvdm_lightning.evaluation.features import ClipId, generated_clips

@@ -86,9 +86,8 @@ class NamedProtocol:
                 free.append(f"{key} {_text(key, value)}")
             elif not _agrees(key, value, fixed[key], actual):
                 others = self.also.get(key, ())
-                is_other = any(_agrees(key, value, other, actual) for other in others)
-                if key in ROWS:
-                    is_other = _agrees(key, value, [*fixed[key], *others], actual)
+                values = [[*fixed[key], *others]] if key in ROWS else others
+                is_other = any(_agrees(key, value, other, actual) for other in values)
                 (alternatives if is_other else differing).append(f"{key} {_text(key, value, fixed[key])}")
         differing += _missing_videos(fixed, metrics)
         # A file whose published hash is not known is no deviation, one that has another hash is.

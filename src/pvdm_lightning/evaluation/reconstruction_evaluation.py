@@ -14,8 +14,8 @@ from torch import Tensor
 from pvdm_lightning.data.clips.codecs import round_trip
 from pvdm_lightning.data.clips.windows import Windows
 from pvdm_lightning.errors import InvalidArgumentError
-from pvdm_lightning.evaluation.clip_options import GeneratedClips
 from pvdm_lightning.evaluation.chosen_networks import choose_networks
+from pvdm_lightning.evaluation.clip_options import GeneratedClips
 from pvdm_lightning.evaluation.distances import AT_ONCE, VideoDistances
 from pvdm_lightning.evaluation.feature_networks import FoundNetworks, SkippedMetric
 from pvdm_lightning.evaluation.features import generated_clips
