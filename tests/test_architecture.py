@@ -22,6 +22,7 @@ ALLOWED = {
     "stopping": set(),
     "random": set(),
     "pretrained_files": set(),
+    "shipped": set(),
     "pretrained": {"errors", "pretrained_files"},
     "checksum": set(),
     "download": {"atomic_write", "checksum", "escaping", "foreign_files", "output_lock"},
@@ -43,7 +44,7 @@ ALLOWED = {
     },
     "evaluation": {
         *{"errors", "memory", "atomic_write", "printing", "pretrained", "data", "metrics", "convert", "pipeline"},
-        *{"training", "escaping", "models", "checksum", "foreign_files"},
+        *{"training", "escaping", "models", "checksum", "foreign_files", "shipped"},
     },
     "callbacks": {"atomic_write", "errors", "escaping", "data", "metrics", "pipeline", "training"},
     "cli": {
@@ -51,7 +52,7 @@ ALLOWED = {
         *{"errors", "foreign_config", "atomic_write", "output_lock", "printing", "cpu", "data", "convert", "models"},
         *{"pipeline", "gpu", "metrics"},
         *{"training", "evaluation", "callbacks", "pretrained", "pretrained_files", "checksum", "download"},
-        *{"stopping"},
+        *{"stopping", "shipped"},
     },
     "__main__": {"cpu", "cli", "stopping"},
 }

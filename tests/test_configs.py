@@ -8,10 +8,10 @@ import torch
 import yaml
 
 from pvdm_lightning import cli
-from pvdm_lightning.cli.shipped_configs import config_folder, find_config
+from pvdm_lightning.cli.shipped_configs import config_folder, find_config, shipped_configs
 from pvdm_lightning.errors import InvalidArgumentError
 
-ALL = sorted(str(path.relative_to(config_folder())) for path in config_folder().rglob("*.yaml"))
+ALL = shipped_configs()
 RUNS = ("ae.yaml", "ldm.yaml", "demo_ae.yaml", "demo_ldm.yaml")
 
 
@@ -81,6 +81,8 @@ def test_the_papers_configuration(capsys):
 def test_a_name_that_is_nowhere():
     with pytest.raises(InvalidArgumentError, match=r"--config aee: is neither .* Shipped: ae.yaml, data/"):
         find_config("aee")
+    with pytest.raises(InvalidArgumentError, match=r"is a protocol of evaluations. Give --evaluation.protocol latte"):
+        find_config("evaluation/latte")
     Path("own.yaml").touch()
     assert find_config("own.yaml") == "own.yaml"
 

@@ -11,7 +11,10 @@ from typing import Any
 
 from jsonargparse import Namespace
 
-ALWAYS_LISTS = ("--evaluation.frames", "--evaluation.distances", "--output.formats", "--fetch")
+ALWAYS_LISTS = (
+    *("--evaluation.frames", "--evaluation.distances", "--evaluation.networks"),
+    *("--output.formats", "--fetch"),
+)
 """Options that are lists of one value, too."""
 LISTS_OF_TEXTS = ("--sampling.class_names", "--sampling.from_image")
 """The same of texts that may hold anything, such as paths; with brackets or quotes they are YAML."""

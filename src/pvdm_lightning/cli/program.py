@@ -66,6 +66,7 @@ def _run(arguments: list[str]) -> None:
         run_command(request)
     else:
         parser = build_parser(request.command)
+        parser.set_defaults(request.defaults)
         options = vars(parser.instantiate(parse(parser, request.words)))
         options.pop("config", None)  # the paths of files whose contents are in the others
         function_of(request.command)(**options)

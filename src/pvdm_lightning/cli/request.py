@@ -18,6 +18,7 @@ from pvdm_lightning.cli.checkpoint import Checkpoint
 from pvdm_lightning.cli.commands import COMMANDS, unknown_command
 from pvdm_lightning.cli.console.parser_errors import OptionError
 from pvdm_lightning.cli.shipped_configs import find_config, read_config
+from pvdm_lightning.evaluation.named_protocol import NamedProtocol
 from pvdm_lightning.pipeline.public_classes import trust_classes
 
 CONFIG_OPTIONS = ("--config", "-c")
@@ -31,7 +32,8 @@ class Request:
         command: A key of `COMMANDS`.
         words: Its options, with the paths of configurations in place of their names.
         checkpoint: The trained model; None where the command takes none, or none is given.
-        defaults: Defaults of the parser that come from the checkpoint: `model`, `data`, and options of sampling.
+        defaults: Defaults of the parser that come from the checkpoint (`model`, `data`, and options of sampling) and
+            from the protocol of an evaluation.
     """
 
     command: str
@@ -53,18 +55,20 @@ def resolve(arguments: Sequence[str]) -> Request:
     command = COMMANDS[name]
     words = with_comma_lists(with_word_lists(name, arguments[1:]))
     words = with_values(words, lambda option, value: find_config(value) if option in CONFIG_OPTIONS else value)
+    configs = {value: read_config(value) for option, value in option_values(words) if option in CONFIG_OPTIONS}
+    protocol = _protocol_options(name, _last_value(words, configs, "evaluation.protocol"))
     if not command.has_trainer:
-        return Request(name, words)
+        return Request(name, words, defaults=protocol)
     words, trusted = without_option(words, "--trust_class")
     trust_classes(trusted)
-    configs = {value: read_config(value) for option, value in option_values(words) if option in CONFIG_OPTIONS}
     given = _last_value(words, configs, "ckpt_path")
     if not command.takes_model or given is None:
-        return Request(name, words)
+        return Request(name, words, defaults=protocol)
     root = expand(_last_value(words, configs, "trainer.default_root_dir") or "runs")
     checkpoint = Checkpoint.find(given, root)
     # What encodes is the checkpoint's autoencoder, whatever a configuration says of a model.
     defaults: dict[str, Any] = {"model": checkpoint.model_node} if name != "encode" else {}
+    defaults |= protocol
     if name in ("predict", "test"):
         defaults |= {f"sampling.{key}": value for key, value in checkpoint.sampling.items()}
     # A configuration that names a class of data does not mean those of the checkpoint, its stride for one.
@@ -72,6 +76,21 @@ def resolve(arguments: Sequence[str]) -> Request:
         data = checkpoint.data_node(_last_value(words, {}, "data.root"), name)
         defaults |= {"data": data} if data else {}
     return Request(name, words, checkpoint, defaults)
+
+
+def _protocol_options(command: str, protocol: str | None) -> dict[str, Any]:
+    """The options that a protocol fixes, of those that a command has.
+
+    Raises:
+        InvalidArgumentError: There is no such protocol.
+    """
+    if protocol is None:
+        return {}
+    missing = {"evaluate": "evaluation.split", "test": "resolution"}
+    if command not in missing:
+        return {}
+    options = NamedProtocol.find(protocol).options
+    return {option: value for option, value in options.items() if option != missing[command]}
 
 
 def _last_value(words: Sequence[str], configs: dict[str, dict[str, Any]], key: str) -> str | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,13 @@ import yaml  # type: ignore[import-untyped]
 
 from pvdm_lightning.cli.arguments import expand
 from pvdm_lightning.errors import InvalidArgumentError
+from pvdm_lightning.shipped import config_folder
+
+__all__ = ["config_folder", "find_config", "read_config", "shipped_configs"]
 
 MOST_NODES = 100_000
+PROTOCOLS = "evaluation"
+"""Folder of those that are no configurations but protocols, see `NamedProtocol`."""
 
 
 def _check_yaml(path: str) -> None:
@@ -49,10 +53,11 @@ def _expanded(node: yaml.Node, sizes: dict[int, int]) -> int:
     return sizes[id(node)]
 
 
-def config_folder() -> Path:
-    """The folder of configurations: inside the installed package, or beside src/ in a checkout."""
-    installed = Path(str(resources.files("pvdm_lightning"))) / "configs"
-    return installed if installed.is_dir() else Path(__file__).parents[3] / "configs"
+def shipped_configs() -> list[str]:
+    """Names of the shipped configurations, such as ``data/ucf101.yaml``."""
+    folder = config_folder()
+    paths = (path for path in folder.rglob("*.yaml") if path.parent.name != PROTOCOLS)
+    return sorted(str(path.relative_to(folder)) for path in paths)
 
 
 def find_config(name: str) -> str:
@@ -68,8 +73,11 @@ def find_config(name: str) -> str:
     folder = config_folder()
     for candidate in (folder / name, folder / f"{name}.yaml"):
         if candidate.is_file():
+            if candidate.parent.name == PROTOCOLS:
+                remedy = f"Give --evaluation.protocol {candidate.stem}."
+                raise InvalidArgumentError("--config", name, "is a protocol of evaluations", remedy)
             return str(candidate)
-    shipped = sorted(str(path.relative_to(folder)) for path in folder.rglob("*.yaml"))
+    shipped = shipped_configs()
     near = difflib.get_close_matches(name, [*shipped, *(str(path) for path in Path().glob("*.y*ml"))], n=1)
     meant = f"Did you mean {near[0]}? " if near else ""
     remedy = f"{meant}Shipped: {', '.join(shipped)}."

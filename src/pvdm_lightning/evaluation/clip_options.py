@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from pvdm_lightning.data.clips.clip_choice import SEVERAL_A_VIDEO, ClipChoice, ClipList, choose_clips
+from pvdm_lightning.data.clips.codecs import Codec
 from pvdm_lightning.data.clips.transforms import FramePreparation
 from pvdm_lightning.data.clips.windows import Windows
 from pvdm_lightning.data.videos.source import VideoSource
@@ -99,12 +100,14 @@ class GeneratedClips:
         choice: first: the first frames of each video; random: a random clip of each.
         num: How many, or all. Default: all of a folder; 2,048 where they are sampled.
         stride: Frames from one frame of a clip to the next.
+        codec: Lossy round trip of generated clips alone. Default: that of the preparation.
         seed: Seed of the choice of videos, where a folder has more than `num`, and of random clips.
     """
 
     choice: Literal["first", "random"] = "first"
     num: int | Literal["all"] | None = None
     stride: int = 1
+    codec: Codec | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -124,6 +127,10 @@ class GeneratedClips:
             problem = "is no number of videos to be sampled"
             raise InvalidArgumentError("GeneratedClips.num", "all", problem, "Give one, such as 2048.")
         return self.num or USUAL_COUNT
+
+    def preparation(self, of_both: FramePreparation) -> FramePreparation:
+        """The preparation of generated clips."""
+        return of_both if self.codec is None else replace(of_both, codec=self.codec)
 
     def choose(self, source: VideoSource, windows: Windows) -> ClipList:
         """The clips of some videos."""

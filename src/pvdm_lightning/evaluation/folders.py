@@ -17,10 +17,12 @@ from pvdm_lightning.data.clips.sampler import EpochSampler
 from pvdm_lightning.data.clips.windows import Windows
 from pvdm_lightning.data.index.build_index import num_cores
 from pvdm_lightning.errors import InvalidArgumentError
+from pvdm_lightning.evaluation.chosen_networks import choose_networks
 from pvdm_lightning.evaluation.distances import AT_ONCE, Side, VideoDistances
 from pvdm_lightning.evaluation.feature_networks import FoundNetworks
 from pvdm_lightning.evaluation.lengths import choose_lengths
 from pvdm_lightning.evaluation.measured_clips import MeasuredClips
+from pvdm_lightning.evaluation.named_protocol import NamedProtocol, settings_of
 from pvdm_lightning.evaluation.options import Evaluation
 from pvdm_lightning.evaluation.processes import Processes
 from pvdm_lightning.evaluation.protocol import network_record, versions
@@ -34,6 +36,7 @@ USUAL_FRAMES = 16
 """Of the clips that FVD is taken of where no length is asked for."""
 
 
+SPLIT_NAMES = {"train": "training videos", "test": "test videos", "all": "training and test videos"}
 ALONE = Processes()
 SIDES: tuple[Side, Side] = ("real", "generated")
 
@@ -68,6 +71,7 @@ def measure_folders(
     """
     folders, notes = open_both(real, generated, "measure_folders", inputs)
     resolution = resolution or _own_size(folders["generated"])
+    networks = choose_networks(networks, evaluation.networks)
     wants_score = bool(networks.c3d) and evaluation.inception_splits > 0
     frames = sorted(set(evaluation.frames or [USUAL_FRAMES]))
     lengths = choose_lengths(frames, evaluation.frame_step, wants_score, networks.video)
@@ -116,6 +120,20 @@ def measure_folders(
             for name, reason in reasons.items():
                 failures[side].add(name, reason)
     metrics, skipped = distances.metrics()
+    protocol = NamedProtocol.find(evaluation.protocol)
+    settings = settings_of(evaluation, frames, resolution, networks, evaluation.real.stride or 1)
+    draws_of_length = [clips["generated", length] for length in frames]
+    if evaluation.draws("generation") > 1 and all(_same_clips(of_length) for of_length in draws_of_length):
+        # As if they were not drawn again, and so the report must call it.
+        settings |= {"repeat_over": "real"} if evaluation.repeat_over == "both" else {"repeats": 1}
+        notes.append(
+            f"generated: each of the {evaluation.repeats} draws takes the same clips, as there are no others: their "
+            "spread says nothing of generation."
+        )
+    if split := protocol.settings.get("split"):
+        notes.append(
+            f"{protocol.name} measures against {SPLIT_NAMES[split]}; which those are, the folder {real} decides."
+        )
     for side, broken in failures.items():
         if broken.reasons:
             notes.append(f"{side}: {len(broken.reasons)} videos broke while they were read: {some(broken.reasons)}.")
@@ -123,6 +141,7 @@ def measure_folders(
         notes.append("no video was read, as nothing could measure it.")
     return Report(
         title=f"Videos of {generated} against those of {real}",
+        named=protocol.name_of(settings, metrics),
         protocol={
             "real": str(real),
             "generated": str(generated),
@@ -133,6 +152,7 @@ def measure_folders(
             "repeats": evaluation.repeats_record(),
             "inception_splits": evaluation.inception_splits if wants_score else None,
             "distances": list(evaluation.distances),
+            "inception_loops": evaluation.inception_loops if wants_score else None,
             "networks": [network_record(network) for network in (*networks.video, *networks.c3d)],
             "versions": versions(),
         },
@@ -140,6 +160,10 @@ def measure_folders(
         skipped=[*networks.skipped, *lengths.skipped, *skipped],
         notes=notes,
     )
+
+
+def _same_clips(draws: list[MeasuredClips]) -> bool:
+    return all(set(one.clips()) == set(draws[0].clips()) for one in draws)
 
 
 def _own_size(folder: VideoFolder) -> tuple[int, int]:

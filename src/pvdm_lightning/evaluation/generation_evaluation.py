@@ -11,6 +11,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 
 from pvdm_lightning.data.clips.windows import Windows
 from pvdm_lightning.errors import InvalidArgumentError
+from pvdm_lightning.evaluation.chosen_networks import choose_networks
 from pvdm_lightning.evaluation.clip_options import RealClips
 from pvdm_lightning.evaluation.distances import AT_ONCE, VideoDistances
 from pvdm_lightning.evaluation.feature_networks import FoundNetworks, SkippedMetric
@@ -18,6 +19,7 @@ from pvdm_lightning.evaluation.features import ClipId, generated_clips
 from pvdm_lightning.evaluation.generated_videos import GeneratedVideos
 from pvdm_lightning.evaluation.lengths import Lengths, choose_lengths
 from pvdm_lightning.evaluation.measured_clips import MeasuredClips
+from pvdm_lightning.evaluation.named_protocol import NamedProtocol, settings_of
 from pvdm_lightning.evaluation.options import SPLITS, Evaluation, check_rounding
 from pvdm_lightning.evaluation.processes import Processes
 from pvdm_lightning.evaluation.protocol import network_record, protocol_hash, versions
@@ -53,8 +55,9 @@ class GenerationEvaluation(LockedOutput):
     def __init__(
         self, evaluation: Evaluation, sampling: Sampling, networks: FoundNetworks, model: TrainedModel
     ) -> None:
-        self.evaluation, self.sampling, self.networks, self.model = evaluation, sampling, networks, model
-        self.skipped = list(networks.skipped)
+        self.evaluation, self.sampling, self.model = evaluation, sampling, model
+        self.networks = choose_networks(networks, evaluation.networks)
+        self.skipped = list(self.networks.skipped)
         self.count = evaluation.generated.count
         self.split = evaluation.split or "train"
         self.lengths = Lengths([], None, [])
@@ -262,6 +265,7 @@ class GenerationEvaluation(LockedOutput):
         return Report(
             title=f"Samples of {self.model.path.name}, step {self.model.global_step}, against "
             f"{type(data).__name__} {self.split} split",
+            named=self._named(metrics, data),
             protocol={
                 "stage": "two",
                 "generation": generation,
@@ -275,6 +279,7 @@ class GenerationEvaluation(LockedOutput):
                 "repeats": self.evaluation.repeats_record(),
                 "inception_splits": self.evaluation.inception_splits if self.lengths.inception else None,
                 "distances": list(self.evaluation.distances),
+                "inception_loops": self.evaluation.inception_loops if self.lengths.inception else None,
                 "networks": [network_record(network) for network in (*self.networks.video, *self.networks.c3d)],
                 "versions": versions(),
             },
@@ -282,6 +287,12 @@ class GenerationEvaluation(LockedOutput):
             skipped=self.skipped,
             notes=self._notes,
         )
+
+    def _named(self, metrics: list[MeasuredMetric], data: Any) -> str:
+        evaluation, stride = self.evaluation, self.evaluation.real.stride or data.stride
+        lengths, size = sorted(self._real), tuple(data.clip_shape[1:])
+        settings = settings_of(evaluation, lengths, size, self.networks, stride, self.split)
+        return NamedProtocol.find(evaluation.protocol).name_of(settings, metrics)
 
 
 def conditions_record(sampling: Sampling, denoiser: Denoiser, frames: int) -> dict[str, Any]:

@@ -72,7 +72,8 @@ class MeasuredClips:
     ) -> MeasuredClips:
         """Clips of generated videos; arguments as of `real`."""
         windows = Windows(frames, options.stride)
-        dataset = ChosenClips(source, windows, resolution, options.choose(source, windows), preparation)
+        clips = options.choose(source, windows)
+        dataset = ChosenClips(source, windows, resolution, clips, options.preparation(preparation))
         return cls("generated", options, dataset, options.asked())
 
     @property

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pvdm_lightning.errors import InvalidArgumentError, check_at_least, check_numbers
+from pvdm_lightning.evaluation.chosen_networks import check_networks
 from pvdm_lightning.evaluation.clip_options import FramePreparation, GeneratedClips, RealClips
 from pvdm_lightning.evaluation.figures import Figures, check_distances
+from pvdm_lightning.evaluation.named_protocol import CUSTOM, check_protocol
 
 SPLITS = {"train": "train", "test": "val", "all": "all"}
 """What the option calls a split -> what data modules call it."""
@@ -18,6 +20,9 @@ class Evaluation:
     """What is measured, on which clips.
 
     Args:
+        protocol: A published protocol by name, such as stylegan_v or latte, a file of configs/evaluation. On the
+            command line its settings are the defaults of all others. The report gives the name if every setting is
+            that protocol's, or what differs. custom: none. Not of reconstructions.
         frames: Lengths of clips at which distances are taken, e.g. [16,128]. Default: in folders 16; of samples one
             clip of the model, and eight. Reconstructions have the length of a clip.
         frame_step: The longest length is also measured on every so many-th frame, as StyleGAN-V does, where that
@@ -27,6 +32,7 @@ class Evaluation:
         inception_splits: Splits of the Inception Score; 0 leaves it out. Not of reconstructions.
         inception_loops: Disjoint parts of the videos, each with an Inception Score: their mean and std are reported.
         distances: Names of distances, e.g. [frechet,kvd].
+        networks: Names of the networks that measure, e.g. [i3d-stylegan-v,c3d-ucf101]. Default: all that are there.
         bootstrap: Resamples behind the interval of each distance; 0 leaves intervals out.
         repeats: Draws of what `repeat_over` says; their mean and std are reported. Not of reconstructions.
         repeat_over: What is drawn again, with the next seed: real clips; generation, which is samples, or clips of a
@@ -37,12 +43,14 @@ class Evaluation:
         dir: Folder for the report and the generated videos.
     """
 
+    protocol: str = CUSTOM
     frames: list[int] | None = None
     frame_step: int = 8
     split: Literal["train", "test", "all"] | None = None
     inception_splits: int = 10
     inception_loops: int = 1
     distances: list[str] = field(default_factory=lambda: ["frechet"])
+    networks: list[str] | None = None
     bootstrap: int = 50
     repeats: int = 1
     repeat_over: Literal["real", "generation", "both"] = "real"
@@ -63,6 +71,8 @@ class Evaluation:
             check_at_least(f"Evaluation.{argument}", getattr(self, argument), 1)
         check_at_least("Evaluation.bootstrap", self.bootstrap, 0)
         check_distances("Evaluation.distances", self.distances)
+        check_networks("Evaluation.networks", self.networks or ())
+        check_protocol("Evaluation.protocol", self.protocol)
         if self.inception_splits < 0:
             remedy = "Give 0 to leave the score out, or 10."
             raise InvalidArgumentError("Evaluation.inception_splits", self.inception_splits, "is negative", remedy)

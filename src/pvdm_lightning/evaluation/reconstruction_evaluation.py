@@ -14,12 +14,14 @@ from torch import Tensor
 from pvdm_lightning.data.clips.codecs import round_trip
 from pvdm_lightning.data.clips.windows import Windows
 from pvdm_lightning.errors import InvalidArgumentError
+from pvdm_lightning.evaluation.chosen_networks import choose_networks
 from pvdm_lightning.evaluation.clip_options import GeneratedClips
 from pvdm_lightning.evaluation.distances import AT_ONCE, VideoDistances
 from pvdm_lightning.evaluation.feature_networks import FoundNetworks, SkippedMetric
 from pvdm_lightning.evaluation.features import generated_clips
 from pvdm_lightning.evaluation.lengths import choose_lengths
 from pvdm_lightning.evaluation.measured_clips import MeasuredClips
+from pvdm_lightning.evaluation.named_protocol import CUSTOM
 from pvdm_lightning.evaluation.options import SPLITS, Evaluation, check_rounding
 from pvdm_lightning.evaluation.processes import Processes
 from pvdm_lightning.evaluation.protocol import network_record, protocol_hash, versions
@@ -47,8 +49,9 @@ class ReconstructionEvaluation(LockedOutput):
     """
 
     def __init__(self, evaluation: Evaluation, networks: FoundNetworks, model: TrainedModel) -> None:
-        self.evaluation, self.networks, self.model = evaluation, networks, model
-        self.skipped = list(networks.skipped)
+        self.evaluation, self.model = evaluation, model
+        self.networks = choose_networks(networks, evaluation.networks)
+        self.skipped = list(self.networks.skipped)
         self.clips: dict[str, Any] = {}
         self.means: list[tuple[str, str, MeanOverVideos]] = []
         self.distances: VideoDistances | None = None
@@ -58,6 +61,10 @@ class ReconstructionEvaluation(LockedOutput):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         evaluation, data = self.evaluation, trainer.datamodule  # type: ignore[attr-defined]
+        if evaluation.protocol != CUSTOM:
+            problem = "is a protocol of generated videos, and these are reconstructions"
+            remedy = "Leave it out, or give a checkpoint of stage two."
+            raise InvalidArgumentError("Evaluation.protocol", evaluation.protocol, problem, remedy)
         check_rounding(evaluation)
         if evaluation.generated != GeneratedClips():
             problem = "are options of samples, and these are reconstructions of the real clips"

@@ -110,6 +110,7 @@ class Report:
     Attributes:
         title: What was evaluated, for the table's head.
         protocol: Everything that shapes the metrics, JSON-able.
+        named: The published protocol that this is, or what differs from it, see `NamedProtocol.name_of`.
         metrics: Measured.
         skipped: Not measured, and why.
         notes: What a reader must know beside the metrics.
@@ -118,6 +119,7 @@ class Report:
 
     title: str
     protocol: dict[str, Any]
+    named: str = ""
     metrics: list[MeasuredMetric] = field(default_factory=list)
     skipped: list[SkippedMetric] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -143,7 +145,8 @@ class Report:
         if all(metric.interval is None for metric in self.metrics):
             rows = [(*row[:2], *row[3:]) for row in rows]
         # Names of files are in all of these.
-        lines = [printable(self.title), "", *_aligned(rows), ""]
+        lines = [printable(self.title), *([printable(f"protocol: {self.named}")] if self.named else []), ""]
+        lines += [*_aligned(rows), ""]
         lines += [printable(f"skipped: {name}: {reason}") for name, reason in self.skipped]
         lines += [printable(f"note: {note}") for note in self.all_notes()]
         return "\n".join(lines) + "\n"
@@ -157,8 +160,10 @@ class Report:
         """The report as plain values."""
         metrics = [metric.content() for metric in self.metrics]
         skipped = [{"name": name, "reason": reason} for name, reason in self.skipped]
-        content = {"protocol": self.protocol, "metrics": metrics, "skipped": skipped, "notes": self.all_notes()}
-        return {**content, "details": self.details} if self.details else content
+        named = {"protocol_name": self.named} if self.named else {}
+        measured = {"metrics": metrics, "skipped": skipped, "notes": self.all_notes()}
+        details = {"details": self.details} if self.details else {}
+        return {**named, "protocol": self.protocol, **measured, **details}
 
     def scalars(self) -> Mapping[str, float]:
         """For loggers."""

@@ -18,7 +18,7 @@ from pvdm_lightning.cli.commands import COMMANDS
 from pvdm_lightning.cli.console.help import class_names, class_options
 from pvdm_lightning.cli.parser import build_parser, option_strings
 from pvdm_lightning.cli.sections import options_of, sections_of
-from pvdm_lightning.cli.shipped_configs import config_folder
+from pvdm_lightning.cli.shipped_configs import shipped_configs
 from pvdm_lightning.pipeline.public_classes import DATA_MODULES, MODULES, find_class
 
 _BASH = """\
@@ -48,12 +48,11 @@ _ZSH = "#compdef pvdm\nautoload -U +X bashcompinit && bashcompinit\n"
 
 def completion_script(shell: Literal["bash", "zsh"]) -> str:
     """The script; zsh runs that of bash."""
-    folder = config_folder()
     options = "\n".join(f'      {name}) words="{" ".join(words)}" ;;' for name, words in sorted(_options().items()))
     script = _BASH.format(
         shell=shell,
         commands=" ".join(sorted([*_options(), "--help", "--version"])),
-        configs=" ".join(sorted(str(path.relative_to(folder)) for path in folder.rglob("*.yaml"))),
+        configs=" ".join(shipped_configs()),
         models=" ".join(class_names(MODULES)),
         data=" ".join(class_names(DATA_MODULES)),
         options=options,

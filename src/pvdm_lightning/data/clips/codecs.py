@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-Codec = Literal["none", "jpeg75", "mp4"]
+Codec = Literal["none", "jpeg75", "mp4", "mp4_jpeg75"]
 
 JPEG_QUALITY = 75
 """Pillow's default, at which StyleGAN-V's and Latte's converters save frames."""
@@ -24,7 +24,7 @@ def round_trip(clip: Tensor, codec: Codec) -> Tensor:
     Args:
         clip: uint8 [3 T H W].
         codec: none gives the clip itself; jpeg75: each frame as JPEG by Pillow, quality 75, 4:2:0; mp4: H.264 by
-            libx264, CRF 5, 4:2:0, 8 frames per second, without mbtree.
+            libx264, CRF 5, 4:2:0, 8 frames per second, without mbtree; mp4_jpeg75: one after the other.
 
     Returns:
         uint8 [3 T H W].
@@ -32,8 +32,11 @@ def round_trip(clip: Tensor, codec: Codec) -> Tensor:
     if codec == "none":
         return clip
     frames = clip.permute(1, 2, 3, 0).contiguous().numpy()
-    decoded = _through_jpeg(frames) if codec == "jpeg75" else _through_mp4(frames)
-    return torch.from_numpy(decoded).permute(3, 0, 1, 2).contiguous()
+    if codec.startswith("mp4"):
+        frames = _through_mp4(frames)
+    if codec.endswith("jpeg75"):
+        frames = _through_jpeg(frames)
+    return torch.from_numpy(frames).permute(3, 0, 1, 2).contiguous()
 
 
 def _through_jpeg(frames: np.ndarray) -> np.ndarray:

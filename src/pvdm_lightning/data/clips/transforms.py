@@ -30,7 +30,7 @@ class FramePreparation:
         antialias: Whether the filter is widened where pictures shrink; lanczos always is.
         rounding: round or truncate to uint8, or none for unquantised frames.
         codec: A lossy round trip of each clip after that: jpeg75 (Pillow's default quality, as two published protocols
-            have it by accident) or mp4 (H.264, CRF 5, 8 frames per second).
+            have it by accident), mp4 (H.264, CRF 5, 8 frames per second) or mp4_jpeg75 (one after the other).
     """
 
     crop: Literal["centre", "none"] = "centre"
@@ -54,7 +54,7 @@ class FramePreparation:
 
     def check(self, resolution: tuple[int, int]) -> None:
         """Raise `InvalidArgumentError` if the codec cannot hold pictures of this (height, width)."""
-        if self.codec == "mp4" and (resolution[0] % 2 or resolution[1] % 2):
+        if self.codec.startswith("mp4") and (resolution[0] % 2 or resolution[1] % 2):
             problem = f"holds no pictures of {resolution[0]} x {resolution[1]}, as 4:2:0 needs even sides"
             raise InvalidArgumentError("FramePreparation.codec", self.codec, problem, "Give an even resolution.")
 
