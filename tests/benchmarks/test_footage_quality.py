@@ -74,7 +74,7 @@ def textures(monkeypatch, folder):
     monkeypatch.setattr(quality, "load_pipeline", lambda path: pipeline)
     monkeypatch.setattr(showcase, "load_pipeline", lambda path: pipeline)
     pooled = lambda clips: F.adaptive_avg_pool3d(clips.double() / 255, (2, 4, 4)).flatten(1)  # noqa: E731
-    monkeypatch.setattr(quality, "features_if_installed", lambda: pooled)
+    monkeypatch.setattr(quality, "network_if_installed", lambda: pooled)
     return pipeline
 
 
