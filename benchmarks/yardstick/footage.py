@@ -15,7 +15,8 @@ from benchmarks.yardstick.features import features_of
 from benchmarks.yardstick.summary import Interval, interval, mean
 from benchmarks.yardstick.table import Table
 from pvdm_lightning import VideoPipeline
-from pvdm_lightning.data.clips.clip_dataset import spread_over
+from pvdm_lightning.data.clips.clip_dataset import ClipDataset, spread_over
+from pvdm_lightning.data.clips.windows import Windows
 from pvdm_lightning.data.datamodules.clip_datamodule import ClipDataModule
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.metrics import FrozenNetwork
@@ -91,7 +92,9 @@ class Footage:
     def _samples(
         self, split: str, count: int, frames: int | None = None, label: int | None = None, draw: int = 0
     ) -> Iterator[tuple[Tensor, int]]:
-        dataset = self.data.reference_dataset(split, frames)
+        own = self.data.clips(split)
+        windows = Windows(frames or own.windows.frames, self.data.stride)
+        dataset = ClipDataset(own.source, windows, own.resolution, random_start=True, seed=self.data.seed)
         places = np.arange(len(dataset))
         if label is not None:
             places = places[dataset.source.labels[dataset.videos] == label]

@@ -424,7 +424,7 @@ def folders(workdir):
 @pytest.mark.parametrize(
     ("args", "line"),
     [
-        (["--features", "a"], "--features a: is given beside folders. Give --features, or --real and --generated."),
+        (["--features", "a"], "--features a: is given beside videos. Give --features, or --real and --generated."),
         (["--processes", 0], "--processes 0: is less than 1. Give 1 or more."),
         (
             ["--evaluation.repeats", 2, "--evaluation.repeat_over", "generation"],

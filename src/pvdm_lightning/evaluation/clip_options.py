@@ -18,6 +18,9 @@ USUAL_COUNT = 2048
 """Clips a side in the protocol of StyleGAN-V, which FVD metrics of the literature follow."""
 
 
+Side = Literal["real", "generated"]
+
+
 @dataclass(frozen=True)
 class RealClips:
     """Clips of real videos.

@@ -7,12 +7,13 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from pvdm_lightning.evaluation import figures, real_features
+from pvdm_lightning.evaluation.clip_options import Side
 from pvdm_lightning.evaluation.feature_networks import FoundNetworks, SkippedMetric
 from pvdm_lightning.evaluation.features import ClipFeatures, ClipId, FeatureParts
 from pvdm_lightning.evaluation.figures import Figures
@@ -26,8 +27,6 @@ from pvdm_lightning.metrics.c3d import FRAMES as INCEPTION_FRAMES
 AT_ONCE = 4  # videos a network sees together: I3D's first activations of 128 frames alone take 0.4 GB a video
 FOLDER = "features"
 """Folder of the features, in that of the evaluation."""
-
-Side = Literal["real", "generated"]
 
 
 class _Row(NamedTuple):

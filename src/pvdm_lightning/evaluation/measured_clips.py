@@ -8,16 +8,14 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pvdm_lightning.data.clips.chosen_clips import ChosenClips
 from pvdm_lightning.data.clips.windows import Windows
 from pvdm_lightning.data.index.video_info import DecodeError
 from pvdm_lightning.data.videos.source import VideoSource
-from pvdm_lightning.evaluation.clip_options import FramePreparation, GeneratedClips, RealClips
+from pvdm_lightning.evaluation.clip_options import FramePreparation, GeneratedClips, RealClips, Side
 from pvdm_lightning.evaluation.features import ClipId, file_clips
-
-Side = Literal["real", "generated"]
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,9 @@ class NamedProtocol:
         if self.name == CUSTOM:
             return CUSTOM
         fixed = self.settings
-        differing, alternatives, free = [], [], []
+        differing: list[str] = []
+        alternatives: list[str] = []
+        free: list[str] = []
         for key, value in actual.items():
             if key not in fixed:
                 free.append(f"{key} {_text(key, value)}")

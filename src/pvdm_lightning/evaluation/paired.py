@@ -20,7 +20,7 @@ from pvdm_lightning.data.clips.sampler import EpochSampler
 from pvdm_lightning.data.index.build_index import num_cores
 from pvdm_lightning.errors import InvalidArgumentError, check_at_least
 from pvdm_lightning.evaluation.feature_networks import FoundNetworks, SkippedMetric
-from pvdm_lightning.evaluation.protocol import CROP, network_record, versions
+from pvdm_lightning.evaluation.protocol import network_record, versions
 from pvdm_lightning.evaluation.report import MeasuredMetric, Report
 from pvdm_lightning.evaluation.video_folder import NO_OPTIONS, InputOptions, VideoFolder, open_both, some
 from pvdm_lightning.memory import check_memory
@@ -33,6 +33,7 @@ _TRAJECTORY = re.compile(r"(.*[^_/])[_/](\d+)")
 """Stem of one of several videos generated for one real video, such as x_0 or x/0."""
 
 
+CROP = "centre crop to the aspect of the resolution, then antialiased bilinear resize, in uint8"
 _OPTIONS = {"frames": "Evaluation.frames", "real_stride": "RealClips.stride"}
 """Arguments of pairs that are options of the evaluation."""
 

@@ -37,6 +37,7 @@ from pvdm_lightning.data.videos.source import ConcatVideos, IndexedVideos, Video
 from pvdm_lightning.data.videos.videos_in_arrays import VideoArray, VideosInArrays, find_video_arrays
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.escaping import one_line
+from pvdm_lightning.evaluation.clip_options import Side
 from pvdm_lightning.foreign_files import read_bytes
 
 logger = logging.getLogger(__name__)
@@ -271,7 +272,7 @@ NO_OPTIONS = InputOptions()
 
 def open_both(
     real: str, generated: str, owner: str, options: InputOptions = NO_OPTIONS
-) -> tuple[dict[str, VideoFolder], list[str]]:
+) -> tuple[dict[Side, VideoFolder], list[str]]:
     """The two sides of an evaluation, and what a reader must know of them; both are logged.
 
     Args:
@@ -284,7 +285,7 @@ def open_both(
         InvalidArgumentError: A side cannot be used, see `VideoFolder.open`; the real videos are not those of the lock;
             or a video is on both sides and that is not allowed.
     """
-    folders = {
+    folders: dict[Side, VideoFolder] = {
         "real": VideoFolder.open(real, f"{owner}.real", other=generated),
         "generated": VideoFolder.open(generated, f"{owner}.generated", other=real),
     }

@@ -83,21 +83,26 @@ def evaluate(
         if real is not None or generated is not None:
             problem, remedy = "is given beside folders", "Give --features, or --real and --generated."
             raise InvalidArgumentError("--features", " ".join(features), problem, remedy)
+    inputs = InputOptions(allow_shared, real_fps, real_lock)
+    measure: Callable[[], Report]
+    if features is not None:
+        if paired:
+            raise InvalidArgumentError(
+                "--paired", True, "compares videos, not features", "Give --real and --generated."
+            )
+        folder, chosen = Path(evaluation.dir), _device(device)
+        measure, name = partial(measure_features, features, evaluation.figures(), folder, chosen), "features"
     elif real is None or generated is None:
         missing = "--real" if real is None else "--generated"
         raise InvalidArgumentError(missing, None, "is not given", "Give --real and --generated, or --features.")
-    inputs = InputOptions(allow_shared, real_fps, real_lock)
-    measure: Callable[[], Report]
-    if paired:
+    elif paired:
         pairs = _pairs(evaluation, context_frames, trajectories, size, num_workers)
         found = with_option_names(metrics.find(lpips=True, lpips_alex=True))
         measure, name = partial(measure_pairs, real, generated, pairs, found, _device(device), inputs), "pairs"
     elif context_frames or trajectories:
-        option, given = ("context_frames", context_frames) if context_frames else ("trajectories", trajectories)
-        raise InvalidArgumentError(f"--{option}", given, "is for pairs of videos alone", "Give --paired, too.")
-    elif features is not None:
-        folder, chosen = Path(evaluation.dir), _device(device)
-        measure, name = partial(measure_features, features, evaluation.figures(), folder, chosen), "features"
+        option = "--context_frames" if context_frames else "--trajectories"
+        value = context_frames or trajectories
+        raise InvalidArgumentError(option, value, "is for pairs of videos alone", "Give --paired, too.")
     else:
         options = (real, generated, evaluation, metrics, device, size, num_workers, inputs)
         measure, name = partial(run_in_processes, processes, _measure, *options), "folders"
