@@ -173,23 +173,33 @@ def pixel_functions():
 FUNCTIONS = pixel_functions()
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
+INSIDE = ("I3D", "C3D")
+"""Behind the check of a `FrozenNetwork`, and take unquantised pixels from it, float32 in 0..255."""
+FLOATS = [CLIP.float(), CLIP.float() / 255, CLIP.float() / 127.5 - 1]
+OTHERS = [
+    *(CLIP.to(dtype) for dtype in (torch.float16, torch.int16, torch.int64, torch.bool)),
+    CLIP.permute(0, 2, 3, 4, 1),
+    CLIP[:, :, :0],
+    CLIP.numpy(),
+]
+
+
 @pytest.mark.parametrize(
-    "videos",
-    [
-        *(CLIP.to(dtype) for dtype in (torch.float32, torch.float16, torch.int16, torch.int64, torch.bool)),
-        CLIP.float() / 255,
-        CLIP.float() / 127.5 - 1,
-        CLIP.permute(0, 2, 3, 4, 1),
-        CLIP[:, :, :0],
-        CLIP.numpy(),
-    ],
-    ids=lambda videos: f"{videos.dtype}{[*videos.shape]}",
+    ("name", "videos"),
+    [(name, videos) for name in FUNCTIONS for videos in (OTHERS if name in INSIDE else FLOATS + OTHERS)],
+    ids=lambda part: part if isinstance(part, str) else f"{part.dtype}{[*part.shape]}",
 )
 def test_pixels_are_uint8_or_refused(name, videos):
     with pytest.raises(ValueError, match=r"is not uint8|has no pixels") as caught:
         FUNCTIONS[name](videos)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", INSIDE)
+@pytest.mark.parametrize("value", [-0.01, 255.5, float("nan")])
+def test_unquantised_pixels_are_in_range_or_refused(name, value):
+    with pytest.raises(ValueError, match=r"is not in 0\.\.255"):
+        FUNCTIONS[name](torch.full(CLIP.shape, value))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.int64, torch.bool])

@@ -14,7 +14,7 @@ import pvdm_lightning
 
 ROOT = Path(pvdm_lightning.__file__).parent
 DOCUMENT = Path(__file__).parents[1] / "ARCHITECTURE.md"
-PUBLIC = {"_exit", "_replace"}  # of os, and of named tuples: documented, in spite of their names
+PUBLIC = {"_asdict", "_exit", "_replace"}  # of os, and of named tuples: documented, in spite of their names
 
 
 def is_private(name):

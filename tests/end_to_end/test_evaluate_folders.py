@@ -195,7 +195,15 @@ def test_real_clips_start_anywhere_generated_ones_at_the_first_frame(workdir, ev
     clips = anywhere["protocol"]["clips"]
     assert (clips["real_9"]["choice"], clips["real_9"]["seed"]) == ("random", 0)
     assert clips["generated_9"]["choice"] == "first"
-    both = ["--evaluation.generated.choice", "random", "--evaluation.generated.seed", 3, "--evaluation.real.seed", 3]
+    both = [
+        *shared,
+        "--evaluation.generated.choice",
+        "random",
+        "--evaluation.generated.seed",
+        3,
+        "--evaluation.real.seed",
+        3,
+    ]
     assert value(evaluate(*both, out="both_out")) == pytest.approx(0, abs=1e-6)
 
 
@@ -252,7 +260,7 @@ def test_frames_are_prepared_as_asked_on_both_sides(workdir, evaluate, preparati
     write(workdir / "real", same, "npy")
     write(workdir / "generated", same, "npy")
     options = [part for name, setting in preparation.items() for part in (f"--evaluation.preparation.{name}", setting)]
-    report = evaluate("--resolution", 16, *options)
+    report = evaluate("--resolution", 16, "--allow_shared", "true", *options)
     assert value(report) == pytest.approx(0, abs=1e-6)  # a side that was prepared otherwise would show
     recorded = report["protocol"]["clips"]["generated_9"]["preparation"]
     assert {name: str(recorded[name]).lower() for name in preparation} == preparation

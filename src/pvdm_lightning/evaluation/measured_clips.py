@@ -51,7 +51,7 @@ class MeasuredClips:
             windows: Frames and stride of a clip.
             resolution: (height, width).
             options: Which clips.
-            preparation: Of their frames.
+            preparation: How their frames are prepared.
             reconstructions: Whether the defaults are those for reconstructions.
         """
         options = replace(options, choice=options.choice or ("centre" if reconstructions else "random"))

@@ -133,8 +133,8 @@ def settings_of(
         frames: Lengths that are measured.
         resolution: (height, width).
         networks: That measure.
-        real_stride: Of real clips.
-        split: Of the real videos; None where their folder decides.
+        real_stride: Stride of real clips.
+        split: Where the real videos come from; None where their folder decides.
     """
     found = {key: value for key, value in _flat(asdict(evaluation)) if key not in _NO_SETTINGS}
     found |= {

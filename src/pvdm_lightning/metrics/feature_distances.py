@@ -79,14 +79,14 @@ def polynomial_mmd(
     Args:
         real: [N D].
         generated: [M D].
-        degree: Of the kernel.
+        degree: Degree of the kernel.
         gamma: Default: 1 / D.
         coef: Constant of the kernel.
         unbiased: Leave out the pairs of a row with itself; False keeps them (V-statistic).
         subsets: Average over that many pairs of random subsets, drawn without replacement. Default: all rows, once.
         subset_size: Rows of a subset, or all of a smaller side.
         factor: Multiplies value and std.
-        generator: Of the subsets. Default: one with seed 0.
+        generator: Draws the subsets. Default: one with seed 0.
 
     Raises:
         ValueError: A side has too few rows (2 if unbiased, else 1), or the two do not match.
@@ -246,7 +246,7 @@ def extrapolated_frechet(
     Args:
         real: [N D].
         generated: [M D].
-        generator: Of the subsets.
+        generator: Draws the subsets.
         unbiased: As in `frechet`.
         num_sizes: Points of the line.
         subsample_real: False takes all real rows at each size, as the paper does: what their count adds then stays.
@@ -287,11 +287,11 @@ def bootstrap(
     `bootstrap_interval`.
 
     Args:
-        distance: Of features [N D] and [M D].
+        distance: A function of features [N D] and [M D].
         real: [N D].
         generated: [M D].
         num: Resamples.
-        generator: Of the draws.
+        generator: Draws the resamples.
     """
     check_at_least("bootstrap.num", num, 1)
     sides = _checked(real, generated, least=1)
@@ -320,7 +320,7 @@ class NearestReal(NamedTuple):
 
     Attributes:
         distances: Euclidean, float64 [M].
-        indices: Of the real rows, int64 [M].
+        indices: Positions of the real rows, int64 [M].
     """
 
     distances: Tensor
@@ -381,7 +381,7 @@ def inception_score(
         log_probabilities: log p(y|x) of N videos, [N K]; -inf is fine.
         splits: Parts of a loop; the score of a loop is the mean of theirs.
         loops: Parts of all videos.
-        generator: Of the shuffle. Default: the order is kept.
+        generator: Shuffles the videos. Default: the order is kept.
 
     Returns:
         Mean and population std over loops; over splits if there is one loop.

@@ -45,7 +45,7 @@ class FrozenNetwork:
         num_outputs: F.
         path: The file the weights came from, if any.
         sha256: That file's SHA-256, hexadecimal.
-        min_frames: Of a video.
+        min_frames: Frames that a video must have.
     """
 
     def __init__(

@@ -38,7 +38,7 @@ class I3D(nn.Module):
     Preprocessing included. Always in eval mode and without gradients; autocast does not reach inside.
 
     Args:
-        num_classes: Of the logits.
+        num_classes: Number of logits.
         prepare: Preprocessing. Default: `preprocess`; `preprocess_stretched` is the other in use.
     """
 

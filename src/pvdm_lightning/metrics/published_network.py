@@ -41,7 +41,7 @@ class PublishedNetwork:
         num_outputs: Values it gives for a video.
         load: Opens such a file, given its companion as well if there is one.
         is_program: Whether opening it runs it.
-        min_frames: Of a video.
+        min_frames: Frames that a video must have.
         companion: A second file, which lies beside the first or in a cache folder.
     """
 

@@ -72,7 +72,7 @@ def push(folder: Path, name: str, private: bool | None, revision: str | None, me
         name: ``org/name``.
         private: Whether a new repository is private; None is as the organization has it.
         revision: Branch to commit to, which is made if there is none; None is the main one.
-        message: Of the commit.
+        message: Message of the commit.
         token: Login; None takes that of HF_TOKEN or of `hf auth login`.
 
     Returns:

@@ -168,7 +168,7 @@ class VideoPipeline:
             metrics: As `save_pretrained`.
             private: Whether a new repository is private. Default: as the organization has it.
             revision: Branch to commit to. Default: the main one.
-            commit_message: Of the one commit.
+            commit_message: Message of the one commit.
             token: Login. Default: that of HF_TOKEN, or of `hf auth login`.
 
         Returns:

@@ -79,17 +79,12 @@ def evaluate(
     for flag, value, at_least in least:
         check_at_least(flag, value, at_least)
     _device(device)
-    if features is not None:
-        if real is not None or generated is not None:
-            problem, remedy = "is given beside folders", "Give --features, or --real and --generated."
-            raise InvalidArgumentError("--features", " ".join(features), problem, remedy)
+    if features is not None and (paired or real is not None or generated is not None):
+        problem, remedy = "is given beside videos", "Give --features, or --real and --generated."
+        raise InvalidArgumentError("--features", " ".join(features), problem, remedy)
     inputs = InputOptions(allow_shared, real_fps, real_lock)
     measure: Callable[[], Report]
     if features is not None:
-        if paired:
-            raise InvalidArgumentError(
-                "--paired", True, "compares videos, not features", "Give --real and --generated."
-            )
         folder, chosen = Path(evaluation.dir), _device(device)
         measure, name = partial(measure_features, features, evaluation.figures(), folder, chosen), "features"
     elif real is None or generated is None:
@@ -101,8 +96,9 @@ def evaluate(
         measure, name = partial(measure_pairs, real, generated, pairs, found, _device(device), inputs), "pairs"
     elif context_frames or trajectories:
         option = "--context_frames" if context_frames else "--trajectories"
-        value = context_frames or trajectories
-        raise InvalidArgumentError(option, value, "is for pairs of videos alone", "Give --paired, too.")
+        raise InvalidArgumentError(
+            option, context_frames or trajectories, "is for pairs of videos alone", "Give --paired, too."
+        )
     else:
         options = (real, generated, evaluation, metrics, device, size, num_workers, inputs)
         measure, name = partial(run_in_processes, processes, _measure, *options), "folders"

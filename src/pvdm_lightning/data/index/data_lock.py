@@ -38,8 +38,8 @@ class LockedVideo:
         split: That it belongs to; "" if there are none.
         name: Path below the root of the set, or what the set calls it.
         frames: How many can be read; 0 of a broken one.
-        bytes: Of its file, or of all frames in its folder.
-        sha256: Of the content, hexadecimal; of a folder over the names and contents of its frames.
+        bytes: Size of its file, or of all frames in its folder.
+        sha256: Hash of the content, hexadecimal; of a folder over the names and contents of its frames.
     """
 
     split: str
