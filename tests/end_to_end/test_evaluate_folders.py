@@ -195,15 +195,8 @@ def test_real_clips_start_anywhere_generated_ones_at_the_first_frame(workdir, ev
     clips = anywhere["protocol"]["clips"]
     assert (clips["real_9"]["choice"], clips["real_9"]["seed"]) == ("random", 0)
     assert clips["generated_9"]["choice"] == "first"
-    both = [
-        *shared,
-        "--evaluation.generated.choice",
-        "random",
-        "--evaluation.generated.seed",
-        3,
-        "--evaluation.real.seed",
-        3,
-    ]
+    seeds = ["--evaluation.generated.seed", 3, "--evaluation.real.seed", 3]
+    both = [*shared, "--evaluation.generated.choice", "random", *seeds]
     assert value(evaluate(*both, out="both_out")) == pytest.approx(0, abs=1e-6)
 
 
