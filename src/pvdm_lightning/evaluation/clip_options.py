@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
+
+import numpy as np
 
 from pvdm_lightning.data.clips.clip_choice import SEVERAL_A_VIDEO, ClipChoice, ClipList, choose_clips
 from pvdm_lightning.data.clips.codecs import Codec
@@ -29,8 +32,8 @@ class RealClips:
         choice: random: one random clip of each video, videos in random order. first, centre: one clip of each, from its
             start or its middle. every_window: clips drawn from all windows of all videos, so that long videos weigh
             more. non_overlapping: drawn from the windows that follow one another without overlap. class_balanced: as
-            many first clips of each class. sorted_prefix: a random clip of each of the first videos by name. Default:
-            random; centre for reconstructions.
+            many first clips of each class, or of each folder where no class is known. sorted_prefix: a random clip of
+            each of the first videos by name. Default: random; centre for reconstructions.
         num: How many clips, or all. Default: 2,048, or as many as there are if those are fewer; all for
             reconstructions.
         stride: Source frames from one frame of a clip to the next. Default: as the data module has it; 1 in folders.
@@ -79,7 +82,7 @@ class RealClips:
         usual = None if reconstructions else USUAL_COUNT
         return choose_clips(
             source.lengths,
-            source.labels,
+            _labels(source) if self.choice == "class_balanced" else source.labels,
             source.name,
             windows,
             choice=self.choice or ("centre" if reconstructions else "random"),
@@ -145,6 +148,15 @@ class GeneratedClips:
     def asked(self) -> int | str:
         """What `num` means."""
         return self.num or "all"
+
+
+def _labels(source: VideoSource) -> np.ndarray:
+    """The classes of videos; where none is known, the folders that they lie in, if there are several."""
+    if (source.labels >= 0).any():
+        return source.labels
+    folders = [Path(source.name(index)).parent for index in range(len(source.lengths))]
+    number = {folder: place for place, folder in enumerate(sorted(set(folders)))}
+    return np.array([number[folder] for folder in folders]) if len(number) > 1 else source.labels
 
 
 def _check_num(argument: str, num: int | str | None) -> None:
