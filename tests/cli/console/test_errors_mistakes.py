@@ -140,8 +140,8 @@ def test_a_name_that_is_not_an_option(error_of, command, option, meant):
     [
         (["fit"], r"--config: .* Example: pvdm fit --config demo_ae.yaml\."),
         (["fit", "--config", "trainer/cpu.yaml"], "--model: no configuration names a model"),
-        (["evaluate"], "--real, --generated: are missing. Example: pvdm evaluate --real "),
-        (["evaluate", "--real", "."], "--generated: is missing. Example: pvdm evaluate "),
+        (["evaluate"], "--real None: is missing. Example: pvdm evaluate --real videos --generated "),
+        (["evaluate", "--real", "."], "--generated None: is missing. Example: pvdm evaluate "),
         (["check-data"], "--data: is missing. Example: pvdm check-data --data "),
         (["completion"], "--target: is missing. Example: pvdm completion --target "),
         (["import-original"], "--autoencoder: is missing. Example: "),

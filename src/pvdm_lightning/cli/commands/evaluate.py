@@ -89,7 +89,9 @@ def evaluate(
         measure, name = partial(measure_features, features, evaluation.figures(), folder, chosen), "features"
     elif real is None or generated is None:
         missing = "--real" if real is None else "--generated"
-        raise InvalidArgumentError(missing, None, "is not given", "Give --real and --generated, or --features.")
+        raise InvalidArgumentError(
+            missing, None, "is missing", "Example: pvdm evaluate --real videos --generated samples."
+        )
     elif paired:
         pairs = _pairs(evaluation, context_frames, trajectories, size, num_workers)
         found = with_option_names(metrics.find(lpips=True, lpips_alex=True))
