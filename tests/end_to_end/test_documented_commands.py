@@ -48,6 +48,8 @@ SHORT = {
     ),
     "predict": ("--sampling.num_inference_steps", "1", "--sampling.num_inference_steps_later", "1"),
     "test": ("--evaluation.real.num", "2", "--metrics.transnet", "none"),
+    # Networks of protocols are not there.
+    "evaluate": ("--evaluation.networks", "transnetv2", "--evaluation.frames", "16", "--resolution", "32"),
 }
 AUTOENCODER = {"patch": 64, "dim": 16, "depth": 1, "heads": 1, "head_dim": 16, "projector_depth": 1}
 DENOISER = {
@@ -183,6 +185,8 @@ def shortened(command):
     """The command with `~` as the shell replaces it, and the options that keep it short."""
     words = [word.replace("~", "home") if word.startswith("~") else word for word in shlex.split(command)[1:]]
     name = words[0]
+    if name == "evaluate" and "--evaluation.protocol" in words:
+        words += SHORT[name]
     if name in ("fit", "predict", "test", "validate", "encode") and "--help" not in words:
         words += [*ON_CPU, *SHORT.get(name, ())]
         if "--data.num_videos" in words:

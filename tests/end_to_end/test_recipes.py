@@ -1,6 +1,6 @@
 """The rows of tables in docs/evaluation.md: each command runs, on stand-in videos and networks of the published layout.
 
-By default one row for each protocol and command; PVDM_ALL_RECIPES=1 takes all of them. Options at the end keep a run
+By default one row for each command and set of networks; PVDM_ALL_RECIPES=1 takes all of them. Options at the end keep a run
 small, and the report has to name exactly these and those of the row as what differs from the protocol.
 """
 
@@ -37,14 +37,18 @@ ROWS = re.findall(r"^\| ([^`\n]*) \| `(pvdm (?:test|evaluate) [^`]*)` \|$", PAGE
 
 
 def kind(command):
-    """Command, protocol, and the stage of a checkpoint."""
+    """The command and the protocol; None for stage one."""
     words = command.split()
     protocol = words[words.index("--evaluation.protocol") + 1] if "--evaluation.protocol" in words else None
     return words[1], protocol
 
 
 def chosen_rows():
-    first = {kind(command): number for number, (_, command) in reversed(list(enumerate(ROWS)))}
+    def group(command):
+        name, protocol = kind(command)
+        return name, protocol and tuple(NamedProtocol.find(protocol).settings["networks"])
+
+    first = {group(command): number for number, (_, command) in reversed(list(enumerate(ROWS)))}
     wanted = range(len(ROWS)) if os.environ.get("PVDM_ALL_RECIPES") else sorted(first.values())
     return [pytest.param(ROWS[number][1], id=ROWS[number][0]) for number in wanted]
 

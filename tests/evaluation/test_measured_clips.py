@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -5,6 +7,7 @@ from pvdm_lightning.data.clips.windows import Windows
 from pvdm_lightning.data.videos.array_videos import ArrayVideos
 from pvdm_lightning.data.videos.source import ConcatVideos
 from pvdm_lightning.data.videos.synthetic import SyntheticVideos
+from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.evaluation.clip_options import FramePreparation, GeneratedClips, RealClips
 from pvdm_lightning.evaluation.measured_clips import MeasuredClips
 
@@ -86,3 +89,23 @@ def test_the_hash_of_a_list_does_not_depend_on_its_order():
     first, other = (measured(source, choice="first", seed=seed) for seed in (0, 1))
     assert first.clips() != other.clips() and first.list_hash() == other.list_hash()
     assert measured(source, choice="first", num=4).list_hash() != first.list_hash()
+
+
+def test_generated_clips_may_have_a_codec_of_their_own():
+    source, of_both = SyntheticVideos(0, 3, 8, seed=0), FramePreparation(codec="jpeg75")
+    records = [
+        MeasuredClips.generated(source, 4, (8, 8), GeneratedClips(codec=codec), of_both).record()
+        for codec in (None, "none")
+    ]
+    assert [record["preparation"]["codec"] for record in records] == ["jpeg75", "none"]
+
+
+def test_classes_are_folders_where_none_is_known(tmp_path):
+    names = [f"{kind}/{number}.npy" for kind in "ab" for number in range(3)]
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        np.save(tmp_path / name, np.zeros((9, 8, 8, 3), dtype=np.uint8))
+    clips = measured(ArrayVideos(tmp_path, names), choice="class_balanced", num=4).clips()
+    assert sorted(Path(name).parent.name for name, _ in clips) == ["a", "a", "b", "b"]
+    with pytest.raises(InvalidArgumentError, match="needs the classes of videos"):
+        measured(ArrayVideos(tmp_path, names[:3]), choice="class_balanced", num=2)

@@ -43,3 +43,8 @@ def test_mp4_is_nearer_than_a_file_of_lower_quality(clip, tmp_path):
     write_video(clip, tmp_path / "a.mp4", fps=8)  # CRF 17
     file = (read_video(tmp_path / "a.mp4").float() - clip.float()).square().mean().item()
     assert 0 < error(clip, "mp4") < file
+
+
+def test_one_codec_after_the_other(clip):
+    both = round_trip(clip, "mp4_jpeg75")
+    assert torch.equal(both, round_trip(round_trip(clip, "mp4"), "jpeg75")) and not torch.equal(both, clip)
