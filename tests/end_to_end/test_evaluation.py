@@ -240,11 +240,12 @@ def test_without_weights_what_can_be_computed_is(pvdm, workdir, trained, capsys,
 
 
 def test_without_downloads_a_distance_is_measured(pvdm, workdir, trained, report_in):
-    few = [*SAMPLING, "--evaluation.num_videos", 2, "--evaluation.frames", "[5]"]
+    few = [*SAMPLING, "--evaluation.real.num", 2, "--evaluation.frames", "[5]"]
     for stage, name, others in (
         ("ae", "R-Frechet 4", {"PSNR", "SSIM"}),
         ("ldm", "Frechet 5", {"loss", "loss, next clip"}),
     ):
+        few += ["--evaluation.generated.num", 2] if stage == "ldm" else []
         pvdm.run("test", "--ckpt_path", trained[stage], *CPU, *BAR, "--evaluation.dir", stage, *few)
         report = report_in(workdir / stage)
         assert values(report).keys() == {name} | others
@@ -344,7 +345,11 @@ def test_stage_one_with_networks(pvdm, workdir, networks, report_in, monkeypatch
             ["--evaluation.preparation.rounding", "none"],
             "--evaluation.preparation.rounding none: is not possible",
         ),
-        ("ae", ["--evaluation.generated.stride", 3], "--evaluation.generated: are options of samples, and these are"),
+        (
+            "ae",
+            ["--evaluation.generated.stride", 3],
+            "--evaluation.generated.stride 3: is an option of samples, and these are",
+        ),
         ("ldm", ["--evaluation.frames", "[0]"], "--evaluation.frames [0]: is not a list of lengths"),
         ("ldm", ["--evaluation.frame_step", 0], "--evaluation.frame_step 0: is less than 1"),
         ("ldm", ["--evaluation.split", "val"], "evaluation.split"),

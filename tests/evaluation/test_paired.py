@@ -201,7 +201,7 @@ def test_what_cannot_be_compared_is_refused_before(sides):
         in (problem_of(folder))
     )
     assert "measure_pairs.context_frames: leaves no frame of" in problem_of(folder, frames=7, context_frames=7)
-    assert "measure_pairs.frames: all pairs have fewer" in problem_of(folder, frames=20)
+    assert "Evaluation.frames: all pairs have fewer" in problem_of(folder, frames=20)
     save(folder / "generated/c_0.npy", generated["c"][0][:, :16])
     assert "such as c: 20 x 24 and 16 x 24. Give the height and width to compare at" in problem_of(folder)
     save(folder / "generated/c_0.npy", real["c"])

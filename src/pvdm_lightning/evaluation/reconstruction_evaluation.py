@@ -66,9 +66,10 @@ class ReconstructionEvaluation(LockedOutput):
             remedy = "Leave it out, or give a checkpoint of stage two."
             raise InvalidArgumentError("Evaluation.protocol", evaluation.protocol, problem, remedy)
         check_rounding(evaluation)
-        if evaluation.generated != GeneratedClips():
-            problem = "are options of samples, and these are reconstructions of the real clips"
-            raise InvalidArgumentError("Evaluation.generated", "", problem, "Leave them out.")
+        for name, usual in vars(GeneratedClips()).items():
+            if (given := getattr(evaluation.generated, name)) != usual:
+                problem = "is an option of samples, and these are reconstructions of the real clips"
+                raise InvalidArgumentError(f"GeneratedClips.{name}", given, problem, "Leave it out.")
         split = evaluation.split or "test"
         frames, *resolution = data.clip_shape
         self.real = MeasuredClips.real(

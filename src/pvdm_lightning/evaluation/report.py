@@ -110,20 +110,20 @@ class Report:
     Attributes:
         title: What was evaluated, for the table's head.
         protocol: Everything that shapes the metrics, JSON-able.
-        named: The published protocol that this is, or what differs from it, see `NamedProtocol.name_of`.
         metrics: Measured.
         skipped: Not measured, and why.
         notes: What a reader must know beside the metrics.
         details: What the metrics are made of, such as values of each video, JSON-able; in the JSON alone.
+        named: The published protocol that this is, or what differs from it, see `NamedProtocol.name_of`.
     """
 
     title: str
     protocol: dict[str, Any]
-    named: str = ""
     metrics: list[MeasuredMetric] = field(default_factory=list)
     skipped: list[SkippedMetric] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     details: dict[str, Any] = field(default_factory=dict)
+    named: str = ""
 
     def table(self) -> str:
         """Plain text, columns aligned."""
