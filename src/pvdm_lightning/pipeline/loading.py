@@ -38,8 +38,8 @@ from pvdm_lightning.pipeline.sampling import SCALES, Sampling
 
 FORMAT = 1
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
-SHOWCASE = "showcase"
-"""Name of the pipeline that comes with the package."""
+SHOWCASES = ("showcase", "showcase_games")
+"""Names of the pipelines that come with the package: generated shapes, and footage of games."""
 DIFFUSION = ("normalize_latents", "prediction_type", "num_train_timesteps", "beta_start", "beta_end")
 """Options of stage two's training that its inference follows: arguments of `DiffusionParts.build`."""
 _CLASSES = dict(zip(("autoencoder", "denoiser"), NETWORKS))
@@ -53,10 +53,10 @@ SAMPLING = (
 
 def find_folder(path: str | Path) -> Path | None:
     """The folder of a saved pipeline: one here, else the one of that name in the package; None if neither."""
-    shipped = Path(__file__).parents[1] / SHOWCASE
     if all((Path(path) / name).is_file() for name in (CONFIG, WEIGHTS)):
         return Path(path)
-    return shipped if str(path) == SHOWCASE and shipped.is_dir() else None
+    shipped = Path(__file__).parents[1] / str(path)
+    return shipped if str(path) in SHOWCASES and shipped.is_dir() else None
 
 
 def parts_of(path: str | Path) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def parts_of(path: str | Path) -> dict[str, Any]:
         if checkpoint.is_file():
             return parts_of_checkpoint(checkpoint)
         if not checkpoint.exists():
-            remedy = f"Give a checkpoint, the folder of a run, one that save_pretrained wrote, or {SHOWCASE}."
+            remedy = f"Give a checkpoint, the folder of a run, one that save_pretrained wrote, or {SHOWCASES[0]}."
             raise InvalidArgumentError("VideoPipeline.path", path, "there is no such file or folder", remedy)
     return parts_of_folder(Path(path))
 

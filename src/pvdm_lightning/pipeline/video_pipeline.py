@@ -112,9 +112,9 @@ class VideoPipeline:
         """Load a trained pipeline.
 
         Args:
-            path: A folder that `save_pretrained` wrote, "showcase" (which comes with the package), or a checkpoint of
-                `pvdm fit`, of either stage: the file, or the folder of its run. Of a model hub, "org/name" or
-                "org/name@revision", where nothing here has that name, or "hf://org/name".
+            path: A folder that `save_pretrained` wrote, "showcase" or "showcase_games" (which come with the package),
+                or a checkpoint of `pvdm fit`, of either stage: the file, or the folder of its run. Of a model hub,
+                "org/name" or "org/name@revision", where nothing here has that name, or "hf://org/name".
             device: Where the networks go; None is the CPU.
             dtype: Data type of the networks; None is float32. See `to`.
 

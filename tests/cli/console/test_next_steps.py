@@ -143,8 +143,8 @@ def test_what_fit_prints_after_every_preset(here, run, configs, options, names):
     assert set(second) == {"samples", "measure"}
     for line in (first["reconstructions"], second["samples"]):
         run(line, *FEW)
-    for line in (first["measure"], second["measure"]):
-        run(line, *FEW[:2], "--evaluation.generated.num", "2", "--trainer.accelerator", "cpu")
+    for line, few in ((first["measure"], []), (second["measure"], ["--evaluation.generated.num", "2"])):
+        run(line, *FEW[:2], *few, "--trainer.accelerator", "cpu")
     assert list(Path("reconstructions").glob("*.mp4")) and list(Path("samples").glob("*.mp4"))
 
 

@@ -36,6 +36,7 @@ from pvdm_lightning.cli.sections import library_names
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.escaping import printable
 from pvdm_lightning.evaluation.feature_networks import FoundNetworks
+from pvdm_lightning.pipeline.loading import SHOWCASES
 
 OPTIONS = library_names()
 """Classes and functions of the library -> the options that their arguments come from."""
@@ -128,7 +129,7 @@ def _with_options(error: InvalidArgumentError) -> str:
         if error.argument == whole:
             text = option + text.removeprefix(whole)
     if error.problem.startswith(("there is no such", "no such file")):
-        text += _near_path(str(error.value), ("showcase", "latest") if text.startswith("--ckpt_path ") else ())
+        text += _near_path(str(error.value), (*SHOWCASES, "latest") if text.startswith("--ckpt_path ") else ())
     return in_options(text)
 
 
