@@ -56,8 +56,15 @@ def test_a_run_ends_in_time_or_with_its_steps(cost, max_steps, minutes, first_st
 
 def test_a_processor_that_becomes_slower_takes_fewer_steps(monkeypatch):
     run = Run(TimeBudget(1), 10_000, monkeypatch)
-    run.go(lambda step: 0.05 if step < 200 else 0.1)
-    assert 60 * 0.85 < run.seconds < 60 * 1.3 and run.step < 1200
+    ends = []
+
+    def cost(step):
+        ends.append(run.loop.max_steps - step)
+        return 0.05 if step < 200 else 0.1
+
+    run.go(cost)
+    assert 60 * 0.95 < run.seconds < 60 * 1.1 and run.step < 1200
+    assert max(ends[-100:]) < 200  # the learning rate has fallen before the end
 
 
 def test_without_minutes_nothing_changes(monkeypatch):

@@ -41,6 +41,7 @@ def write_video(
         stream.height, stream.width, stream.pix_fmt = *size, pix_fmt
         stream.codec_context.gop_size = gop_size
         stream.codec_context.max_b_frames = max_b_frames
+        stream.codec_context.thread_count = 1  # so that the same frames give the same file
         for number in range(frames):
             drawn = picture(first + number, *size)
             frame = av.VideoFrame.from_ndarray(drawn, format="rgb24").reformat(format=pix_fmt)

@@ -1,7 +1,7 @@
 """The rows of tables in docs/evaluation.md: each command runs, on stand-in videos and networks of the published layout.
 
-By default one row for each command and set of networks; PVDM_ALL_RECIPES=1 takes all of them. Options at the end keep a
-run small, and the report has to name exactly these and those of the row as what differs from the protocol.
+By default one row for each command and set of networks; PVDM_ALL_RECIPES=1 takes all of them. Options at the end keep
+a run small, and the report has to name nothing but these and those of the row as what differs from the protocol.
 """
 
 import importlib.util

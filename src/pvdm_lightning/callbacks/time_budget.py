@@ -15,16 +15,16 @@ logger = logging.getLogger(__name__)
 
 WARMUP = 8
 """Steps that are not timed: the first ones allocate, index and start workers."""
-FIRST = 32
-"""The step after which the end is first estimated; then after twice, four times as many."""
+EVERY = 32
+"""Steps from one estimate of the end to the next: the learning rate then falls without a jump."""
 
 
 class TimeBudget(Callback):
     """Shortens a run, so that it ends when its minutes are over; the learning rate falls towards the new end.
 
-    The number of steps is estimated from the time of those before, validations included, at steps 32, 64, 128 and so
-    on. It is never more than `Trainer.max_steps`. A resumed run goes on to the end that was last estimated, unless
-    `Trainer.max_steps` has changed.
+    The number of steps is estimated from the time of those before, validations included, every 32 steps. It is never
+    more than `Trainer.max_steps`. A resumed run goes on to the end that was last estimated, unless `Trainer.max_steps`
+    has changed.
 
     Args:
         minutes: From the first step to the last. Default: as long as `Trainer.max_steps` takes.
@@ -60,14 +60,14 @@ class TimeBudget(Callback):
                 self._first = step, time.monotonic()
             return
         first, began = self._first
-        if self.minutes is None or step < FIRST or step & (step - 1):
+        if self.minutes is None or step % EVERY:
             return
         now = time.monotonic()
         left = self.minutes * 60 - (now - self._started)
         more = max(0, int(left * (step - first) / max(now - began, 1e-9)))
         # One clock for all processes, so that they end alike.
         end = trainer.strategy.broadcast(min(self._wanted, step + more))
-        if end != trainer.max_steps:
+        if step & (step - 1) == 0 and end != trainer.max_steps:
             logger.info("%g minutes are enough for %d of %d steps", self.minutes, end, self._wanted)
         self._end = trainer.fit_loop.epoch_loop.max_steps = end
 
