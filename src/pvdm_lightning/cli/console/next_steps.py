@@ -148,12 +148,17 @@ def _stage_two(network: VideoAutoencoder, checkpoint: str, data: Data | None) ->
 
 
 def _data_preset(data: Data, configs: Sequence[str]) -> list[str]:
-    """The preset of the data's class; none if the configurations name it already, or if there is none."""
+    """The preset of the data's class that has most in common with it; none if the configurations name the class."""
     if _node(configs, "data").get("class_path") == data["class_path"]:
         return []
     folder = config_folder()
     presets = [str(path.relative_to(folder)) for path in sorted((folder / "data").glob("*.yaml"))]
-    return [name for name in presets if _node([name], "data").get("class_path") == data["class_path"]][:1]
+    presets = [name for name in presets if _node([name], "data").get("class_path") == data["class_path"]]
+
+    def in_common(name: str) -> int:
+        return sum(data["init_args"].get(key) == value for key, value in _arguments([name], "data").items())
+
+    return [max(presets, key=in_common)] if presets else []
 
 
 def _data_options(data: Data | None, given: Mapping[str, Any], configs: Sequence[str] = ()) -> list[str]:
