@@ -18,6 +18,11 @@ from pvdm_lightning.data.videos.synthetic import SyntheticVideos
 from pvdm_lightning.pipeline.runs import checkpoint_in
 
 FRAMES = 64
+SAMPLING = (
+    *("sampler", "num_inference_steps", "overlap", "seed", "guidance_scale", "guidance_scale_label"),
+    *("guidance_scale_known", "guidance_interval", "autoguidance", "autoguidance_scale"),
+)
+"""Options of `VideoPipeline.sample` that `add_sampling_options` adds."""
 
 
 def load_pipeline(path: str) -> VideoPipeline:
@@ -34,7 +39,11 @@ def add_sampling_options(options: argparse.ArgumentParser) -> None:
     """How samples are drawn."""
     options.add_argument("--sampler", default="dpm_solver")
     options.add_argument("--num-inference-steps", type=int, default=20)
-    options.add_argument("--guidance-scale", type=float, default=1.0)
+    for part in ("", "-label", "-known"):
+        options.add_argument(f"--guidance-scale{part}", type=float, default=1.0)
+    options.add_argument("--guidance-interval", type=float, nargs=2, default=(0.0, 1.0))
+    options.add_argument("--autoguidance", help="checkpoint of a worse network; see docs/guidance.md")
+    options.add_argument("--autoguidance-scale", type=float, default=1.0)
     options.add_argument("--overlap", type=int, help="frames that a clip continues; default: as the model does")
     options.add_argument("--seed", type=int, default=0)
 
@@ -50,8 +59,7 @@ class Samples:
 
     def __init__(self, pipeline: VideoPipeline, args: argparse.Namespace) -> None:
         self.pipeline, self.overlap = pipeline, 0
-        names = ("sampler", "num_inference_steps", "guidance_scale", "overlap", "seed")
-        self.options = {name: getattr(args, name) for name in names} | {"batch_size": 16, "class_names": []}
+        self.options = {name: getattr(args, name) for name in SAMPLING} | {"batch_size": 16, "class_names": []}
         if pipeline.denoiser is not None:
             sampling = pipeline.sampling if args.overlap is None else replace(pipeline.sampling, overlap=args.overlap)
             self.overlap = sampling.overlap_of(pipeline.denoiser, pipeline.clip_shape[0])

@@ -1,5 +1,6 @@
 """The yardstick of `quality` sees what is in a clip, and orders clips by how spoiled they are."""
 
+import argparse
 import json
 import math
 from types import SimpleNamespace
@@ -14,7 +15,7 @@ from benchmarks.yardstick.borders import border_jump, measure_borders, object_at
 from benchmarks.yardstick.clip import measure
 from benchmarks.yardstick.conditions import class_accuracy, class_distances, known_frames_psnr
 from benchmarks.yardstick.controls import blurred, noise, shuffled
-from benchmarks.yardstick.data import Samples
+from benchmarks.yardstick.data import Samples, add_sampling_options
 from benchmarks.yardstick.features import distance, features_of, network_if_installed
 from benchmarks.yardstick.object import background, find, kind_of
 from benchmarks.yardstick.summary import summarise
@@ -242,13 +243,18 @@ def test_conditions_that_a_model_takes_are_judged(bench, monkeypatch, tmp_path):
 
 
 def test_samples_are_asked_for_as_pipelines_take_it(capsys):
-    args = SimpleNamespace(sampler="ddim", num_inference_steps=1, guidance_scale=1.0, overlap=None, seed=0)
+    options = argparse.ArgumentParser()
+    add_sampling_options(options)
+    args = options.parse_args(["--sampler", "ddim", "--num-inference-steps", "1"])
+    guided = options.parse_args(["--sampler", "ddim", "--num-inference-steps", "1", "--guidance-scale-label", "3"])
     pipeline = build(num_classes=4, known_frames=True)
     pipeline.denoiser.class_names = list(SHAPES)
     samples = Samples(pipeline, args)
     assert samples.overlap == 1 and samples.take("label") and samples.take("known")
     clips, labels = samples.by_class(5, SHAPES)
     assert clips.shape == (5, 3, 4, 16, 16) and labels.tolist() == [0, 1, 2, 3, 0]
+    assert Samples(pipeline, guided).options["guidance_scale_label"] == 3
+    assert Samples(pipeline, guided).by_class(5, SHAPES)[0].shape == clips.shape
     assert samples.going_on(clips, 9).shape == (5, 3, 9, 16, 16)
     # Only the last frame of a clip says how it goes on.
     other = torch.cat([255 - clips[:, :, :-1], clips[:, :, -1:]], dim=2)

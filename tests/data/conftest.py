@@ -1,6 +1,7 @@
 """Small videos of every awkward kind, made with PyAV once a session."""
 
 import json
+import shutil
 import struct
 
 import av
@@ -124,14 +125,18 @@ def join_videos(parts, path):
     return path
 
 
-def write_lerobot(root, version, episodes, files=None, camera=CAMERA, tasks=(), splits=None, **how):
-    """A LeRobot data set: `episodes` are numbers of frames, `files` the episodes in each file of version 3."""
+def write_lerobot(root, version, episodes, files=None, camera=CAMERA, tasks=(), splits=None, parts=None, **how):
+    """A LeRobot data set: `episodes` are numbers of frames, `files` the episodes in each file of version 3.
+
+    `parts` is a folder that keeps the videos of single episodes for another set. Encoded twice, they would differ now and
+    then: what converts a picture to YUV reads beyond the end of its rows.
+    """
     fps, meta = 25, root / "meta"
     meta.mkdir(parents=True, exist_ok=True)
-    own = [
-        write_video(root.parent / f"{root.name}-parts" / f"{number}.mp4", frames, first=17 * number, **how)
-        for number, frames in enumerate(episodes)
-    ]
+    own = [(parts or root.parent / f"{root.name}-parts") / f"{number}.mp4" for number in range(len(episodes))]
+    for number, (video, frames) in enumerate(zip(own, episodes)):
+        if not video.exists():
+            write_video(video, frames, first=17 * number, **how)
     path = {
         2: "videos/chunk-{episode_chunk:03d}/{video_key}/episode_{episode_index:06d}.mp4",
         3: "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4",
@@ -154,7 +159,7 @@ def write_lerobot(root, version, episodes, files=None, camera=CAMERA, tasks=(), 
         for number, video in enumerate(own):
             target = root / path.format(episode_chunk=0, video_key=camera, episode_index=number)
             target.parent.mkdir(parents=True, exist_ok=True)
-            video.rename(target)
+            shutil.copy(video, target)
         return root
     for file, numbers in enumerate(files):
         join_videos(

@@ -17,7 +17,12 @@ TASKS = ("push", "pull", "push", "push", "pull", "push")
 @pytest.fixture(params=["libx264", "libsvtav1"])
 def both(request, tmp_path, lerobot_writer):
     """The same episodes as version 2 and as version 3 of the format."""
-    how = {"codec": request.param, "tasks": TASKS, "splits": {"train": "0:4", "test": "4:6"}}
+    how = {
+        "codec": request.param,
+        "tasks": TASKS,
+        "splits": {"train": "0:4", "test": "4:6"},
+        "parts": tmp_path / "parts",
+    }
     how |= {"options": {"preset": "12"}} if request.param == "libsvtav1" else {"max_b_frames": 2}
     lerobot_writer(tmp_path / "v2", 2, EPISODES, **how)
     return lerobot_writer(tmp_path / "v3", 3, EPISODES, files=[[0, 1, 2], [3, 4], [5]], **how)
