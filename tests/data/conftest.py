@@ -42,7 +42,6 @@ def write_video(
         stream.height, stream.width, stream.pix_fmt = *size, pix_fmt
         stream.codec_context.gop_size = gop_size
         stream.codec_context.max_b_frames = max_b_frames
-        stream.codec_context.thread_count = 1  # so that the same frames give the same file
         for number in range(frames):
             drawn = picture(first + number, *size)
             frame = av.VideoFrame.from_ndarray(drawn, format="rgb24").reformat(format=pix_fmt)
@@ -128,8 +127,8 @@ def join_videos(parts, path):
 def write_lerobot(root, version, episodes, files=None, camera=CAMERA, tasks=(), splits=None, parts=None, **how):
     """A LeRobot data set: `episodes` are numbers of frames, `files` the episodes in each file of version 3.
 
-    `parts` is a folder that keeps the videos of single episodes for another set. Encoded twice, they would differ now and
-    then: what converts a picture to YUV reads beyond the end of its rows.
+    `parts` is a folder that keeps the videos of single episodes for another set: three times in a hundred, libx264 makes
+    another file of the same frames.
     """
     fps, meta = 25, root / "meta"
     meta.mkdir(parents=True, exist_ok=True)
