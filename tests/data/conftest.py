@@ -127,8 +127,8 @@ def join_videos(parts, path):
 def write_lerobot(root, version, episodes, files=None, camera=CAMERA, tasks=(), splits=None, parts=None, **how):
     """A LeRobot data set: `episodes` are numbers of frames, `files` the episodes in each file of version 3.
 
-    `parts` is a folder that keeps the videos of single episodes for another set: three times in a hundred, libx264 makes
-    another file of the same frames.
+    `parts` is a folder that keeps the videos of single episodes for another set: in three of a hundred times, libx264
+    makes another file of the same frames.
     """
     fps, meta = 25, root / "meta"
     meta.mkdir(parents=True, exist_ok=True)
