@@ -93,7 +93,7 @@ class FrozenAutoencoder(nn.Module):
 
     def fingerprint(self) -> str:
         """A hash over configuration and weights: autoencoders that share it make and read the same latents."""
-        # Checkpointing is about memory, not about results; and an option that came later leaves older hashes as they are.
+        # Checkpointing is about memory, not about results; what came later leaves older hashes as they are.
         config = {key: value for key, value in self.autoencoder.config.items() if key != "gradient_checkpointing"}
         if not config.get("overlapping_output"):
             config.pop("overlapping_output", None)

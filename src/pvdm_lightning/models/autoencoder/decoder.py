@@ -17,8 +17,8 @@ class TriplaneDecoder(nn.Module):
         transformer: What the volume passes through.
         dim: D, channels of the volume.
         latent_channels: C, channels of the planes.
-        overlapping: Whether the picture of a patch reaches half a patch into its neighbours on each side, where they add
-            up.
+        overlapping: Whether the picture of a patch reaches half a patch into its neighbours on each side, and adds
+            up there.
     """
 
     def __init__(
