@@ -37,3 +37,12 @@ def test_the_fingerprint_is_that_of_what_the_autoencoder_computes():
     assert own != fingerprint(touched)
     # The same weights in another arrangement.
     assert fingerprint(autoencoder(heads=4, head_dim=8)) != own
+
+
+def test_an_option_that_is_off_leaves_the_fingerprint_of_older_autoencoders():
+    def fingerprint(network):
+        return FrozenAutoencoder(network).fingerprint()
+
+    older = autoencoder()
+    del older.config["overlapping_output"]
+    assert fingerprint(autoencoder()) == fingerprint(older) != fingerprint(autoencoder(overlapping_output=True))

@@ -93,8 +93,10 @@ class FrozenAutoencoder(nn.Module):
 
     def fingerprint(self) -> str:
         """A hash over configuration and weights: autoencoders that share it make and read the same latents."""
-        # Checkpointing is about memory, not about results.
+        # Checkpointing is about memory, not about results; what came later leaves older hashes as they are.
         config = {key: value for key, value in self.autoencoder.config.items() if key != "gradient_checkpointing"}
+        if not config.get("overlapping_output"):
+            config.pop("overlapping_output", None)
         digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
         for name, value in sorted(self.autoencoder.state_dict().items()):
             digest.update(f"{name} {value.dtype} {list(value.shape)}".encode())

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from einops import rearrange
 
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.models.triplane import Triplane, TriplaneShape
@@ -18,6 +19,26 @@ def test_any_sizes(small, frames, resolution, patch):
     assert reconstruction.shape == clip.shape
     for values in (*latent, reconstruction):
         assert values.abs().max() <= 1
+
+
+@pytest.mark.parametrize(("resolution", "patch"), [(16, 8), ((16, 24), 8), ((12, 4), 4), (8, 8), ((2, 6), 2)])
+def test_patches_that_overlap_are_added_up_as_a_transposed_convolution_does(small, resolution, patch):
+    decoder = small(resolution=resolution, patch=patch, overlapping_output=True).decoder
+    rows, columns = (side // patch for side in (resolution if isinstance(resolution, tuple) else (resolution,) * 2))
+    features = torch.randn(4, 2, rows, columns, 32)
+    frames = decoder._frames(features)
+    expected = decoder.to_pixels(rearrange(features, "s b h w d -> (b s) d h w"))
+    torch.testing.assert_close(rearrange(frames, "b c s h w -> (b s) c h w"), expected, atol=1e-4, rtol=1e-4)
+    # What a patch draws ends half a patch beyond it.
+    features[:, :, 0, 0] += 1
+    changed = (decoder._frames(features) != frames).any(dim=0).any(dim=0).any(dim=0)
+    reach = patch + patch // 2
+    assert changed[:reach, :reach].all() and changed.sum() == changed[:reach, :reach].numel()
+
+
+def test_an_odd_patch_has_no_half_to_overlap_by(small):
+    with pytest.raises(InvalidArgumentError, match=r"VideoAutoencoder\.patch 5: is odd"):
+        small(4, 10, 5, overlapping_output=True)
 
 
 def test_motion_planes_of_zero_mean_leave_the_shared_part_to_the_content_plane(small):

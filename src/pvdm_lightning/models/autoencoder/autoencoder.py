@@ -36,6 +36,8 @@ class VideoAutoencoder(nn.Module):
         projector_mlp_dim: Hidden width of their feed-forward.
         zero_mean_motion: Subtract from z^h and z^w their mean over tokens, so that what all frames share lies in z^s
             alone. Simpler latents to learn in stage two, for about 1 dB of PSNR; the paper and its weights go without.
+        overlapping_output: Let what the decoder draws of a patch reach half a patch into its neighbours on each side,
+            where it adds up, so that no grid of patches shows. The paper and its weights go without.
         gradient_checkpointing: Compute activations again in the backward pass instead of keeping them: true computes
             whole blocks again, for least memory; selective keeps the results of matrix products and attention and
             repeats what is cheap.
@@ -67,6 +69,7 @@ class VideoAutoencoder(nn.Module):
         projector_heads: int = 4,
         projector_mlp_dim: int = 512,
         zero_mean_motion: bool = False,
+        overlapping_output: bool = False,
         gradient_checkpointing: GradientCheckpointing = False,
     ) -> None:
         super().__init__()
@@ -85,11 +88,12 @@ class VideoAutoencoder(nn.Module):
         self.projector = TriplaneProjector(
             self.latent_shape, dim, projector_depth, projector_heads, dim // 8, projector_mlp_dim, latent_channels
         )
-        self.decoder = TriplaneDecoder(patch, transformer(), dim, latent_channels)
+        self.decoder = TriplaneDecoder(patch, transformer(), dim, latent_channels, overlapping_output)
 
     def _check_sizes(self) -> None:
+        no_numbers = ("resolution", "zero_mean_motion", "overlapping_output", "gradient_checkpointing")
         for name, value in self.config.items():
-            if name not in ("resolution", "zero_mean_motion", "gradient_checkpointing") and value < 1:
+            if name not in no_numbers and value < 1:
                 raise InvalidArgumentError(
                     f"{_NAME}.{name}", value, "is not positive", "Give a whole number of at least 1."
                 )
@@ -112,6 +116,9 @@ class VideoAutoencoder(nn.Module):
                     f"{side} is not divisible by the patch of {patch} pixels",
                     f"Give a multiple of {patch}, such as {nearest}, or set {_NAME}.patch to a divisor of {side}.",
                 )
+        if self.config["overlapping_output"] and patch % 2:
+            problem, remedy = "is odd, and overlapping_output takes half a patch", "Give an even number, such as 8."
+            raise InvalidArgumentError(f"{_NAME}.patch", patch, problem, remedy)
         if self.config["head_dim"] % 4:
             raise InvalidArgumentError(
                 f"{_NAME}.head_dim", self.config["head_dim"], "is not a multiple of 4", "Give one, such as 32 or 64."
