@@ -59,17 +59,25 @@ def batches_of(loader: DataLoader[Any], argument: str = "DataModule.num_workers"
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     workers: list[BaseProcess] = list(getattr(iterator, "_workers", ()))
-    while True:
-        try:
-            batch = next(iterator)
-        except StopIteration:
-            return
-        except (RuntimeError, OSError, EOFError) as error:
-            _explain(error, workers, argument)
-            raise
-        if isinstance(batch, Exception):
-            raise batch
-        yield batch
+    try:
+        while True:
+            try:
+                batch = next(iterator)
+            except StopIteration:
+                return
+            except (RuntimeError, OSError, EOFError) as error:
+                _explain(error, workers, argument)
+                raise
+            if isinstance(batch, Exception):
+                raise batch
+            yield batch
+    except Exception:
+        # An error keeps the iterator alive, until the garbage collector finds both and closes its queues first: each
+        # worker would then be waited for in vain, for seconds.
+        loader._iterator = None
+        if workers:
+            iterator._shutdown_workers()  # type: ignore[attr-defined]
+        raise
 
 
 def _explain(error: Exception, workers: list[BaseProcess], argument: str) -> None:
