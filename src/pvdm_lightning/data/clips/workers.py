@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import traceback
+import weakref
 from collections.abc import Iterator
 from multiprocessing.process import BaseProcess
 from multiprocessing.queues import Queue
@@ -59,25 +60,20 @@ def batches_of(loader: DataLoader[Any], argument: str = "DataModule.num_workers"
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     workers: list[BaseProcess] = list(getattr(iterator, "_workers", ()))
-    try:
-        while True:
-            try:
-                batch = next(iterator)
-            except StopIteration:
-                return
-            except (RuntimeError, OSError, EOFError) as error:
-                _explain(error, workers, argument)
-                raise
-            if isinstance(batch, Exception):
-                raise batch
-            yield batch
-    except Exception:
-        # An error keeps the iterator alive, until the garbage collector finds both and closes its queues first: each
-        # worker would then be waited for in vain, for seconds.
-        loader._iterator = None
-        if workers:
-            iterator._shutdown_workers()  # type: ignore[attr-defined]
-        raise
+    # Through its queues an iterator tells workers to end. The garbage collector, which finds what an error has kept,
+    # would close them before that, and each worker be waited for in vain, for five seconds.
+    weakref.finalize(iterator, list, getattr(iterator, "_index_queues", ()))
+    while True:
+        try:
+            batch = next(iterator)
+        except StopIteration:
+            return
+        except (RuntimeError, OSError, EOFError) as error:
+            _explain(error, workers, argument)
+            raise
+        if isinstance(batch, Exception):
+            raise batch
+        yield batch
 
 
 def _explain(error: Exception, workers: list[BaseProcess], argument: str) -> None:
