@@ -6,6 +6,7 @@ import inspect
 import re
 import textwrap
 from collections import defaultdict
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -46,24 +47,26 @@ def used(tree):
 
 def inherited():
     """(name, file) of private names that a class shares with a base class from another package."""
-    for file in trees():
+    for file, tree in trees().items():
         module = importlib.import_module(".".join(["pvdm_lightning", *Path(file).with_suffix("").parts]))
-        for cls in vars(module).values():
+        for node in ast.walk(tree):
+            cls = getattr(module, node.name, None) if isinstance(node, ast.ClassDef) else None
             if not inspect.isclass(cls) or cls.__module__ != module.__name__:
                 continue
-            tree = ast.parse(_source(cls))
-            mine = {name for name in [*defined(tree), *used(tree)] if is_private(name)}
+            mine = {name for name in [*defined(node), *used(node)] if is_private(name)}
             for base in cls.__mro__[1:]:
                 package = base.__module__.split(".")[0]
                 if package in ("lightning", "torch", "jsonargparse", "torchmetrics"):
-                    yield from ((name, file) for name in mine & set(defined(ast.parse(_source(base)))))
+                    yield from ((name, file) for name in mine & _defined_by(base))
 
 
-def _source(cls):
+@cache
+def _defined_by(cls):
     try:
-        return textwrap.dedent(inspect.getsource(cls))
+        source = textwrap.dedent(inspect.getsource(cls))
     except OSError:  # a class of C++, such as the base of autograd's functions
-        return ""
+        source = ""
+    return set(defined(ast.parse(source)))
 
 
 @pytest.fixture(scope="module")

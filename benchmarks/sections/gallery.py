@@ -28,7 +28,10 @@ TINY: dict[str, tuple[Any, ...]] = {
         *("--model.autoencoder.resolution", 16, "--model.autoencoder.dim", 16, "--model.autoencoder.head_dim", 8),
         *("--data.num_videos", 8, "--data.num_val_videos", 4, "--model.warmup_steps", 1),
     ),
-    "latent_diffusion": ("--model.denoiser.base_channels", 8, "--model.warmup_steps", 1),
+    "latent_diffusion": (
+        *("--model.denoiser.base_channels", 8, "--model.warmup_steps", 1),
+        *("--validation_distance.num_videos", 2, "--validation_distance.num_inference_steps", 1),
+    ),
     "predict": ("--sampling.num_inference_steps", 2, "--sampling.num_inference_steps_later", 1),
 }
 

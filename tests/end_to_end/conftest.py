@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -76,23 +75,10 @@ def run(*args):
     cli.main([str(arg) for arg in args])
 
 
-def spawn(folder, *args):
-    """`pvdm ARGS` in a process of its own (several, for ddp); returns what it printed."""
-    return spawn_command(folder, [sys.executable, "-m", "pvdm_lightning", *map(str, args)])
-
-
-def spawn_command(folder, command):
-    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}  # sums depend on it
-    for name in ("PL_GLOBAL_SEED", "PL_SEED_WORKERS"):
-        environment.pop(name, None)
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
-
-
 def fork(folder, *args, ranks=1, program="pvdm_lightning"):
-    """As `spawn`, with the imports done; as many processes as there are ranks, started here as torchrun starts them.
+    """`pvdm ARGS` in a warm process of its own, or in as many as there are ranks, started here as torchrun starts them.
 
+    Returns what they printed.
     A script of the test's own may take the place of `pvdm`.
     """
     return warm.run(program, args, folder, ranks)
@@ -102,7 +88,7 @@ class Pvdm:
     """What the tests need: both configurations, and commands."""
 
     trainer, data, autoencoder, diffusion, last = TRAINER, DATA, AUTOENCODER, DIFFUSION, LAST
-    run, spawn, fork = staticmethod(run), staticmethod(spawn), staticmethod(fork)
+    run, fork = staticmethod(run), staticmethod(fork)
 
     @staticmethod
     def write(folder):

@@ -123,9 +123,8 @@ def test_being_terminated_ends_the_run(pvdm, workdir, trained, monkeypatch):
 
 def test_two_processes_write_the_same_bytes(pvdm, workdir, trained, cache):
     two = ["--trainer.devices", 2, "--trainer.strategy", "ddp"]
-    said = pvdm.spawn(
-        workdir, "encode", "--ckpt_path", trained["ae"], "--output.dir", "latents", *QUIET, *OPTIONS, *two
-    )
+    options = ["--ckpt_path", trained["ae"], "--output.dir", "latents", *QUIET, *OPTIONS, *two]
+    said = pvdm.fork(workdir, "encode", *options, ranks=2)
     assert contents(workdir / "latents") == contents(cache)
     assert said.count("latents: latents of 48 train windows, 4 val windows in 11 shards") == 1
 

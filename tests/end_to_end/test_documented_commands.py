@@ -48,9 +48,13 @@ SHORT = {
     ),
     "predict": ("--sampling.num_inference_steps", "1", "--sampling.num_inference_steps_later", "1"),
     "test": ("--evaluation.real.num", "2", "--metrics.transnet", "none"),
-    # Networks of protocols are not there.
-    "evaluate": ("--evaluation.networks", "transnetv2", "--evaluation.frames", "16", "--resolution", "32"),
+    "evaluate": (
+        *("--evaluation.frames", "8", "--evaluation.real.num", "2", "--evaluation.generated.num", "2"),
+        *("--num_workers", "0"),
+    ),
 }
+# Networks of protocols are not there.
+OF_PROTOCOLS = ("--evaluation.networks", "transnetv2", "--resolution", "32")
 AUTOENCODER = {"patch": 64, "dim": 16, "depth": 1, "heads": 1, "head_dim": 16, "projector_depth": 1}
 DENOISER = {
     "base_channels": 32,
@@ -185,8 +189,8 @@ def shortened(command):
     """The command with `~` as the shell replaces it, and the options that keep it short."""
     words = [word.replace("~", "home") if word.startswith("~") else word for word in shlex.split(command)[1:]]
     name = words[0]
-    if name == "evaluate" and "--evaluation.protocol" in words:
-        words += SHORT[name]
+    if name == "evaluate":
+        words += [*SHORT[name], *(OF_PROTOCOLS if "--evaluation.protocol" in words else ())]
     if name in ("fit", "predict", "test", "validate", "encode") and "--help" not in words:
         words += [*ON_CPU, *SHORT.get(name, ())]
         if "--data.num_videos" in words:

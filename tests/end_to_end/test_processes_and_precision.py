@@ -116,6 +116,12 @@ def test_bf16(pvdm, workdir, trained, load, stage, monkeypatch):
     assert len(list((workdir / "samples").glob("*.npy"))) == 1
 
 
+def distance(one, other):
+    """L2 norm of the difference of two state dicts, over all weights."""
+    assert {key: value.shape for key, value in one.items()} == {key: value.shape for key, value in other.items()}
+    return float(torch.cat([(value.double() - other[key].double()).flatten() for key, value in one.items()]).norm())
+
+
 @pytest.mark.parametrize("stage", ["ae", "ldm"])
 def test_the_same_global_batch_gives_the_same_weights(pvdm, workdir, trained, load, stage):
     # Five steps: of stage one two without and three with discriminators.
@@ -125,22 +131,22 @@ def test_the_same_global_batch_gives_the_same_weights(pvdm, workdir, trained, lo
         fit += ["--model.autoencoder_checkpoint", trained["ae"], "--model.denoiser.norm_groups", 4]
     pvdm.run(*fit, "--data.batch_size", 4, "--checkpoint.dirpath", "one")
     pvdm.fork(workdir, *fit, *TWO, "--checkpoint.dirpath", "two", ranks=2)
-    one, two = (load(f"{name}/last.ckpt")["state_dict"] for name in ("one", "two"))
-    assert one.keys() == two.keys()
-    assert max(float((value - two[key]).abs().max()) for key, value in one.items()) < 1e-5
+    pvdm.run(*fit, "--data.batch_size", 8, "--checkpoint.dirpath", "of_eight")
+    one, two, of_eight = (load(f"{name}/last.ckpt")["state_dict"] for name in ("one", "two", "of_eight"))
+    # They differ by rounding, of which Adam makes steps where gradients are near zero: how much, depends on the
+    # processor. Weights of other batches tell how little it is.
+    assert 100 * distance(one, two) < distance(one, of_eight)
 
 
 def test_a_sharded_denoiser_trains_alike_and_its_checkpoint_is_whole(pvdm, workdir, trained, load):
     fit = ["fit", "--config", "tiny_ldm.yaml", *ONCE, 3, "--model.denoiser.norm_groups", 4]
     fit += ["--model.autoencoder_checkpoint", trained["ae"], "--model.denoiser.channel_multipliers", "[1]"]
     pvdm.run(*fit, "--data.batch_size", 4, "--checkpoint.dirpath", "one")
+    pvdm.run(*fit, "--data.batch_size", 8, "--checkpoint.dirpath", "of_eight")
     sharded = [*fit, "--config", "trainer/fsdp.yaml", "--trainer.devices", 2, "--checkpoint.dirpath", "two"]
     pvdm.fork(workdir, *sharded, ranks=2)
-    one, two = (load(f"{name}/last.ckpt") for name in ("one", "two"))
-    assert {key: value.shape for key, value in one["state_dict"].items()} == {
-        key: value.shape for key, value in two["state_dict"].items()
-    }
-    assert max(float((v - two["state_dict"][key]).abs().max()) for key, v in one["state_dict"].items()) < 1e-5
+    one, two, of_eight = (load(f"{name}/last.ckpt")["state_dict"] for name in ("one", "two", "of_eight"))
+    assert 100 * distance(one, two) < distance(one, of_eight)
     # It goes on with shards and on one device, and samples.
     pvdm.fork(workdir, *sharded, "--trainer.max_steps", 4, "--resume", ranks=2)
     pvdm.run(*fit, "--checkpoint.dirpath", "two", "--trainer.max_steps", 5, "--resume")

@@ -1,14 +1,16 @@
 """Worker processes that are killed, signalled, or fail."""
 
 import errno
+import gc
 import os
 import signal
 import subprocess
 import time
+from multiprocessing.process import BaseProcess
 
 import pytest
 import torch
-from torch.utils.data import Dataset, get_worker_info
+from torch.utils.data import Dataset, _utils, get_worker_info
 
 from pvdm_lightning.data.clips.workers import _explain, batches_of, to_parent, worker_loader
 from pvdm_lightning.errors import InvalidArgumentError
@@ -136,6 +138,22 @@ def test_a_worker_does_not_take_its_parents_signals(tmp_path):
         signal.set_wakeup_fd(before)
         os.close(reader)
         os.close(writer)
+
+
+@pytest.mark.parametrize("persistent", [False, True])
+def test_workers_of_a_loader_among_garbage_end_by_themselves(persistent, monkeypatch):
+    """PyTorch waits for them, and kills those that did not hear of their end."""
+    killed = []
+    monkeypatch.setattr(BaseProcess, "terminate", lambda process: killed.append(process) or process.kill())
+    monkeypatch.setattr(_utils, "MP_STATUS_CHECK_INTERVAL", 30)  # the machine may be busy
+    batches = batches_of(worker_loader(Faulty(), num_workers=1, persistent_workers=persistent))
+    next(batches)
+    (worker,) = batches.gi_frame.f_locals["workers"]
+    kept = [batches]
+    kept.append(kept)  # as an error keeps the frames that it passed
+    del batches, kept
+    gc.collect()
+    assert worker.exitcode == 0 and not killed
 
 
 def test_workers_know_that_they_are():

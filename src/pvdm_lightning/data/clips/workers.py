@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import traceback
+import weakref
 from collections.abc import Iterator
 from multiprocessing.process import BaseProcess
 from multiprocessing.queues import Queue
@@ -59,6 +60,9 @@ def batches_of(loader: DataLoader[Any], argument: str = "DataModule.num_workers"
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     workers: list[BaseProcess] = list(getattr(iterator, "_workers", ()))
+    # Through its queues an iterator tells workers to end. The garbage collector, which finds what an error has kept,
+    # would close them before that, and each worker be waited for in vain, for five seconds.
+    weakref.finalize(iterator, list, getattr(iterator, "_index_queues", ()))
     while True:
         try:
             batch = next(iterator)
