@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from pvdm_lightning.evaluation.features import ClipFeatures
-from pvdm_lightning.evaluation.figures import DISTANCES, compute
+from pvdm_lightning.evaluation.figures import DISTANCES, NEAREST, compute
 from pvdm_lightning.evaluation.read_report import ReadMetric, ReadReport, settings
 from pvdm_lightning.evaluation.report import number
 from pvdm_lightning.metrics import bootstrap_interval
@@ -214,7 +214,8 @@ def _difference(
 ) -> Difference:
     value = b.value - a.value
     known = [(one, other) for one, other in pairs if one is not None and other is not None]
-    if resamples > 1 and len(known) == 2 and a.distance == b.distance and a.distance in DISTANCES:
+    can_resample = a.distance == b.distance and a.distance in DISTANCES and a.distance != NEAREST  # which has no twins
+    if resamples > 1 and len(known) == 2 and can_resample:
         name = a.distance
         again = _bootstrap(lambda *pair: compute(name, *pair).value, known, same_clips, resamples)
         if again is not None:

@@ -71,7 +71,7 @@ def measure_folders(
     """
     folders, notes = open_both(real, generated, "measure_folders", inputs)
     resolution = resolution or _own_size(folders["generated"])
-    networks = choose_networks(networks, evaluation.networks)
+    networks = choose_networks(networks, evaluation.networks, evaluation.distances)
     wants_score = bool(networks.c3d) and evaluation.inception_splits > 0
     frames = sorted(set(evaluation.frames or [USUAL_FRAMES]))
     lengths = choose_lengths(frames, evaluation.frame_step, wants_score, networks.video)

@@ -56,7 +56,7 @@ class GenerationEvaluation(LockedOutput):
         self, evaluation: Evaluation, sampling: Sampling, networks: FoundNetworks, model: TrainedModel
     ) -> None:
         self.evaluation, self.sampling, self.model = evaluation, sampling, model
-        self.networks = choose_networks(networks, evaluation.networks)
+        self.networks = choose_networks(networks, evaluation.networks, evaluation.distances)
         self.skipped = list(self.networks.skipped)
         self.count = evaluation.generated.count
         self.split = evaluation.split or "train"

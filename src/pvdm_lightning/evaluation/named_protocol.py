@@ -18,6 +18,7 @@ import yaml  # type: ignore[import-untyped]
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.evaluation.chosen_networks import published_name
 from pvdm_lightning.evaluation.clip_options import USUAL_COUNT
+from pvdm_lightning.metrics import FRAME_DIFFERENCES
 from pvdm_lightning.shipped import config_folder
 
 if TYPE_CHECKING:  # options name a protocol
@@ -140,7 +141,7 @@ def settings_of(
     found |= {
         "frames": list(frames),
         "resolution": list(resolution),
-        "networks": [network.name for network in (*networks.video, *networks.c3d)],
+        "networks": [one.name for one in (*networks.video, *networks.c3d) if one is not FRAME_DIFFERENCES],
         "real.choice": evaluation.real.choice or "random",
         "real.stride": real_stride,
         "generated.codec": evaluation.generated.codec or evaluation.preparation.codec,
