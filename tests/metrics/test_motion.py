@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pvdm_lightning.errors import InvalidArgumentError
@@ -17,6 +17,7 @@ def clips(draw):
     return torch.randint(0, draw(st.integers(1, 256)), shape, generator=seeded, dtype=torch.uint8)
 
 
+@settings(deadline=None)
 @given(clips())
 def test_it_is_the_mean_change_of_a_pixel_from_frame_to_frame(videos):
     found = FRAME_DIFFERENCES(videos)

@@ -2,7 +2,7 @@
 
 The spread is that of videos: both sides are resampled, the real one alike for both reports where they share it. It does
 not hold what another training would move, which for pictures is several times as much ("FID Lottery", arXiv
-2606.20536): that takes a report for each training seed.
+2606.20536): that takes a report for each training seed, see `group_comparison`.
 """
 
 from __future__ import annotations

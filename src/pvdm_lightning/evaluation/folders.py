@@ -121,7 +121,8 @@ def measure_folders(
                 failures[side].add(name, reason)
     metrics, skipped = distances.metrics()
     protocol = NamedProtocol.find(evaluation.protocol)
-    settings = settings_of(evaluation, frames, resolution, networks, evaluation.real.stride or 1)
+    stride = evaluation.real.stride or 1
+    settings = settings_of(evaluation, frames, resolution, networks, stride, real_fps=inputs.real_fps)
     draws_of_length = [clips["generated", length] for length in frames]
     if evaluation.draws("generation") > 1 and all(_same_clips(of_length) for of_length in draws_of_length):
         # As if they were not drawn again, and so the report must call it.

@@ -297,7 +297,8 @@ class GenerationEvaluation(LockedOutput):
     def _named(self, metrics: list[MeasuredMetric], data: Any) -> str:
         evaluation, stride = self.evaluation, self.evaluation.real.stride or data.stride
         lengths, size = sorted(self._real), tuple(data.clip_shape[1:])
-        settings = settings_of(evaluation, lengths, size, self.networks, stride, self.split)
+        fps = getattr(data, "fps", None)
+        settings = settings_of(evaluation, lengths, size, self.networks, stride, self.split, fps)
         return NamedProtocol.find(evaluation.protocol).name_of(settings, metrics)
 
 

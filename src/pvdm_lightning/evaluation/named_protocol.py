@@ -80,7 +80,7 @@ class NamedProtocol:
         """
         if self.name == CUSTOM:
             return CUSTOM
-        fixed = self.settings
+        fixed = {"real.fps": None, **self.settings}  # all of them take the frames of the files
         differing: list[str] = []
         alternatives: list[str] = []
         free: list[str] = []
@@ -126,6 +126,7 @@ def settings_of(
     networks: FoundNetworks,
     real_stride: int,
     split: str | None = None,
+    real_fps: float | None = None,
 ) -> dict[str, Any]:
     """The settings of an evaluation, with defaults filled in.
 
@@ -136,6 +137,7 @@ def settings_of(
         networks: That measure.
         real_stride: Stride of real clips.
         split: Where the real videos come from; None where their folder decides.
+        real_fps: Frames per second to which they were resampled, if they were.
     """
     found = {key: value for key, value in _flat(asdict(evaluation)) if key not in _NO_SETTINGS}
     found |= {
@@ -150,6 +152,8 @@ def settings_of(
         del found["split"]
     else:
         found["split"] = split
+    if real_fps is not None:
+        found["real.fps"] = real_fps
     if evaluation.repeats == 1:
         del found["repeat_over"]
     if evaluation.inception_splits == 0 or not networks.c3d:

@@ -33,7 +33,7 @@ from pvdm_lightning.data.index.video_tree import (
 from pvdm_lightning.data.output.writing import check_fps
 from pvdm_lightning.data.videos import frame_folder
 from pvdm_lightning.data.videos.resampled import ResampledVideos
-from pvdm_lightning.data.videos.source import ConcatVideos, IndexedVideos, VideoSource, file_of, fps_of
+from pvdm_lightning.data.videos.source import ConcatVideos, IndexedVideos, VideoSource, file_of, fps_of, rates_of
 from pvdm_lightning.data.videos.videos_in_arrays import VideoArray, VideosInArrays, find_video_arrays
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.escaping import one_line
@@ -537,7 +537,7 @@ class ChosenVideos:
     def __init__(self, source: VideoSource, places: Sequence[int]) -> None:
         self.source, self.places = source, places
         self.lengths, self.labels = source.lengths[list(places)], source.labels[list(places)]
-        self.fps = fps_of(source)[list(places)]
+        self.fps, self.rates = fps_of(source)[list(places)], rates_of(source)[list(places)]
         self.problems = {new: source.problems[old] for new, old in enumerate(places) if old in source.problems}
 
     def name(self, index: int) -> str:
