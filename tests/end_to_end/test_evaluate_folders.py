@@ -343,7 +343,7 @@ def test_a_lock_of_the_real_videos(workdir, evaluate, error_of, capsys):
     assert line in error_of("evaluate", *folders, "--real_lock", "real.lock")
 
 
-def test_real_videos_at_another_rate(workdir, evaluate, error_of):
+def test_real_videos_at_another_rate(workdir, evaluate, error_of, pvdm, capsys):
     for number, video in enumerate(videos(3, frames=30, seed=1)):
         (workdir / "real").mkdir(exist_ok=True)
         write_video(video, workdir / f"real/{number}.mp4", fps=20)
@@ -351,6 +351,11 @@ def test_real_videos_at_another_rate(workdir, evaluate, error_of):
     report = evaluate("--real_fps", 10)
     assert report["protocol"]["real_fps"] == 10 and report["metrics"][0]["real_videos"] == 3
     assert "real: videos at 10 frames per second: 3 of 20." in report["notes"]
+    assert report["protocol"]["clips"]["real_9"]["fps"] == 10
+    evaluate("--real_fps", 20, out="at_20")
+    with pytest.raises(SystemExit) as ended:
+        pvdm.run("compare", *(next((workdir / out).glob("*.json")) for out in ("generated_out", "at_20")))
+    assert ended.value.code == 3 and "not comparable: real.fps: 10.0 | 20.0" in capsys.readouterr().out
     folders = ["--real", "real", "--generated", "generated", "--device", "cpu", "--evaluation.frames", "[9]"]
     assert "has 0 videos of 9 frames" in error_of("evaluate", *folders, "--real_fps", 5)
     assert "--real_fps 0.0: is not positive" in error_of("evaluate", *folders, "--real_fps", 0)

@@ -253,7 +253,10 @@ def test_without_weights_what_can_be_computed_is(pvdm, workdir, trained, capsys,
     [
         ([], "transnetv2 is missing: "),  # its package is not there
         (["--evaluation.networks", "i3d-stylegan-v", "--evaluation.frames", "[5]"], "it needs 9 frames or more."),
-        (["--evaluation.distances", "kvd", *of(2), "--evaluation.networks", "i3d-original"], "i3d-original is missing: "),
+        (
+            ["--evaluation.distances", "kvd", *of(2), "--evaluation.networks", "i3d-original"],
+            "i3d-original is missing: ",
+        ),
     ],
 )
 def test_samples_that_no_network_measures_are_an_error_and_losses_are_said(

@@ -28,7 +28,9 @@ def features():
 def write_report(tmp_path):
     """`write_report(name, real=(seed, count), generated=(seed, count, shift), ...)`: path of the JSON file."""
 
-    def write(name, real=(0, 80), generated=(1, 80, 1.0), distances=("frechet",), bootstrap=20, keep=True, fps=0.0, **settings):
+    def write(
+        name, real=(0, 80), generated=(1, 80, 1.0), distances=("frechet",), bootstrap=20, keep=True, fps=0.0, **settings
+    ):
         """Settings of a side are those of its clips, others are of the protocol."""
         sides = {"real": _features(*real, fps=fps), "generated": _features(*generated)}
         folder = tmp_path / name

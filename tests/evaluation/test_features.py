@@ -61,7 +61,9 @@ rates = st.lists(st.sampled_from([0.0, 8.0, 12.5, 30000 / 1001, 1e-3, 1e3]), min
 @settings(deadline=None)
 @given(rates, rates)
 def test_rates_survive_the_disk_and_tell_lists_apart(one, other):
-    sides = [some([CLIPS[0]._replace(start=place, fps=rate) for place, rate in enumerate(those)]) for those in (one, other)]
+    sides = [
+        some([CLIPS[0]._replace(start=place, fps=rate) for place, rate in enumerate(those)]) for those in (one, other)
+    ]
     assert (sides[0].list_hash == sides[1].list_hash) == (one == other)
     with tempfile.TemporaryDirectory() as folder:
         sides[0].save(Path(folder) / "a.safetensors")

@@ -62,7 +62,9 @@ def test_the_interval_of_the_nearest_real_video_is_as_wide_as_other_videos_would
     (row,), _ = distances([features(0)], [features(1)], distances=["nearest_real"], bootstrap=100)
     low, high = row.interval
     assert low < row.value < high
-    others = torch.tensor([nearest_real_ratio(features(2 * n).values, features(2 * n + 1).values) for n in range(1, 60)])
+    others = torch.tensor(
+        [nearest_real_ratio(features(2 * n).values, features(2 * n + 1).values) for n in range(1, 60)]
+    )
     assert high - low == pytest.approx((others.quantile(0.975) - others.quantile(0.025)).item(), rel=0.5)
 
 

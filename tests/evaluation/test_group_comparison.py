@@ -105,7 +105,7 @@ def test_groups_without_any_spread_and_large_ones():
 
 
 def test_welch_holds_its_level_where_groups_have_unequal_spread():
-    """Of two equal means, about one comparison in twenty is beyond the spread, with 3 against 5 and spreads of 1 and 4."""
+    """Where means are equal, one comparison in twenty is beyond the spread, also with std 1 of 3 against std 4 of 5."""
     seeded = torch.Generator().manual_seed(0)
     draws = torch.randn(400, 8, generator=seeded, dtype=torch.float64) * torch.tensor([1.0] * 3 + [4.0] * 5)
     beyond = [welch(row[:3].tolist(), row[3:].tolist()).difference.is_beyond for row in draws]

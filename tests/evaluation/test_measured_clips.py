@@ -48,11 +48,10 @@ def test_a_fingerprint_is_the_videos_and_all_that_shapes_their_pixels(tmp_path):
 class Filmed:
     """A source of videos of so many frames per second, which are all alike."""
 
-    problems: dict[int, str] = {}
     labels = np.full(4, -1)
 
     def __init__(self, folder, fps=24.0, frames=400):
-        self.folder, self.lengths, self.fps = folder, np.full(4, frames), np.full(4, fps)
+        self.folder, self.lengths, self.fps, self.problems = folder, np.full(4, frames), np.full(4, fps), {}
         for index in range(4):
             (folder / f"{index}.mp4").write_bytes(bytes([index]))
 
@@ -82,7 +81,7 @@ rates = st.sampled_from([None, 1.0, 8.0, 12.5, 16.0, 24.0, 30000 / 1001, 48.0])
 @settings(deadline=None, max_examples=30)
 @given(one=rates, other=rates, choice=st.sampled_from(["first", "random", "centre"]), stride=st.integers(1, 2))
 def test_clips_at_two_rates_are_never_the_same_ones(around, one, other, choice, stride):
-    """The same files, and often the same frame numbers and pixels; also at the videos' own rate, as it may be rounded."""
+    """They have the same files, and often the same frame numbers and pixels; a rate may also be that of the videos."""
     with tempfile.TemporaryDirectory() as folder:
         found = []
         for rate in (one, other):

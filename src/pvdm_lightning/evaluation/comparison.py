@@ -214,9 +214,9 @@ def _difference(
 ) -> Difference:
     value = b.value - a.value
     known = [(one, other) for one, other in pairs if one is not None and other is not None]
-    can_resample = a.distance == b.distance and a.distance in DISTANCES and a.distance != NEAREST  # which has no twins
-    if resamples > 1 and len(known) == 2 and can_resample:
-        name = a.distance
+    name = a.distance
+    # Resamples of real videos have twins, among which a nearest one says nothing.
+    if resamples > 1 and len(known) == 2 and name == b.distance and name in DISTANCES and name != NEAREST:
         again = _bootstrap(lambda *pair: compute(name, *pair).value, known, same_clips, resamples)
         if again is not None:
             return Difference(value, bootstrap_interval(value, again), f"{resamples} resamples of both")

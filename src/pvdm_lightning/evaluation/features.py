@@ -138,16 +138,19 @@ class ClipFeatures:
             videos, record = parse_json(file.metadata["videos"]), parse_json(file.metadata["record"])
         if not isinstance(record, dict) or not isinstance(videos, list):
             raise ValueError("its record is no table")
-        named = [(str(name), str(digest), *map(float, rate)) for name, digest, *rate in videos]
-        if any(len(video) > 3 or not 0 <= rate < float("inf") for video in named for rate in video[2:]):
-            raise ValueError("its videos have no frame rate")
+        named = [(str(name), str(digest), float(*rate)) for name, digest, *rate in videos]  # 0.0 without a rate
+        if any(not 0 <= rate < float("inf") for _, _, rate in named):
+            raise ValueError("its frame rates are none")
         if values.isnan().any() or values.isposinf().any():
             raise ValueError("its features are no finite numbers")
         if ((clips[:, 0] < 0) | (clips[:, 0] >= len(named))).any():
             raise ValueError("its clips name videos that are not listed")
         if (clips[:, 1] < 0).any() or (clips[:, 2:] < 1).any():
             raise ValueError("its clips are none")
-        ids = [ClipId(*named[row[0]][:2], *row[1:], *named[row[0]][2:]) for row in clips.tolist()]
+        ids = []
+        for place, start, stride, frames in clips.tolist():
+            name, digest, rate = named[place]
+            ids.append(ClipId(name, digest, start, stride, frames, rate))
         return cls(values, ids, record)
 
 

@@ -35,8 +35,8 @@ class GroupDifference(NamedTuple):
 
     Attributes:
         difference: With the 95 % interval of Welch's t-test.
-        p_value: Of Welch's t-test, two-sided; None where neither group has any spread.
-        p_permutation: Of an exact permutation test of the difference of means, two-sided; None of too many splits.
+        p_value: What Welch's t-test gives, two-sided; None where neither group has any spread.
+        p_permutation: What an exact permutation test gives, two-sided; None where there are too many splits.
         least_p: The smallest value that it can have with so many reports.
     """
 
@@ -135,7 +135,7 @@ def welch(first: Sequence[float], second: Sequence[float]) -> GroupDifference:
 
     Args:
         first: Figures of one group, 2 or more.
-        second: Of the other.
+        second: Likewise of the other group.
     """
     splits = comb(len(first) + len(second), len(first))
     least = min(1.0, 2 / splits)
@@ -156,7 +156,9 @@ def welch(first: Sequence[float], second: Sequence[float]) -> GroupDifference:
         tested = ttest_ind(second, first, equal_var=False)
     low, high = tested.confidence_interval(LEVEL)
     assert isfinite(low) and isfinite(high)
-    return GroupDifference(Difference(value, (float(low), float(high)), how), float(tested.pvalue), p_permutation, least)
+    return GroupDifference(
+        Difference(value, (float(low), float(high)), how), float(tested.pvalue), p_permutation, least
+    )
 
 
 def _check_different(reports: Sequence[ReadReport], arguments: Sequence[str]) -> None:
@@ -220,7 +222,9 @@ def _of_difference(found: GroupDifference, names: tuple[str, str]) -> list[str]:
     verdict = "beyond" if found.difference.is_beyond else "within"
     p_value = "" if found.p_value is None else f", p {found.p_value:.2g}"
     bounds = f"{interval[0]:+.4g}..{interval[1]:+.4g}"
-    lines = [f"  {names[1]} - {names[0]}: {value:+.4g}, 95 % {bounds}{p_value} ({how}): {verdict} the spread of trainings"]
+    lines = [
+        f"  {names[1]} - {names[0]}: {value:+.4g}, 95 % {bounds}{p_value} ({how}): {verdict} the spread of trainings"
+    ]
     if found.p_permutation is not None:
         least = f"with so many trainings it is {found.least_p:.2g} at least"
         lines.append(f"  permutation test: p {found.p_permutation:.2g}; {least}")

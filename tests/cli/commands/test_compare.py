@@ -74,7 +74,10 @@ def test_groups_of_trainings(folder, capsys):
         (["a.json", "near.json", "--plot", "."], "--plot .: is a folder. Name a PNG file."),
         ([], "--reports : is missing. Give two reports or more."),
         (["--a", "a.json", "near.json"], "--b : has no spread between trainings, which takes 2 reports or more."),
-        (["a.json", "far.json", "--a", "near.json"], "--reports a.json far.json: is given beside groups. Give reports, or"),
+        (
+            ["a.json", "far.json", "--a", "near.json"],
+            "--reports a.json far.json: is given beside groups. Give reports, or",
+        ),
     ],
 )
 def test_mistakes_in_a_line(folder, capsys, words, line):
