@@ -19,7 +19,7 @@ from pvdm_lightning.data.clips.clip_dataset import ClipDataset, spread_over
 from pvdm_lightning.data.clips.windows import Windows
 from pvdm_lightning.data.datamodules.clip_datamodule import ClipDataModule
 from pvdm_lightning.errors import InvalidArgumentError
-from pvdm_lightning.metrics import FrozenNetwork
+from pvdm_lightning.metrics import FRAME_DIFFERENCES, FrozenNetwork, motion_ratio
 from pvdm_lightning.metrics.feature_distances import (
     bootstrap,
     bootstrap_interval,
@@ -140,11 +140,6 @@ class Classifier:
             return self._logits((features - self.mean) / self.std).argmax(dim=1).numpy()
 
 
-def motion(clips: Tensor) -> list[float]:
-    """Mean absolute change from frame to frame, grey levels, of each clip uint8 [N 3 T H W]."""
-    return [clip.float().diff(dim=1).abs().mean().item() for clip in clips]
-
-
 def thumbnails(clips: Tensor) -> Tensor:
     """Clips uint8 [N 3 T H W] averaged to 4 frames of 16 x 16, float32 [N D], grey levels."""
     return F.adaptive_avg_pool3d(clips.float(), (4, 16, 16)).flatten(1)
@@ -170,7 +165,7 @@ class FootageTable(Table):
         if len(set(labels[known])) > 1:
             self.classifier = Classifier(self.reference[known], labels[known], len(self.names))
         self.trained_on = footage.trained_on()
-        self.motion, self.nearest = motion(held_out), mean(self._nearest(held_out))
+        self.motion, self.nearest = FRAME_DIFFERENCES(held_out), mean(self._nearest(held_out))
         self.right: dict[str, dict[str, Interval]] = {name: {} for name in (*self.names, "all")}
 
     def judge(self, name: str, clips: Tensor, labels: np.ndarray | None = None) -> None:
@@ -181,12 +176,15 @@ class FootageTable(Table):
             clips: uint8 [N 3 T H W].
             labels: The class that each is meant to show, int64 [N]; -1 for none.
         """
-        features, moved = features_of(self.network, clips), motion(clips)
+        features, moved = features_of(self.network, clips), FRAME_DIFFERENCES(clips)
+        real_motion = self.motion[:, 0].tolist()
         row = {
             "Frechet": self._distance(frechet, features),
             "kernel": self._distance(lambda real, other: 1000 * polynomial_mmd(real, other).value, features),
-            "motion": interval(moved, lambda some: mean(some) / mean(self.motion)),
-            "motions": interval(moved, lambda some: wasserstein_distance(some, self.motion) / mean(self.motion)),
+            "motion": interval([*moved], lambda some: motion_ratio(self.motion, torch.stack([*some]))),
+            "motions": interval(
+                moved[:, 0].tolist(), lambda some: wasserstein_distance(some, real_motion) / mean(real_motion)
+            ),
             "nearest": interval(self._nearest(clips), lambda some: mean(some) / self.nearest),
         }
         if labels is not None and self.classifier is not None:

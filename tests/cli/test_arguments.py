@@ -140,6 +140,8 @@ def test_words_are_taken_apart_and_put_together(words):
         ("compare", "--plot c --reports a b", ["--plot", "c", "--reports", '["a", "b"]']),
         ("compare", "--reports [a,b] --plot c", ["--reports", "[a,b]", "--plot", "c"]),
         ("compare", "", []),
+        ("compare", "--a a b --b c --plot d", ["--plot", "d", "--a", '["a", "b"]', "--b", '["c"]']),
+        ("compare", "--b=c --a a", ["--b=c", "--a", '["a"]']),
         ("evaluate", "--features a b --device cpu", ["--device", "cpu", "--features", '["a", "b"]']),
         ("evaluate", "--real a --generated b", ["--real", "a", "--generated", "b"]),
         ("predict", "a b", ["a", "b"]),

@@ -47,7 +47,7 @@ SHORT = {
         *("--validation_distance.num_videos", "0"),
     ),
     "predict": ("--sampling.num_inference_steps", "1", "--sampling.num_inference_steps_later", "1"),
-    "test": ("--evaluation.real.num", "2", "--metrics.transnet", "none"),
+    "test": ("--evaluation.real.num", "2"),
     "evaluate": (
         *("--evaluation.frames", "8", "--evaluation.real.num", "2", "--evaluation.generated.num", "2"),
         *("--num_workers", "0"),
@@ -56,6 +56,14 @@ SHORT = {
 # Networks of protocols are not there.
 OF_PROTOCOLS = ("--evaluation.networks", "transnetv2", "--resolution", "32")
 AUTOENCODER = {"patch": 64, "dim": 16, "depth": 1, "heads": 1, "head_dim": 16, "projector_depth": 1}
+# Reconstructions have figures without a network; samples need one, and few of them are drawn.
+OF_STAGE = {
+    "autoencoder": ("--metrics.transnet", "none"),
+    "latent_diffusion": (
+        *("--evaluation.networks", "transnetv2", "--evaluation.frames", "16", "--evaluation.generated.num", "2"),
+        *("--sampling.num_inference_steps_later", "1", "--sampling.batch_size", "2"),
+    ),
+}
 DENOISER = {
     "base_channels": 32,
     "channel_multipliers": [1, 1],
@@ -195,6 +203,9 @@ def shortened(command):
         words += [*ON_CPU, *SHORT.get(name, ())]
         if "--data.num_videos" in words:
             words += ["--data.num_videos", "8", "--data.num_val_videos", "2"]
+        if name == "test":
+            is_one = any("ae-" in word or "autoencoder" in word for word in words)
+            words += OF_STAGE["autoencoder" if is_one else "latent_diffusion"]
         if name in ("predict", "test"):
             words += ["--sampling.num_inference_steps", "1"]
         if name == "predict":

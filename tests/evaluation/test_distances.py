@@ -89,7 +89,7 @@ def test_the_figure_is_that_of_the_metric(tmp_path):
         assert (metric.real, metric.generated) == (COUNT, COUNT)
     for files in metrics[2].features.values():
         features = ClipFeatures.load(tmp_path / files[0].file)
-        assert features.clips[5][2:] == (0, 2, 9) and features.list_hash == files[0].clips_hash
+        assert features.clips[5][2:] == (0, 2, 9, 0) and features.list_hash == files[0].clips_hash
         assert features.record["network"]["name"] == "i3d-original"
     assert not list(tmp_path.glob("*partial*"))
 

@@ -1,10 +1,14 @@
 """Feature vectors on the disk: what comes back, whose clips they are, and files of strangers."""
 
 import json
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -45,10 +49,25 @@ def test_the_hash_of_a_list_is_of_clips_and_not_of_names_or_order():
     hash_of = some().list_hash
     assert some(CLIPS[::-1]).list_hash == hash_of
     assert some([clip._replace(video="/elsewhere/" + clip.video) for clip in CLIPS]).list_hash == hash_of
-    changes = [{"hash": "sha256:c"}, {"start": 4}, {"stride": 2}, {"frames": 17}]
+    changes = [{"hash": "sha256:c"}, {"start": 4}, {"stride": 2}, {"frames": 17}, {"fps": 8.0}, {"fps": 16.0}]
     others = [some([CLIPS[0]._replace(**change), *CLIPS[1:]]) for change in changes] + [some(CLIPS[:2])]
     others += [some(generated_clips(range(2), "g", 16)), some(generated_clips(range(1, 3), "g", 16))]
     assert len({hash_of, *(one.list_hash for one in others)}) == 1 + len(others)
+
+
+rates = st.lists(st.sampled_from([0.0, 8.0, 12.5, 30000 / 1001, 1e-3, 1e3]), min_size=1, max_size=6)
+
+
+@settings(deadline=None)
+@given(rates, rates)
+def test_rates_survive_the_disk_and_tell_lists_apart(one, other):
+    sides = [
+        some([CLIPS[0]._replace(start=place, fps=rate) for place, rate in enumerate(those)]) for those in (one, other)
+    ]
+    assert (sides[0].list_hash == sides[1].list_hash) == (one == other)
+    with tempfile.TemporaryDirectory() as folder:
+        sides[0].save(Path(folder) / "a.safetensors")
+        assert list(ClipFeatures.load(Path(folder) / "a.safetensors").clips) == list(sides[0].clips)
 
 
 def test_a_hash_of_a_video_is_its_content(tmp_path, monkeypatch):
@@ -70,7 +89,7 @@ def test_a_hash_of_a_video_is_its_content(tmp_path, monkeypatch):
         pictures.append(file_identity(tmp_path / name))
     assert pictures[0] == pictures[1] != pictures[2] and pictures[0].startswith("sha256-frames:")
     assert file_identity(tmp_path / "drawn 1") != file_identity(tmp_path / "drawn 2")
-    assert file_clips([("drawn", 1), ("drawn", 2)], 3, 16)[1][2:] == (2, 3, 16)
+    assert file_clips([("drawn", 1, 0.0), ("drawn", 2, 12.5)], 3, 16)[1][2:] == (2, 3, 16, 12.5)
 
 
 def test_parts_of_processes_are_put_in_order(tmp_path):
@@ -103,6 +122,10 @@ def broken_files(folder):
         ("record a list", good, texts | {"record": "[]"}),
         ("deep", good, texts | {"record": "[" * 10**5}),
         ("videos no pairs", good, texts | {"videos": '["a"]'}),
+        *(
+            (f"rate {rate}", good, texts | {"videos": json.dumps([["a", "b", *rate]])})
+            for rate in ([-1], [float("nan")], [float("inf")], ["x"], [1, 2], [None])
+        ),
     ):
         save_file(tensors, folder / name, header)
         yield name

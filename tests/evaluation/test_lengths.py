@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from pvdm_lightning.evaluation.lengths import choose_lengths
-from pvdm_lightning.metrics import FrozenNetwork
+from pvdm_lightning.metrics import FRAME_DIFFERENCES, FrozenNetwork
 
 
 @pytest.fixture
@@ -28,6 +28,14 @@ def test_lengths_that_networks_cannot_take_are_left_out_by_name(networks):
     both = choose_lengths([4, 12], 8, inception_score=False, networks=networks)
     assert [selection.length for selection in both.selections] == [4, 12]
     assert both.skipped == [("FVD 4 (i3d-original)", "it needs 9 frames or more.")]
+
+
+def test_frame_differences_select_no_length_unless_they_are_alone(networks):
+    beside = choose_lengths([1, 4, 12], 8, inception_score=False, networks=[networks[0], FRAME_DIFFERENCES])
+    assert [selection.length for selection in beside.selections] == [12]
+    alone = choose_lengths([1, 4, 12], 8, inception_score=False, networks=[FRAME_DIFFERENCES])
+    assert [selection.length for selection in alone.selections] == [4, 12]
+    assert alone.skipped == [("motion 1 (frame-differences)", "it needs 2 frames or more.")]
 
 
 def test_without_networks_there_are_no_distances():

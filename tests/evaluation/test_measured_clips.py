@@ -1,15 +1,25 @@
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pvdm_lightning.data.clips.windows import Windows
 from pvdm_lightning.data.videos.array_videos import ArrayVideos
+from pvdm_lightning.data.videos.contexts import VideosWithContext
+from pvdm_lightning.data.videos.resampled import ResampledVideos
+from pvdm_lightning.data.videos.shots import Shots, VideoShots
 from pvdm_lightning.data.videos.source import ConcatVideos
 from pvdm_lightning.data.videos.synthetic import SyntheticVideos
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.evaluation.clip_options import FramePreparation, GeneratedClips, RealClips
+from pvdm_lightning.evaluation.features import ClipFeatures
 from pvdm_lightning.evaluation.measured_clips import MeasuredClips
+from pvdm_lightning.evaluation.real_features import cached_path
+from pvdm_lightning.evaluation.video_folder import ChosenVideos
 
 
 def measured(source, preparation=None, **options):
@@ -33,6 +43,65 @@ def test_a_fingerprint_is_the_videos_and_all_that_shapes_their_pixels(tmp_path):
         return of(ArrayVideos(tmp_path, ["a.npy", "b.npy"][: 1 if name == "a.npy" else 2]))
 
     assert len({save("a.npy", 0), save("a.npy", 1), save("b.npy", 0), save("b.npy", 1)}) == 4
+
+
+class Filmed:
+    """A source of videos of so many frames per second, which are all alike."""
+
+    labels = np.full(4, -1)
+
+    def __init__(self, folder, fps=24.0, frames=400):
+        self.folder, self.lengths, self.fps, self.problems = folder, np.full(4, frames), np.full(4, fps), {}
+        for index in range(4):
+            (folder / f"{index}.mp4").write_bytes(bytes([index]))
+
+    def name(self, index):
+        return str(self.folder / f"{index}.mp4")
+
+    def stamps(self):
+        return b""
+
+    def read(self, index, frames, resolution):
+        return torch.zeros(3, len(frames), *resolution, dtype=torch.uint8)
+
+
+AROUND = {
+    "nothing": lambda source: source,
+    "a choice of videos": lambda source: ChosenVideos(source, [0, 1, 2, 3]),
+    "a second source": lambda source: ConcatVideos([source]),
+    "shots": lambda source: Shots(
+        source, {source.name(i): VideoShots(int(n), [(0, int(n) - 1)]) for i, n in enumerate(source.lengths)}, "cuts"
+    ),
+    "contexts": lambda source: VideosWithContext(source, [source.name(index) for index in range(4)]),
+}
+rates = st.sampled_from([None, 1.0, 8.0, 12.5, 16.0, 24.0, 30000 / 1001, 48.0])
+
+
+@pytest.mark.parametrize("around", AROUND)
+@settings(deadline=None, max_examples=30)
+@given(one=rates, other=rates, choice=st.sampled_from(["first", "random", "centre"]), stride=st.integers(1, 2))
+def test_clips_at_two_rates_are_never_the_same_ones(around, one, other, choice, stride):
+    """They have the same files, and often the same frame numbers and pixels; a rate may also be that of the videos."""
+    with tempfile.TemporaryDirectory() as folder:
+        found = []
+        for rate in (one, other):
+            source = Filmed(Path(folder))
+            source = AROUND[around](source if rate is None else ResampledVideos(source, rate))
+            windows, options = Windows(4, stride), RealClips(choice=choice)
+            found.append(MeasuredClips.real(source, windows, (8, 8), options, FramePreparation()))
+        ids, records = [set(clips.clip_ids()) for clips in found], [clips.record() for clips in found]
+        lists = [ClipFeatures(torch.zeros(4, 1), clips.clip_ids()).list_hash for clips in found]
+        caches = [cached_path({"clips": record | {"fingerprint": ""}}) for record in records]
+        same = (
+            ids[0] == ids[1],
+            not ids[0].isdisjoint(ids[1]),
+            lists[0] == lists[1],
+            found[0].list_hash() == found[1].list_hash(),
+            records[0] == records[1],
+            caches[0] == caches[1],
+        )
+        assert same == (one == other,) * len(same)
+        assert [record.get("fps") for record in records] == [one, other]
 
 
 @pytest.mark.parametrize(

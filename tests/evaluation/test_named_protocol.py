@@ -327,6 +327,11 @@ def test_any_other_setting_is_named(name):
     assert said == f"custom ({name} but: resolution 64 x 48)"
 
 
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_resampled_real_videos_are_those_of_no_protocol(name):
+    assert "real.fps 8" in NamedProtocol.find(name).name_of(settings(name) | {"real.fps": 8}).partition(" but: ")[2]
+
+
 def test_rows_may_be_left_out_and_further_ones_are_named():
     protocol = NamedProtocol.find("stylegan_v")
     bare = protocol.name_of(settings("stylegan_v"))

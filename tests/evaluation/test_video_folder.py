@@ -9,7 +9,7 @@ from PIL import Image
 
 from pvdm_lightning.data.output.writing import WRITERS, write_video
 from pvdm_lightning.errors import InvalidArgumentError
-from pvdm_lightning.evaluation.video_folder import VideoFolder, check_shared
+from pvdm_lightning.evaluation.video_folder import VideoFolder, check_shared, open_both
 
 
 def write(path, frames=3, seed=0, size=(16, 24)):
@@ -133,6 +133,19 @@ def test_lists_of_one_folder_share_no_video_or_are_refused(tmp_path):
     with pytest.raises(InvalidArgumentError, match="1 of its videos are among the real ones, too, such as 2.npy"):
         check_shared(last, both, allowed=False)
     assert not (tmp_path / ".pvdm_index.npz").exists()
+
+
+def test_the_first_of_several_processes_says_what_both_sides_are(tmp_path, caplog):
+    caplog.set_level("INFO")
+    write(tmp_path / "real/x.npy")
+    write(tmp_path / "generated/y.npy", seed=1)
+    sides = str(tmp_path / "real"), str(tmp_path / "generated")
+    said, notes = [], []
+    for is_first in (False, False, True):
+        notes.append(open_both(*sides, "measure_folders", is_first=is_first)[1])
+        said.append([record.getMessage()[:12] for record in caplog.records])
+        caplog.clear()
+    assert said == [[], [], ["real: 1 vide", "generated: 1"]] and notes[0] == notes[2]
 
 
 def save_npz(path, **arrays):

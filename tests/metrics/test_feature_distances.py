@@ -14,6 +14,7 @@ from pvdm_lightning.metrics.feature_distances import (
     KERNEL_CONVENTIONS,
     bootstrap,
     bootstrap_interval,
+    bootstrap_nearest_real,
     extrapolated_frechet,
     frechet,
     inception_score,
@@ -244,6 +245,14 @@ def test_the_nearest_real_ratio_tells_copies_from_new_videos(monkeypatch):
     monkeypatch.setattr("pvdm_lightning.metrics.feature_distances._ROWS", 40)
     assert nearest_real_ratio(x, new) == pytest.approx(expected, rel=1e-5)
     assert nearest_real_ratio(x, x[:20] + 1e-4) < 0.01 and nearest_real_ratio(x, new + 5) > 3
+
+
+def test_resamples_of_the_nearest_real_ratio_keep_the_set_that_is_searched():
+    x, new = (torch.randn(count, 6, generator=seeded(count)) for count in (90, 70))
+    again = bootstrap_nearest_real(x, new, 200, seeded(0))
+    assert again.shape == (200,) and again.std() > 0
+    assert again.mean().item() == pytest.approx(nearest_real_ratio(x, new), rel=0.1)  # no twin pulls it away
+    torch.testing.assert_close(again, bootstrap_nearest_real(x, new, 200, seeded(0)), rtol=0, atol=0)
 
 
 def score_by_numpy(p):

@@ -70,23 +70,23 @@ def with_comma_lists(words: Sequence[str]) -> list[str]:
 
 def with_word_lists(command: str, words: Sequence[str]) -> list[str]:
     """Lists that are given word by word: `compare a.json b.json`, and `evaluate --features a b`."""
-    option = {"compare": "--reports", "evaluate": "--features"}.get(command)
-    if option is None:
-        return list(words)
+    options = {"compare": ("--reports", "--a", "--b"), "evaluate": ("--features",)}.get(command, ())
     found: list[str] = []
-    listed: list[str] = []
-    words = [option, *words] if command == "compare" and words and not words[0].startswith("-") else words
-    is_listed = False
+    listed: dict[str, list[str]] = {}
+    words = [options[0], *words] if command == "compare" and words and not words[0].startswith("-") else words
+    option = ""
     for word in words:
         if word.startswith("-"):
-            is_listed = word == option
-            found += [] if is_listed else [word]
-        elif is_listed and not word.startswith("["):
-            listed.append(word)
+            option = word if word in options else ""
+            found += [] if option else [word]
+        elif option and not word.startswith("["):
+            listed.setdefault(option, []).append(word)
         else:
-            found += [option, word] if is_listed else [word]
-            is_listed = False
-    return [*found, option, json.dumps(listed, ensure_ascii=False)] if listed else found
+            found += [option, word] if option else [word]
+            option = ""
+    for option, those in listed.items():
+        found += [option, json.dumps(those, ensure_ascii=False)]
+    return found
 
 
 def _bracketed(option: str, value: str) -> str:

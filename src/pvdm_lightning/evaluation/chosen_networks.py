@@ -9,9 +9,11 @@ from dataclasses import replace
 from pvdm_lightning.convert import ORIGINAL_I3D, STRETCHED_I3D
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.evaluation.feature_networks import FoundNetworks, SkippedMetric
+from pvdm_lightning.evaluation.figures import MOTION
 from pvdm_lightning.metrics import (
     C3D_MMACTION,
     C3D_UCF101,
+    FRAME_DIFFERENCES,
     STYLEGAN_V_I3D,
     TRANSNETV2,
     VIDEOMAE_SSV2,
@@ -46,15 +48,34 @@ def check_networks(argument: str, names: Sequence[str]) -> None:
             raise InvalidArgumentError(argument, name, "is no network of a metric", remedy)
 
 
-def choose_networks(found: FoundNetworks, names: Sequence[str] | None) -> FoundNetworks:
-    """Those of some names; LPIPS, which is no network of a distribution, stays.
+def choose_networks(found: FoundNetworks, names: Sequence[str] | None, distances: Sequence[str]) -> FoundNetworks:
+    """Those of some names, and frame differences where motion is asked for.
+
+    Motion goes with distances: where no network can measure these, samples are not drawn for it, unless nothing else
+    was asked for. LPIPS, which is no network of a distribution, stays.
 
     Args:
         found: All that are there.
         names: Keys of `NETWORKS`; None for all.
+        distances: Names of what is measured.
     """
-    if names is None:
-        return found
+    chosen = _named(found, names) if names is not None else found
+    if {*distances} == {MOTION}:
+        return replace(chosen, video=[FRAME_DIFFERENCES], skipped=[one for one in chosen.skipped if _is_other(one)])
+    if MOTION not in distances:
+        return chosen
+    if chosen.video:
+        return replace(chosen, video=[*chosen.video, FRAME_DIFFERENCES])
+    reason = "it goes with distances, of which none can be measured; by itself it needs no network."
+    return replace(chosen, skipped=[*chosen.skipped, SkippedMetric(MOTION, reason)])
+
+
+def _is_other(skipped: SkippedMetric) -> bool:
+    """Whether a metric that was left out is none of the distances."""
+    return skipped.name.startswith(("IS", "LPIPS"))
+
+
+def _named(found: FoundNetworks, names: Sequence[str]) -> FoundNetworks:
     video, c3d = (
         [network for network in networks if published_name(network.name) in names]
         for networks in (found.video, found.c3d)

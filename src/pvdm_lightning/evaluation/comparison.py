@@ -2,7 +2,7 @@
 
 The spread is that of videos: both sides are resampled, the real one alike for both reports where they share it. It does
 not hold what another training would move, which for pictures is several times as much ("FID Lottery", arXiv
-2606.20536): that takes a report for each training seed.
+2606.20536): that takes a report for each training seed, see `group_comparison`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from pvdm_lightning.evaluation.features import ClipFeatures
-from pvdm_lightning.evaluation.figures import DISTANCES, compute
+from pvdm_lightning.evaluation.figures import DISTANCES, NEAREST, compute
 from pvdm_lightning.evaluation.read_report import ReadMetric, ReadReport, settings
 from pvdm_lightning.evaluation.report import number
 from pvdm_lightning.metrics import bootstrap_interval
@@ -214,8 +214,9 @@ def _difference(
 ) -> Difference:
     value = b.value - a.value
     known = [(one, other) for one, other in pairs if one is not None and other is not None]
-    if resamples > 1 and len(known) == 2 and a.distance == b.distance and a.distance in DISTANCES:
-        name = a.distance
+    name = a.distance
+    # Resamples of real videos have twins, among which a nearest one says nothing.
+    if resamples > 1 and len(known) == 2 and name == b.distance and name in DISTANCES and name != NEAREST:
         again = _bootstrap(lambda *pair: compute(name, *pair).value, known, same_clips, resamples)
         if again is not None:
             return Difference(value, bootstrap_interval(value, again), f"{resamples} resamples of both")

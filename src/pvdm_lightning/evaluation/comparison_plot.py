@@ -16,12 +16,13 @@ WIDTH, LINE, MARGIN = 900, 26, 20
 _INK, _FAINT, _COLOURS = "#222222", "#bbbbbb", ("#1f6fb4", "#c8501e", "#2e8b57", "#8a4fa3", "#8c6d1f")
 
 
-def plot(reports: Sequence[ReadReport], path: Path) -> None:
+def plot(reports: Sequence[ReadReport], path: Path, groups: Sequence[int] | None = None) -> None:
     """Draw each metric that two reports or more have: a line a report, its value, interval and repeated draws.
 
     Args:
         reports: The reports.
         path: PNG file, written atomically.
+        groups: Number of each report's group, which have a colour each. Default: each is by itself.
     """
     rows = dict.fromkeys((row.name, row.network) for report in reports for row in report.metrics)
     panels = []
@@ -42,7 +43,8 @@ def plot(reports: Sequence[ReadReport], path: Path) -> None:
             return left + (value - low) / (high - low) * (right - left)
 
         for line, (place, report, row) in enumerate(there, 1):
-            y, colour = top + line * LINE + LINE // 2, _COLOURS[place % len(_COLOURS)]
+            y = top + line * LINE + LINE // 2
+            colour = _COLOURS[(place if groups is None else groups[place]) % len(_COLOURS)]
             draw.text((MARGIN, y), printable(report.name)[-34:], _INK, font, anchor="lm")
             draw.line([(left, y), (right, y)], _FAINT)
             if row.interval:

@@ -1,8 +1,8 @@
 """Feature vectors of clips, with the clips that they are of: what every distance is computed from, now and later.
 
 A file is one of safetensors: `features` float32 [N D], `clips` int64 [N 4] with the video, the first frame, the stride
-and the frames of each clip; in the header `videos`, the name and the hash of each video, and `record`, all that shapes
-the vectors, both as JSON.
+and the frames of each clip; in the header `videos`, the name and the hash of each video, with its frames per second if
+it was resampled, and `record`, all that shapes the vectors, both as JSON.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ class ClipId(NamedTuple):
         start: First frame.
         stride: Source frames from one frame to the next.
         frames: How many.
+        fps: Frames per second to which the video was resampled, at which its frames are counted; 0 for its own frames.
     """
 
     video: str
@@ -52,6 +53,7 @@ class ClipId(NamedTuple):
     start: int
     stride: int
     frames: int
+    fps: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ class ClipFeatures:
     @property
     def list_hash(self) -> str:
         """A hash of 20 hexadecimal digits over the clips, whatever their order and the names of their files."""
-        lines = sorted(json.dumps([clip.hash, *clip[2:]]) for clip in self._anonymous())
+        lines = sorted(json.dumps([clip.hash, *clip[2:5], *_rate(clip.fps)]) for clip in self._anonymous())
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:20]
 
     def _anonymous(self) -> Iterator[ClipId]:
@@ -89,9 +91,9 @@ class ClipFeatures:
 
     def save(self, path: Path) -> None:
         """Write the file atomically."""
-        videos = {(clip.video, clip.hash): number for number, clip in reversed([*enumerate(self.clips)])}
-        places = {video: place for place, video in enumerate(sorted(videos, key=videos.__getitem__))}
-        rows = [[places[clip.video, clip.hash], *clip[2:]] for clip in self.clips]
+        named = [(clip.video, clip.hash, *_rate(clip.fps)) for clip in self.clips]
+        places = {video: place for place, video in enumerate(dict.fromkeys(named))}
+        rows = [[places[video], *clip[2:5]] for video, clip in zip(named, self.clips)]
         tensors = {
             "features": self.values.detach().float().cpu().contiguous(),
             "clips": torch.tensor(rows, dtype=torch.int64).reshape(-1, 4),
@@ -136,18 +138,28 @@ class ClipFeatures:
             videos, record = parse_json(file.metadata["videos"]), parse_json(file.metadata["record"])
         if not isinstance(record, dict) or not isinstance(videos, list):
             raise ValueError("its record is no table")
-        named = [(str(name), str(digest)) for name, digest in videos]
+        named = [(str(name), str(digest), float(*rate)) for name, digest, *rate in videos]  # 0.0 without a rate
+        if any(not 0 <= rate < float("inf") for _, _, rate in named):
+            raise ValueError("its frame rates are none")
         if values.isnan().any() or values.isposinf().any():
             raise ValueError("its features are no finite numbers")
         if ((clips[:, 0] < 0) | (clips[:, 0] >= len(named))).any():
             raise ValueError("its clips name videos that are not listed")
         if (clips[:, 1] < 0).any() or (clips[:, 2:] < 1).any():
             raise ValueError("its clips are none")
-        ids = [ClipId(*named[row[0]], *row[1:]) for row in clips.tolist()]
+        ids = []
+        for place, start, stride, frames in clips.tolist():
+            name, digest, rate = named[place]
+            ids.append(ClipId(name, digest, start, stride, frames, rate))
         return cls(values, ids, record)
 
 
 _NAMED = "generated:"
+
+
+def _rate(fps: float) -> tuple[float, ...]:
+    """What a rate adds to what a clip is: nothing where its frames are the video's own."""
+    return (fps,) if fps else ()
 
 
 def generated_clips(numbers: Iterable[int], generation: str, frames: int, stride: int = 1) -> list[ClipId]:
@@ -162,16 +174,16 @@ def generated_clips(numbers: Iterable[int], generation: str, frames: int, stride
     return [ClipId(str(number), _NAMED + generation, 0, stride, frames) for number in numbers]
 
 
-def file_clips(clips: Sequence[tuple[str, int]], stride: int, frames: int) -> list[ClipId]:
+def file_clips(clips: Sequence[tuple[str, int, float]], stride: int, frames: int) -> list[ClipId]:
     """Clips of files.
 
     Args:
-        clips: Path of the video and first frame of each.
+        clips: Path of the video, first frame, and frames per second to which it was resampled (0: its own) of each.
         stride: Source frames from one frame of a clip to the next.
         frames: Frames of a clip.
     """
-    hashes = {name: file_identity(Path(name)) for name in dict.fromkeys(name for name, _ in clips)}
-    return [ClipId(name, hashes[name], start, stride, frames) for name, start in clips]
+    hashes = {name: file_identity(Path(name)) for name in dict.fromkeys(name for name, *_ in clips)}
+    return [ClipId(name, hashes[name], start, stride, frames, fps) for name, start, fps in clips]
 
 
 def file_identity(path: Path) -> str:

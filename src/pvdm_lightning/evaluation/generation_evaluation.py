@@ -16,6 +16,7 @@ from pvdm_lightning.evaluation.clip_options import RealClips
 from pvdm_lightning.evaluation.distances import AT_ONCE, VideoDistances
 from pvdm_lightning.evaluation.feature_networks import FoundNetworks, SkippedMetric
 from pvdm_lightning.evaluation.features import ClipId, generated_clips
+from pvdm_lightning.evaluation.figures import is_answered
 from pvdm_lightning.evaluation.generated_videos import GeneratedVideos
 from pvdm_lightning.evaluation.lengths import Lengths, choose_lengths
 from pvdm_lightning.evaluation.measured_clips import MeasuredClips
@@ -50,13 +51,16 @@ class GenerationEvaluation(LockedOutput):
         sampling: How videos are sampled; count and length follow `evaluation`.
         networks: By which networks.
         model: The checkpoint.
+
+    Attributes:
+        is_answered: After the test, whether a distance of the samples was measured; if not, the report says why.
     """
 
     def __init__(
         self, evaluation: Evaluation, sampling: Sampling, networks: FoundNetworks, model: TrainedModel
     ) -> None:
         self.evaluation, self.sampling, self.model = evaluation, sampling, model
-        self.networks = choose_networks(networks, evaluation.networks)
+        self.networks = choose_networks(networks, evaluation.networks, evaluation.distances)
         self.skipped = list(self.networks.skipped)
         self.count = evaluation.generated.count
         self.split = evaluation.split or "train"
@@ -66,6 +70,7 @@ class GenerationEvaluation(LockedOutput):
         self._records: dict[str, dict[str, Any]] = {}
         self._notes: list[str] = []
         self._progress = True
+        self.is_answered = False
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         assert isinstance(pl_module, LatentDiffusionModule)
@@ -171,6 +176,7 @@ class GenerationEvaluation(LockedOutput):
                 self._generate(sampling, videos, pl_module, processes)
         if self.videos:
             metrics = self._measure(trainer, pl_module, processes) + metrics
+        self.is_answered = processes.broadcast(is_answered(metrics, self.evaluation.distances))
         publish(self._report(metrics, trainer, pl_module), trainer, Path(self.evaluation.dir), self.model)
 
     def _generate(
@@ -291,7 +297,8 @@ class GenerationEvaluation(LockedOutput):
     def _named(self, metrics: list[MeasuredMetric], data: Any) -> str:
         evaluation, stride = self.evaluation, self.evaluation.real.stride or data.stride
         lengths, size = sorted(self._real), tuple(data.clip_shape[1:])
-        settings = settings_of(evaluation, lengths, size, self.networks, stride, self.split)
+        fps = getattr(data, "fps", None)
+        settings = settings_of(evaluation, lengths, size, self.networks, stride, self.split, fps)
         return NamedProtocol.find(evaluation.protocol).name_of(settings, metrics)
 
 

@@ -11,13 +11,12 @@ import torch
 
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.evaluation import figures
+from pvdm_lightning.evaluation.feature_networks import SkippedMetric
 from pvdm_lightning.evaluation.features import ClipFeatures
 from pvdm_lightning.evaluation.figures import Figures
 from pvdm_lightning.evaluation.lengths import Selection
 from pvdm_lightning.evaluation.protocol import versions
 from pvdm_lightning.evaluation.report import FeatureFile, Report
-
-_SIDES = ("real", "generated")
 
 
 def measure_features(features: Sequence[str], wanted: Figures, folder: Path, device: torch.device) -> Report:
@@ -51,7 +50,10 @@ def measure_features(features: Sequence[str], wanted: Figures, folder: Path, dev
         metrics, skipped = figures.distances(sides[:1], sides[1:], selection, network, wanted, device)
     else:
         metrics, skipped = figures.score(sides, network, wanted)
-    names = _SIDES if len(sides) == 2 else _SIDES[1:]
+    if not metrics and not skipped:
+        reason = f"features of {network['name']} do not give {', '.join(wanted.distances) or 'it'}."
+        skipped = [SkippedMetric("distances", reason)]
+    names = figures.SIDES if len(sides) == 2 else figures.SIDES[1:]
     files = {
         name: [FeatureFile(Path(os.path.relpath(path, folder)).as_posix(), side.list_hash)]
         for name, path, side in zip(names, paths, sides)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pvdm_lightning.evaluation.feature_networks import SkippedMetric, frechet_name
-from pvdm_lightning.metrics import FrozenNetwork
+from pvdm_lightning.metrics import FRAME_DIFFERENCES, FrozenNetwork
 from pvdm_lightning.metrics.c3d import FRAMES as INCEPTION_FRAMES
 from pvdm_lightning.metrics.i3d import MIN_FRAMES
 
@@ -71,10 +71,12 @@ def choose_lengths(
     selections = []
     for length in sorted(set(frames)):
         short = [network for network in networks if length < network.min_frames]
-        if len(short) < len(networks):
+        # Frame differences go with others: they select no length where there are some.
+        if {*networks} - {*short} - ({FRAME_DIFFERENCES} if len(networks) > 1 else set()):
             selections.append(Selection(length, length))
         for network in short:
-            name = f"{frechet_name(network.name)} {length} ({network.name})"
+            what = "motion" if network is FRAME_DIFFERENCES else frechet_name(network.name)
+            name = f"{what} {length} ({network.name})"
             skipped.append(SkippedMetric(name, f"it needs {network.min_frames} frames or more."))
     longest = max(frames)
     if networks and frame_step > 1 and longest // frame_step >= MIN_FRAMES:

@@ -13,7 +13,7 @@ from typing import Any
 from pvdm_lightning.data.clips.chosen_clips import ChosenClips
 from pvdm_lightning.data.clips.windows import Windows
 from pvdm_lightning.data.index.video_info import DecodeError
-from pvdm_lightning.data.videos.source import VideoSource
+from pvdm_lightning.data.videos.source import VideoSource, rates_of
 from pvdm_lightning.evaluation.clip_options import FramePreparation, GeneratedClips, RealClips, Side
 from pvdm_lightning.evaluation.features import ClipId, file_clips
 
@@ -94,7 +94,14 @@ class MeasuredClips:
 
     def clip_ids(self) -> list[ClipId]:
         """What features of the clips are stored with, in the order of their numbers."""
-        return file_clips(self.clips(), self.dataset.windows.stride, self.frames)
+        rates = self._rates()
+        clips = [(name, start, rate) for (name, start), rate in zip(self.clips(), rates)]
+        return file_clips(clips, self.dataset.windows.stride, self.frames)
+
+    def _rates(self) -> list[float]:
+        """Frames per second to which the video of each clip was resampled; 0 for its own."""
+        rates: list[float] = rates_of(self.dataset.source)[self.dataset.clips.videos].tolist()
+        return rates
 
     def record(self) -> dict[str, Any]:
         """Everything that decides which pixels are measured, as plain values."""
@@ -104,6 +111,7 @@ class MeasuredClips:
             "num": self.asked,
             "frames": self.frames,
             "stride": dataset.windows.stride,
+            **({"fps": rate} if (rate := max(self._rates(), default=0.0)) else {}),
             "resolution": list(dataset.resolution),
             "preparation": asdict(dataset.preparation),
             "count": len(dataset),
@@ -115,13 +123,17 @@ class MeasuredClips:
         }
 
     def list_hash(self) -> str:
-        """A hash of 20 hexadecimal digits over names of videos and first frames, in any order.
+        """A hash of 20 hexadecimal digits over names of videos, first frames and frame rates, in any order.
 
         It does not depend on where the common folder of the videos lies.
         """
-        clips = self.clips()
+        clips, rates = self.clips(), self._rates()
         inside = len(_common_folder([name for name, _ in clips]))
-        lines = [f"{name[inside:]}\t{start}\t{self.dataset.windows.stride}\t{self.frames}\n" for name, start in clips]
+        windows = f"{self.dataset.windows.stride}\t{self.frames}"
+        lines = [
+            f"{name[inside:]}\t{start}\t{windows}" + (f"\t{rate}\n" if rate else "\n")
+            for (name, start), rate in zip(clips, rates)
+        ]
         return hashlib.sha256("".join(sorted(lines)).encode("utf-8", "surrogateescape")).hexdigest()[:20]
 
     def notes(self) -> list[str]:

@@ -18,6 +18,7 @@ import yaml  # type: ignore[import-untyped]
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.evaluation.chosen_networks import published_name
 from pvdm_lightning.evaluation.clip_options import USUAL_COUNT
+from pvdm_lightning.metrics import FRAME_DIFFERENCES
 from pvdm_lightning.shipped import config_folder
 
 if TYPE_CHECKING:  # options name a protocol
@@ -79,7 +80,7 @@ class NamedProtocol:
         """
         if self.name == CUSTOM:
             return CUSTOM
-        fixed = self.settings
+        fixed = {"real.fps": None, **self.settings}  # all of them take the frames of the files
         differing: list[str] = []
         alternatives: list[str] = []
         free: list[str] = []
@@ -125,6 +126,7 @@ def settings_of(
     networks: FoundNetworks,
     real_stride: int,
     split: str | None = None,
+    real_fps: float | None = None,
 ) -> dict[str, Any]:
     """The settings of an evaluation, with defaults filled in.
 
@@ -135,12 +137,13 @@ def settings_of(
         networks: That measure.
         real_stride: Stride of real clips.
         split: Where the real videos come from; None where their folder decides.
+        real_fps: Frames per second to which they were resampled, if they were.
     """
     found = {key: value for key, value in _flat(asdict(evaluation)) if key not in _NO_SETTINGS}
     found |= {
         "frames": list(frames),
         "resolution": list(resolution),
-        "networks": [network.name for network in (*networks.video, *networks.c3d)],
+        "networks": [one.name for one in (*networks.video, *networks.c3d) if one is not FRAME_DIFFERENCES],
         "real.choice": evaluation.real.choice or "random",
         "real.stride": real_stride,
         "generated.codec": evaluation.generated.codec or evaluation.preparation.codec,
@@ -149,6 +152,8 @@ def settings_of(
         del found["split"]
     else:
         found["split"] = split
+    if real_fps is not None:
+        found["real.fps"] = real_fps
     if evaluation.repeats == 1:
         del found["repeat_over"]
     if evaluation.inception_splits == 0 or not networks.c3d:

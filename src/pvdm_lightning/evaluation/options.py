@@ -31,7 +31,7 @@ class Evaluation:
             reconstructions.
         inception_splits: Splits of the Inception Score; 0 leaves it out. Not of reconstructions.
         inception_loops: Disjoint parts of the videos, each with an Inception Score: their mean and std are reported.
-        distances: Names of distances, e.g. [frechet,kvd].
+        distances: Names of distances, e.g. [frechet,kvd], and motion.
         networks: Names of the networks that measure, e.g. [i3d-stylegan-v,c3d-ucf101]. Default: all that are there.
         bootstrap: Resamples behind the interval of each distance; 0 leaves intervals out.
         repeats: Draws of what `repeat_over` says; their mean and std are reported. Not of reconstructions.
@@ -49,7 +49,7 @@ class Evaluation:
     split: Literal["train", "test", "all"] | None = None
     inception_splits: int = 10
     inception_loops: int = 1
-    distances: list[str] = field(default_factory=lambda: ["frechet"])
+    distances: list[str] = field(default_factory=lambda: ["frechet", "motion"])
     networks: list[str] | None = None
     bootstrap: int = 50
     repeats: int = 1

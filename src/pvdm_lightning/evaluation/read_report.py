@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,7 +89,8 @@ class ReadMetric:
 
     def selection(self) -> str:
         """The frames that were measured, as rows name them; of rows of one selection the features are the same."""
-        return self.name.split(" (")[0].partition(" ")[2]
+        found = re.search(r"\d+( of \d+)?$", self.name.split(" (")[0])
+        return found[0] if found else ""
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ class ReconstructionEvaluation(LockedOutput):
 
     def __init__(self, evaluation: Evaluation, networks: FoundNetworks, model: TrainedModel) -> None:
         self.evaluation, self.model = evaluation, model
-        self.networks = choose_networks(networks, evaluation.networks)
+        self.networks = choose_networks(networks, evaluation.networks, evaluation.distances)
         self.skipped = list(self.networks.skipped)
         self.clips: dict[str, Any] = {}
         self.means: list[tuple[str, str, MeanOverVideos]] = []

@@ -46,6 +46,7 @@ class MeasuredMetric:
         interval: Where 95 % of resampled values would lie, see `figures`.
         repeats: The values of repeated draws.
         features: What it was computed from, for each side.
+        sides: The two values that a ratio is of, where it is one.
     """
 
     name: str
@@ -60,6 +61,7 @@ class MeasuredMetric:
     interval: tuple[float, float] | None = None
     repeats: Sequence[float] = ()
     features: Mapping[str, Sequence[FeatureFile]] = field(default_factory=dict)
+    sides: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def tag(self) -> str:
@@ -77,6 +79,7 @@ class MeasuredMetric:
         where_there_are_some = {
             "std_over_splits": self.spread,
             "distance": self.distance,
+            "sides": dict(self.sides) or None,
             "interval": list(self.interval) if self.interval else None,
             "repeats": list(self.repeats) or None,
             "std_over_repeats": stdev(self.repeats) if self.repeats else None,
@@ -93,11 +96,15 @@ class MeasuredMetric:
             "network": dict(self.network) if self.network else None,
         }
 
+    @property
+    def is_distribution(self) -> bool:
+        """Whether it compares distributions of videos: a distance of features, or an Inception Score."""
+        return self.network is not None and (self.distance is not None or self.key == "is")
+
     def small_count(self) -> str | None:
         """The warning that a metric of few videos needs, if it is a distribution's and they are few."""
         counts = [count for count in (self.real, self.generated) if count is not None]
-        is_of_a_set = self.network is not None and (self.distance is not None or self.key == "is")
-        if not is_of_a_set or min(counts) >= USUAL_COUNT:
+        if not self.is_distribution or min(counts) >= USUAL_COUNT:
             return None
         kind = self.name.split()[0]
         return f"{kind} of {min(counts):,} videos: not comparable with {kind} of {USUAL_COUNT:,}."

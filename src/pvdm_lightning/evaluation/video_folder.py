@@ -33,7 +33,7 @@ from pvdm_lightning.data.index.video_tree import (
 from pvdm_lightning.data.output.writing import check_fps
 from pvdm_lightning.data.videos import frame_folder
 from pvdm_lightning.data.videos.resampled import ResampledVideos
-from pvdm_lightning.data.videos.source import ConcatVideos, IndexedVideos, VideoSource, file_of, fps_of
+from pvdm_lightning.data.videos.source import ConcatVideos, IndexedVideos, VideoSource, file_of, fps_of, rates_of
 from pvdm_lightning.data.videos.videos_in_arrays import VideoArray, VideosInArrays, find_video_arrays
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.escaping import one_line
@@ -271,15 +271,16 @@ NO_OPTIONS = InputOptions()
 
 
 def open_both(
-    real: str, generated: str, owner: str, options: InputOptions = NO_OPTIONS
+    real: str, generated: str, owner: str, options: InputOptions = NO_OPTIONS, is_first: bool = True
 ) -> tuple[dict[Side, VideoFolder], list[str]]:
-    """The two sides of an evaluation, and what a reader must know of them; both are logged.
+    """The two sides of an evaluation, and what a reader must know of them; the first process logs both.
 
     Args:
         real: Folder or list of the real videos.
         generated: Likewise of the generated ones.
         owner: Whose arguments these are.
         options: What holds of them.
+        is_first: Whether this is the first of the processes that share the evaluation.
 
     Raises:
         InvalidArgumentError: A side cannot be used, see `VideoFolder.open`; the real videos are not those of the lock;
@@ -299,7 +300,7 @@ def open_both(
         resampled = ResampledVideos(folders["real"].source, options.real_fps, "InputOptions.real_fps")
         folders["real"] = replace(folders["real"], source=resampled)
         notes.append(f"real: {resampled.summary()}.")
-    for line in (*(folder.summary() for folder in folders.values()), *notes):
+    for line in (*(folder.summary() for folder in folders.values()), *notes) if is_first else ():
         logger.info("%s", line)
     return folders, notes
 
@@ -537,7 +538,7 @@ class ChosenVideos:
     def __init__(self, source: VideoSource, places: Sequence[int]) -> None:
         self.source, self.places = source, places
         self.lengths, self.labels = source.lengths[list(places)], source.labels[list(places)]
-        self.fps = fps_of(source)[list(places)]
+        self.fps, self.rates = fps_of(source)[list(places)], rates_of(source)[list(places)]
         self.problems = {new: source.problems[old] for new, old in enumerate(places) if old in source.problems}
 
     def name(self, index: int) -> str:

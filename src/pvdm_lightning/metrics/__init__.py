@@ -1,9 +1,10 @@
-"""FVD, video Inception Score and reconstruction metrics, exact under any batch size and number of processes."""
+"""FVD, video Inception Score, motion and reconstruction metrics, exact under any batch size and number of processes."""
 
 from pvdm_lightning.metrics.feature_distances import (
     KERNEL_CONVENTIONS,
     bootstrap,
     bootstrap_interval,
+    bootstrap_nearest_real,
     extrapolated_frechet,
     frechet,
     inception_score,
@@ -19,6 +20,7 @@ from pvdm_lightning.metrics.i3d import I3D
 from pvdm_lightning.metrics.inception_score import InceptionScore, VideoInceptionScore
 from pvdm_lightning.metrics.lpips_alex import LPIPS_ALEXNET
 from pvdm_lightning.metrics.lpips_vgg import LPIPS_VGG16
+from pvdm_lightning.metrics.motion import FRAME_DIFFERENCES, motion_ratio
 from pvdm_lightning.metrics.published_network import C3D_MMACTION, C3D_UCF101, STYLEGAN_V_I3D, PublishedNetwork
 from pvdm_lightning.metrics.reconstruction import MeanOverVideos, VideoLPIPS, VideoPSNR, VideoSSIM
 from pvdm_lightning.metrics.transnet import TRANSNETV2
@@ -27,6 +29,7 @@ from pvdm_lightning.metrics.video_vit import VIDEOMAE_SSV2, VJEPA_SSV2
 __all__ = [
     "C3D_MMACTION",
     "C3D_UCF101",
+    "FRAME_DIFFERENCES",
     "I3D",
     "KERNEL_CONVENTIONS",
     "LPIPS_ALEXNET",
@@ -47,10 +50,12 @@ __all__ = [
     "VideoSSIM",
     "bootstrap",
     "bootstrap_interval",
+    "bootstrap_nearest_real",
     "extrapolated_frechet",
     "frechet",
     "frechet_distance",
     "inception_score",
+    "motion_ratio",
     "nearest_real",
     "nearest_real_ratio",
     "polynomial_mmd",

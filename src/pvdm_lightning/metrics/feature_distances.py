@@ -340,16 +340,44 @@ def nearest_real_ratio(real: Tensor, generated: Tensor) -> float:
     Raises:
         ValueError: A side has too few rows, the two do not match, or most real videos have a copy among the others.
     """
+    return _ratio_of_medians(*_nearest_distances(real, generated))
+
+
+def bootstrap_nearest_real(real: Tensor, generated: Tensor, num: int, generator: torch.Generator) -> Tensor:
+    """`nearest_real_ratio` for `num` resamples of the videos whose nearest one is looked for: float64 [num].
+
+    Both medians are of resampled videos, and each of these keeps its distance to the nearest of all real ones: in a
+    resample of those, two of three would have a copy of themselves, at distance 0. What another real set of the same
+    size to search in would change is therefore not in the spread.
+
+    Args:
+        real: [N D], N >= 2.
+        generated: [M D].
+        num: Resamples.
+        generator: Draws the resamples.
+
+    Raises:
+        ValueError: As `nearest_real_ratio`.
+    """
+    among, found = _nearest_distances(real, generated)
+    return bootstrap(_ratio_of_medians, among[:, None], found[:, None], num, generator)
+
+
+def _nearest_distances(real: Tensor, generated: Tensor) -> tuple[Tensor, Tensor]:
+    """From each real row to its nearest other, float64 [N], and from each generated one to its nearest real, [M]."""
     x, y = _checked(real, generated, least=1)
     if len(x) < 2:
         raise ValueError("the nearest other real video needs 2 real ones")
     apart = [torch.cdist(rows, x, compute_mode="donot_use_mm_for_euclid_dist") for rows in x.split(_ROWS)]
     for place, part in enumerate(apart):
         part.diagonal(place * _ROWS).fill_(torch.inf)
-    among = torch.cat([part.amin(dim=1) for part in apart]).median().item()
-    if among == 0:
+    return torch.cat([part.amin(dim=1) for part in apart]), nearest_real(x, y).distances
+
+
+def _ratio_of_medians(among: Tensor, found: Tensor) -> float:
+    if (of_real := among.median().item()) == 0:
         raise ValueError("most real videos have a copy among the others")
-    return nearest_real(x, y).distances.median().item() / among
+    return found.median().item() / of_real
 
 
 def nearest_real(real: Tensor, generated: Tensor) -> NearestReal:

@@ -49,6 +49,21 @@ def test_a_picture_shows_all_figures(folder):
         assert len({colour for colour in colours if picture.tobytes().count(bytes(colour)) > 100}) == reports
 
 
+def test_groups_of_trainings(folder, capsys):
+    for name, value in (("a2", 101.0), ("b1", 150.0), ("b2", 151.0), ("b3", 149.5)):
+        report(folder, f"{name}.json", value, [value - 10, value + 10])
+    assert status("--a", "a.json", "a2.json", "--b", "near.json", "near2.json") == 2
+    assert "--b near2.json: there is no such file" in capsys.readouterr().err
+    code = status("--a", "a.json", "a2.json", "--b", "b1.json", "b2.json", "b3.json", "--plot", "groups.png")
+    said = capsys.readouterr().out
+    assert code == 1 and "b - a: +49.67, 95 % +" in said and "beyond the spread of trainings" in said
+    picture = Image.open(folder / "groups.png")
+    colours = {colour for _, colour in picture.getcolors(10**6) if max(colour) - min(colour) > 80}
+    assert len({colour for colour in colours if picture.tobytes().count(bytes(colour)) > 100}) == 2  # one a group
+    assert status("--a", "a.json", "a2.json", "--b", "few.json", "b1.json") == 3
+    assert status("--a", "a.json", "far.json", "--b", "a2.json", "b1.json") == 0
+
+
 @pytest.mark.parametrize(
     ("words", "line"),
     [
@@ -57,7 +72,12 @@ def test_a_picture_shows_all_figures(folder):
         (["a.json", "."], "--reports .: cannot be read (Is a directory). Give a JSON file"),
         (["a.json", "near.json", "--bootstrap", "-1"], "--bootstrap -1: is less than 0. Give 0 or more."),
         (["a.json", "near.json", "--plot", "."], "--plot .: is a folder. Name a PNG file."),
-        ([], "reports"),
+        ([], "--reports : is missing. Give two reports or more."),
+        (["--a", "a.json", "near.json"], "--b : has no spread between trainings, which takes 2 reports or more."),
+        (
+            ["a.json", "far.json", "--a", "near.json"],
+            "--reports a.json far.json: is given beside groups. Give reports, or",
+        ),
     ],
 )
 def test_mistakes_in_a_line(folder, capsys, words, line):

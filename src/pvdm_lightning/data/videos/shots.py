@@ -11,7 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from pvdm_lightning.atomic_write import atomic_write
-from pvdm_lightning.data.videos.source import VideoSource, condition_of, conditions_of, file_of, fps_of
+from pvdm_lightning.data.videos.source import VideoSource, condition_of, conditions_of, file_of, fps_of, rates_of
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.escaping import one_line
 from pvdm_lightning.foreign_files import read_json
@@ -106,7 +106,7 @@ class Shots:
             own = shots[key(index)].shots if source.lengths[index] > 0 else [(0, -1)]  # a broken one stays in the list
             rows += [(index, first, last - first + 1) for first, last in own]
         self._videos, self._first, self.lengths = np.array(rows, dtype=np.int64).reshape(-1, 3).T
-        self.fps = fps_of(source)[self._videos]
+        self.fps, self.rates = fps_of(source)[self._videos], rates_of(source)[self._videos]
         broken = np.flatnonzero(self.lengths == 0).tolist()
         self.problems = {row: source.problems.get(int(self._videos[row]), "has no frames") for row in broken}
 

@@ -22,7 +22,9 @@ class VideoSource(Protocol):
     A source whose videos have classes may name them: `class_names`, a sequence in which label i has the name
     class_names[i], is taken from the source of the training videos.
 
-    These it may have, too: `fps`, float [N], frames a second of each video, 0 if unknown; `frame_times(index)`, see
+    These it may have, too: `fps`, float [N], frames a second of each video, 0 if unknown; `rates`, float [N], those to
+    which it was resampled, see `ResampledVideos`, 0 if it was not, which a source around it passes on;
+    `frame_times(index)`, see
     `IndexedVideos`, if rates may vary within a video; `file(index)`, the file that a video lies in, if its name is not
     that; `check(progress)`, which checks each video for `pvdm check-data`.
 
@@ -88,6 +90,11 @@ def condition_of(source: VideoSource, index: int, frames: Sequence[int], flip: b
 def fps_of(source: VideoSource) -> np.ndarray:
     """Frames a second of each video of a source, float64 [N]; 0 where they are unknown."""
     return np.array(getattr(source, "fps", np.zeros(len(source.lengths))), dtype=np.float64)
+
+
+def rates_of(source: VideoSource) -> np.ndarray:
+    """Frames a second to which each video of a source was resampled, float64 [N]; 0 where its frames are its own."""
+    return np.array(getattr(source, "rates", np.zeros(len(source.lengths))), dtype=np.float64)
 
 
 def file_of(source: VideoSource, index: int) -> str:
@@ -174,6 +181,7 @@ class ConcatVideos:
         self.lengths = np.concatenate([source.lengths for source in sources])
         self.labels = np.concatenate([source.labels for source in sources])
         self.fps = np.concatenate([fps_of(source) for source in sources])
+        self.rates = np.concatenate([rates_of(source) for source in sources])
         starts = [0, *self.ends[:-1]]
         self.problems = {
             int(start) + index: text
