@@ -34,7 +34,5 @@ def test_few_times(number):
 
 
 def test_an_unknown_name_is_refused():
-    with pytest.raises(
-        InvalidArgumentError, match=r"timestep_sampling cosine: is not known. Give uniform or logit_norm"
-    ):
+    with pytest.raises(InvalidArgumentError, match=r"sampling cosine: is not known. Give uniform or logit_normal"):
         training_times(NoiseSchedule(), "cosine")

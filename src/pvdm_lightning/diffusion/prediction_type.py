@@ -8,8 +8,8 @@ from pvdm_lightning.diffusion.denoise import Denoise
 from pvdm_lightning.diffusion.noise_schedule import NoiseSchedule
 
 PredictionType = Literal["epsilon", "v_prediction", "flow_prediction"]
-"""The noise; v_t = sqrt(abar_t) noise - sqrt(1 - abar_t) z_0 (Salimans and Ho 2022); noise - z_0, the velocity of rectified
-flow (Liu et al. 2022), which is that of a straight path and the same at all times."""
+"""The noise; v_t = sqrt(abar_t) noise - sqrt(1 - abar_t) z_0 (Salimans and Ho 2022); noise - z_0, the velocity of
+rectified flow (Liu et al. 2022), which is that of a straight path and the same at all times."""
 
 
 def target(

@@ -74,8 +74,9 @@ class LatentDiffusionModule(LightningModule):
             takes it. Default: known 0.5, label, context and parts of one's own 0.9.
         normalize_latents: Train on latents shifted and scaled to mean 0 and std 1, as the first batch has them;
             else on the autoencoder's own, as in the paper.
-        prediction_type: What the network learns to predict: epsilon, the noise (the paper); or a velocity, which a small
-            network learns in fewer steps: v_prediction, or flow_prediction, that of rectified flow. Samplers follow it.
+        prediction_type: What the network learns to predict: epsilon, the noise (the paper); or a velocity, which a
+            small network learns in fewer steps: v_prediction, or flow_prediction, that of rectified flow. Samplers
+            follow it.
         timestep_sampling: Times that training draws: uniform (the paper), or logit_normal, more often those at which
             data and noise are about as strong.
         optimizer: adamw as in the paper, or muon, which learns the same in fewer steps.
