@@ -44,11 +44,19 @@ def _first_stage(zero_mean: bool = True, noise: float = 0.5, gradient: float = 0
     ]
 
 
+def _second_stage(prediction_type: str, timestep_sampling: str, normalized: bool) -> list[str]:
+    return [
+        *("--model.prediction_type", prediction_type, "--model.timestep_sampling", timestep_sampling),
+        *("--model.normalize_latents", str(normalized).lower()),
+    ]
+
+
 PLAIN, ZERO_MEAN, NOISE = _first_stage(False, 0.0), _first_stage(noise=0.0), _first_stage()
 GRADIENT = _first_stage(gradient=0.5)
 ADAMW, MUON = (["--model.optimizer", name] for name in ("adamw", "muon"))
-EPSILON = ["--model.prediction_type", "epsilon", "--model.normalize_latents", "false"]
-VELOCITY = ["--model.prediction_type", "v_prediction", "--model.normalize_latents", "true"]
+EPSILON = _second_stage("epsilon", "uniform", False)
+VELOCITY = _second_stage("v_prediction", "uniform", True)
+FLOW = _second_stage("flow_prediction", "logit_normal", True)
 AXES, POSITIONS = (f"--model.denoiser.{name}" for name in ("axis_pooling", "position_embedding"))
 
 
@@ -83,6 +91,7 @@ RECIPES = (
     _recipe("+ axis pooling", ZERO_MEAN + MUON, VELOCITY + MUON, True, True),
     _recipe("+ latent noise", NOISE + MUON, VELOCITY + MUON, True, True),
     _recipe("+ loss on differences of pixels", GRADIENT + MUON, VELOCITY + MUON, True, True),
+    _recipe("+ rectified flow, logit-normal times", GRADIENT + MUON, FLOW + MUON, True, True),
     _recipe("the paper's, 5 times the steps", PLAIN + ADAMW, EPSILON + ADAMW, False, False, times=5),
     _recipe("velocity, normalized, 5 times the steps", PLAIN + ADAMW, VELOCITY + ADAMW, False, False, times=5),
 )

@@ -21,7 +21,10 @@ def test_the_best_prediction_has_the_least_loss():
 
 
 def test_an_error_of_the_velocity_weighs_more_as_noise_grows():
-    """The same z_0 wrong by d: d^2 abar_t / (1 - abar_t) for noise, d^2 / (1 - abar_t) for velocity."""
+    """The same z_0 wrong by d: d^2 abar_t / (1 - abar_t) for noise, d^2 / (1 - abar_t) for velocity.
+
+    For that of rectified flow, d^2 / s_t^2 at its own time.
+    """
     z_0, noise, t = torch.zeros(2, 4, 6), torch.randn(2, 4, 6), torch.tensor([10, 900])
     alpha_bar = SCHEDULE.alpha_bar[t]
 
@@ -29,12 +32,17 @@ def test_an_error_of_the_velocity_weighs_more_as_noise_grows():
         def network(z_t, t):
             ratio = SCHEDULE.alpha_bar[t].sqrt() / (1 - SCHEDULE.alpha_bar[t]).sqrt()
             other = noise - ratio[:, None, None] * 0.1  # the noise if z_0 were 0.1
-            return other if kind == "epsilon" else SCHEDULE.velocity(z_0 + 0.1, other, t)
+            return {
+                "epsilon": other,
+                "v_prediction": SCHEDULE.velocity(z_0 + 0.1, other, t),
+                "flow_prediction": other - (z_0 + 0.1),
+            }[kind]
 
         return denoising_loss(network, SCHEDULE, z_0, t, noise, kind)
 
     assert torch.allclose(wrong("epsilon"), 0.01 * alpha_bar / (1 - alpha_bar), rtol=1e-3)
     assert torch.allclose(wrong("v_prediction"), 0.01 / (1 - alpha_bar), rtol=1e-3)
+    assert torch.allclose(wrong("flow_prediction"), 0.01 / SCHEDULE.flow_time()[t].square().float(), rtol=1e-3)
 
 
 def test_conditional_share():

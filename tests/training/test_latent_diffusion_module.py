@@ -2,6 +2,7 @@ import pytest
 import torch
 from lightning import Trainer
 
+from pvdm_lightning.diffusion.prediction_type import target
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.models.autoencoder import VideoAutoencoder
 from pvdm_lightning.models.triplane import TriplaneShape
@@ -52,7 +53,7 @@ def test_modules_built_in_python_are_read_back(tmp_path, diffusion):
         FrozenAutoencoder.from_checkpoint(tmp_path / "LatentDiffusionModule.ckpt", "--flag")
 
 
-@pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction"])
+@pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction", "flow_prediction"])
 def test_samples_follow_what_the_network_predicts(prediction_type, tmp_path):
     """A network that knows the latent of every video: samples are that latent, decoded; also from a checkpoint."""
     unet = TriplaneUNet(base_channels=32, channel_multipliers=(1,), blocks_per_level=1, heads=2)
@@ -63,7 +64,7 @@ def test_samples_follow_what_the_network_predicts(prediction_type, tmp_path):
     def knowing(z_t, t, condition=None):
         alpha_bar = module.schedule.alpha_bar[t][:, None, None]
         noise = (z_t - alpha_bar.sqrt() * z_0) / (1 - alpha_bar).sqrt()
-        return noise if prediction_type == "epsilon" else module.schedule.velocity(z_0, noise, t)
+        return target(module.schedule, z_0, noise, t, prediction_type)
 
     path = tmp_path / "last.ckpt"
     trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
@@ -74,6 +75,19 @@ def test_samples_follow_what_the_network_predicts(prediction_type, tmp_path):
         video = one.pipeline.generate([0, 1], Sampling(num_frames=4, num_inference_steps=5))
         expected = one.first_stage.decode(z_0)[0].int()
         assert (video.int() - expected).abs().max() <= 1
+
+
+def test_training_draws_the_times_asked_for():
+    def drawn(**options):
+        unet = TriplaneUNet(base_channels=32, channel_multipliers=(1,), blocks_per_level=1, heads=2)
+        module = LatentDiffusionModule(unet, **options)
+        module.attach_first_stage(FrozenAutoencoder(autoencoder()))
+        return module._draw({"has_previous": torch.zeros(2000, dtype=torch.bool), "index": torch.arange(2000)}, 0)
+
+    uniform, middling = drawn(), drawn(timestep_sampling="logit_normal")
+    assert torch.equal(uniform.noise, middling.noise)
+    assert (middling.t[uniform.t.argsort()].diff() >= 0).all()
+    assert middling.t.double().std() < 0.7 * uniform.t.double().std()
 
 
 def test_a_checkpoint_that_learned_another_prediction_is_refused(diffusion):

@@ -8,6 +8,7 @@ from pvdm_lightning.diffusion.loss import denoising_loss, draw_conditional
 from pvdm_lightning.diffusion.noise_schedule import NoiseSchedule
 from pvdm_lightning.diffusion.prediction_type import PredictionType, to_epsilon_prediction
 from pvdm_lightning.diffusion.samplers import SAMPLERS, Sampler
+from pvdm_lightning.diffusion.timestep_sampling import TimestepSampling, training_times
 
 __all__ = [
     "SAMPLERS",
@@ -17,9 +18,11 @@ __all__ = [
     "NoiseSchedule",
     "PredictionType",
     "Sampler",
+    "TimestepSampling",
     "bind",
     "denoising_loss",
     "draw_conditional",
     "sample_clips",
     "to_epsilon_prediction",
+    "training_times",
 ]

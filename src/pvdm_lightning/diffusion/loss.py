@@ -4,7 +4,7 @@ from torch import Tensor
 
 from pvdm_lightning.diffusion.denoise import Denoise
 from pvdm_lightning.diffusion.noise_schedule import NoiseSchedule
-from pvdm_lightning.diffusion.prediction_type import PredictionType
+from pvdm_lightning.diffusion.prediction_type import PredictionType, target
 from pvdm_lightning.random import Generators, rand
 
 
@@ -41,6 +41,5 @@ def denoising_loss(
         noise: eps [B C L], standard normal.
         prediction_type: What takes the place of eps in the formula.
     """
-    target = noise if prediction_type == "epsilon" else schedule.velocity(z_0, noise, t)
     predicted = denoise(schedule.add_noise(z_0, noise, t), t)
-    return (predicted - target).square().mean(dim=(1, 2))
+    return (predicted - target(schedule, z_0, noise, t, prediction_type)).square().mean(dim=(1, 2))

@@ -62,6 +62,22 @@ class NoiseSchedule(nn.Module):
         alpha_bar = self.alpha_bar[t][:, None, None]
         return alpha_bar.sqrt() * velocity + (1 - alpha_bar).sqrt() * z_t
 
+    def flow_time(self) -> Tensor:
+        """s_t = sqrt(1 - abar_t) / (sqrt(abar_t) + sqrt(1 - abar_t)), float64 [T] on the CPU, rising with t.
+
+        On the straight path (1 - s) z_0 + s noise of rectified flow (Liu et al. 2022), the time at which the ratio of
+        z_0 to noise is that of t: the two paths pass the same points, but for their scale.
+        """
+        alpha_bar = self.alpha_bar.cpu().double()
+        alpha, sigma = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
+        return sigma / (alpha + sigma)
+
+    def noise_of_flow(self, z_t: Tensor, flow: Tensor, t: Tensor) -> Tensor:
+        """The noise in z_t [B C L] if noise - z_0 is `flow` [B C L]; t int64 [B]."""
+        alpha_bar = self.alpha_bar[t][:, None, None]
+        alpha, sigma = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
+        return (z_t + alpha * flow) / (alpha + sigma)
+
     def timesteps(self, num_inference_steps: int) -> list[int]:
         """The visited times, from T - 1 down: linspace(-1, T - 1, steps + 1) truncated, without the final -1.
 

@@ -18,7 +18,7 @@ from torch.optim import Optimizer
 from typing_extensions import Self
 
 from pvdm_lightning.config import register_to_config
-from pvdm_lightning.diffusion import PredictionType, denoising_loss
+from pvdm_lightning.diffusion import PredictionType, TimestepSampling, denoising_loss, training_times
 from pvdm_lightning.diffusion.samplers import OnStep
 from pvdm_lightning.errors import InvalidArgumentError
 from pvdm_lightning.escaping import one_line
@@ -74,8 +74,11 @@ class LatentDiffusionModule(LightningModule):
             takes it. Default: known 0.5, label, context and parts of one's own 0.9.
         normalize_latents: Train on latents shifted and scaled to mean 0 and std 1, as the first batch has them;
             else on the autoencoder's own, as in the paper.
-        prediction_type: What the network learns to predict: epsilon, the noise (the paper), or v_prediction, the
-            velocity, which a small network learns in fewer steps. Samplers follow it.
+        prediction_type: What the network learns to predict: epsilon, the noise (the paper); or a velocity, which a
+            small network learns in fewer steps: v_prediction, or flow_prediction, that of rectified flow. Samplers
+            follow it.
+        timestep_sampling: Times that training draws: uniform (the paper), or logit_normal, more often those at which
+            data and noise are about as strong.
         optimizer: adamw as in the paper, or muon, which learns the same in fewer steps.
         learning_rate: Learning rate after the warm-up.
         warmup_steps: Steps over which the learning rate grows linearly from 0.
@@ -98,6 +101,7 @@ class LatentDiffusionModule(LightningModule):
         condition_probabilities: dict[str, float] | None = None,
         normalize_latents: bool = False,
         prediction_type: PredictionType = "epsilon",
+        timestep_sampling: TimestepSampling = "uniform",
         optimizer: OptimizerName = "adamw",
         learning_rate: float = 1e-4,
         warmup_steps: int = 10_000,
@@ -122,6 +126,7 @@ class LatentDiffusionModule(LightningModule):
         )
         self.schedule, self.normalization = self._parts.schedule, self._parts.normalization
         self.prediction_type = prediction_type
+        self._times = training_times(self.schedule, timestep_sampling)  # on the CPU, where steps draw
         self.autoencoder: FrozenAutoencoder | None = None  # under this name in checkpoints; see `first_stage`
         self.autoencoder_checkpoint = autoencoder_checkpoint
         self.conditional_probability = conditional_probability
@@ -297,7 +302,7 @@ class LatentDiffusionModule(LightningModule):
         if "label" in parts:
             label = batch["label"]
             given["label"] = label != NO_LABEL
-        return StepDraws.draw(
+        draws = StepDraws.draw(
             generators,
             given,
             {**self.condition_probabilities, "previous": self.conditional_probability},
@@ -306,6 +311,7 @@ class LatentDiffusionModule(LightningModule):
             label,
             KnownMasks(self.clip_shape[0], self._stored_masks) if "known" in parts else None,
         )
+        return draws._replace(t=self._times[draws.t])
 
     @property
     def _latent_size(self) -> tuple[int, int]:

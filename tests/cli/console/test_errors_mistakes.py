@@ -89,7 +89,7 @@ def test_a_value_of_the_wrong_type(error_of, command, option, value, kind):
 CHOICES = [
     (AE, "--model.optimizer", "sgd", "adamw, muon", None),
     (AE, "--trainer.precision", "fp17", "64, 32, 16", None),
-    (LDM, "--model.prediction_type", "epsilom", "epsilon, v_prediction", "epsilon"),
+    (LDM, "--model.prediction_type", "epsilom", "epsilon, v_prediction, flow_prediction", "epsilon"),
     (PREDICT, "--sampling.sampler", "ddimm", "ddim, ddpm", "ddim"),
     (PREDICT, "--output.formats", "mp5", "mp4, gif, png", "mp4"),
     (EVALUATE, "--evaluation.real.choice", "rand", "random, first", "random"),
