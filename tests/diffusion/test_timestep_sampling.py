@@ -6,7 +6,6 @@ import torch
 from scipy import stats
 
 from pvdm_lightning.diffusion import NoiseSchedule, training_times
-from pvdm_lightning.errors import InvalidArgumentError
 
 
 @pytest.mark.parametrize("schedule", [NoiseSchedule(), NoiseSchedule(500, 3e-3, 0.04), NoiseSchedule(1000, 1e-4, 0.02)])
@@ -31,8 +30,3 @@ def test_uniform_times_are_all_of_them():
 def test_few_times(number):
     drawn = training_times(NoiseSchedule(number), "logit_normal")
     assert drawn.min() >= 0 and drawn.max() < number
-
-
-def test_an_unknown_name_is_refused():
-    with pytest.raises(InvalidArgumentError, match=r"sampling cosine: is not known. Give uniform or logit_normal"):
-        training_times(NoiseSchedule(), "cosine")

@@ -90,6 +90,13 @@ def test_training_draws_the_times_asked_for():
     assert middling.t.double().std() < 0.7 * uniform.t.double().std()
 
 
+@pytest.mark.parametrize("name, first", [("prediction_type", "epsilon"), ("timestep_sampling", "uniform")])
+def test_unknown_names_are_refused(name, first):
+    unet = TriplaneUNet(base_channels=32, channel_multipliers=(1,), blocks_per_level=1, heads=2)
+    with pytest.raises(InvalidArgumentError, match=rf"LatentDiffusionModule.{name} cosine: .* Give {first} or "):
+        LatentDiffusionModule(unet, **{name: "cosine"})
+
+
 def test_a_checkpoint_that_learned_another_prediction_is_refused(diffusion):
     checkpoint = {"state_dict": diffusion.state_dict(), "hyper_parameters": {"prediction_type": "v_prediction"}}
     with pytest.raises(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from lightning import LightningModule
@@ -118,6 +118,11 @@ class LatentDiffusionModule(LightningModule):
                 "Give 0 (never the clip before) to 1 (always).",
             )
             raise InvalidArgumentError(name, conditional_probability, "is not a probability", remedy)
+        kinds = {"prediction_type": PredictionType, "timestep_sampling": TimestepSampling}
+        for name, kind in kinds.items():
+            if self.config[name] not in get_args(kind):
+                remedy = f"Give {' or '.join(get_args(kind))}."
+                raise InvalidArgumentError(f"LatentDiffusionModule.{name}", self.config[name], "is not known", remedy)
         self.save_hyperparameters(hyper_parameters(self))
         self.denoiser = denoiser
         self.ema = EMA(denoiser, ema_decay)
@@ -126,7 +131,7 @@ class LatentDiffusionModule(LightningModule):
         )
         self.schedule, self.normalization = self._parts.schedule, self._parts.normalization
         self.prediction_type = prediction_type
-        self._times = training_times(self.schedule, timestep_sampling)  # on the CPU, where steps draw
+        self.timestep_sampling: TimestepSampling = timestep_sampling
         self.autoencoder: FrozenAutoencoder | None = None  # under this name in checkpoints; see `first_stage`
         self.autoencoder_checkpoint = autoencoder_checkpoint
         self.conditional_probability = conditional_probability
@@ -312,6 +317,11 @@ class LatentDiffusionModule(LightningModule):
             KnownMasks(self.clip_shape[0], self._stored_masks) if "known" in parts else None,
         )
         return draws._replace(t=self._times[draws.t])
+
+    @cached_property
+    def _times(self) -> Tensor:
+        """What the times of `StepDraws` stand for; on the CPU, where they are drawn."""
+        return training_times(self.schedule, self.timestep_sampling)
 
     @property
     def _latent_size(self) -> tuple[int, int]:

@@ -50,7 +50,10 @@ def shell_path(path: str | Path) -> str:
 
 
 def _apart(text: str) -> str:
-    return f"./{text}" if re.match(r"[-~$]\D|[~$]", text) and Path(text).exists() else text
+    try:
+        return f"./{text}" if re.match(r"[-~$]\D|[~$]", text) and Path(text).exists() else text
+    except (OSError, ValueError):  # longer than a path may be, or with a character that none may have
+        return text
 
 
 def shortest(checkpoint: str | Path) -> str:
@@ -130,8 +133,7 @@ def after_checking() -> Rows:
 
 def _stage_two(network: VideoAutoencoder, checkpoint: str, data: Data | None) -> str:
     """The command that trains stage two on an autoencoder."""
-    demo = _arguments(["demo_ae.yaml"], "model").get("autoencoder", {}).get("init_args", {})
-    configs = ["demo_ldm.yaml" if network.config["dim"] <= demo.get("dim", 0) else "ldm.yaml"]
+    configs = _fitting(network)
     needs_normalized = network.zero_mean_motion
     if needs_normalized and not _arguments(configs, "model").get("normalize_latents"):
         configs.append("model/ldm_few_steps.yaml")  # the recipe that goes with the autoencoder's
@@ -145,6 +147,15 @@ def _stage_two(network: VideoAutoencoder, checkpoint: str, data: Data | None) ->
         more = [*_data_options(data, _arguments(configs, "data"), configs), *more]
     named = [option("--config", name) for name in configs]
     return " ".join(["pvdm fit", *named, *more, option("--model.autoencoder_checkpoint", shortest(checkpoint))])
+
+
+def _fitting(network: VideoAutoencoder) -> list[str]:
+    """The configurations of stage two for an autoencoder as wide as this: those that go with the least one so wide."""
+    for first, second in (("demo_ae.yaml", ["demo_ldm.yaml"]), ("model/ae_64.yaml", ["ldm.yaml", "model/ldm_64.yaml"])):
+        preset = _arguments([first], "model").get("autoencoder", {}).get("init_args", {})
+        if network.config["dim"] <= preset.get("dim", 0):
+            return second
+    return ["ldm.yaml"]
 
 
 def _data_preset(data: Data, configs: Sequence[str]) -> list[str]:
