@@ -58,7 +58,7 @@ def test_stage_two_overfits_one_batch_and_keeps_the_autoencoder():
     frozen = FrozenAutoencoder(autoencoder())
     before = {key: value.clone() for key, value in frozen.state_dict().items()}
     module.attach_first_stage(frozen)
-    losses = fit(module, 200)
+    losses = fit(module, 80)
     assert losses[0] == pytest.approx(1, abs=0.3)  # a network that predicts nothing
     assert sum(losses[-30:]) / 30 < 0.5
     for key, value in module.autoencoder.state_dict().items():
