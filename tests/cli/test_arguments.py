@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 from jsonargparse import Namespace
 
 from pvdm_lightning.cli.arguments import (
+    FORMER_NAMES,
     expand,
     expand_paths,
     option_values,
+    with_present_names,
     with_values,
     with_word_lists,
     without_option,
@@ -149,3 +151,16 @@ def test_words_are_taken_apart_and_put_together(words):
 )
 def test_lists_word_by_word(command, words, found):
     assert with_word_lists(command, words.split()) == found
+
+
+@pytest.mark.parametrize(
+    "command, former, names", [(command, *item) for command, all_of in FORMER_NAMES.items() for item in all_of.items()]
+)
+def test_former_names_of_options_are_taken_and_said(command, former, names, caplog):
+    options = option_strings(build_parser(command))
+    assert former not in options and set(names) <= set(options)
+    found = [part for name in names for part in (name, "3")]
+    assert with_present_names(command, ["--a", former, "3", "b"]) == ["--a", *found, "b"]
+    assert with_present_names(command, [f"{former}=3", f"{former}s=3"]) == [*found, f"{former}s=3"]
+    assert f"{former} is now {names[0]}" in caplog.text
+    assert with_present_names("fit", [former, "3"]) == [former, "3"]

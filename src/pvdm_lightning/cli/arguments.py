@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from jsonargparse import Namespace
+
+logger = logging.getLogger(__name__)
 
 ALWAYS_LISTS = (
     *("--evaluation.frames", "--evaluation.distances", "--evaluation.networks"),
@@ -20,6 +23,19 @@ LISTS_OF_TEXTS = ("--sampling.class_names", "--sampling.from_image")
 """The same of texts that may hold anything, such as paths; with brackets or quotes they are YAML."""
 MAYBE_LISTS = ("resolution", "betas", "channel_multipliers", "attention_levels", "devices", "guidance_interval")
 """Last names of options that take one value or several."""
+FORMER_NAMES = {
+    "evaluate": {
+        "--out": ("--evaluation.dir",),
+        "--frames": ("--evaluation.frames",),
+        "--frame_step": ("--evaluation.frame_step",),
+        "--num_videos": ("--evaluation.real.num", "--evaluation.generated.num"),
+        "--real_start": ("--evaluation.real.choice",),
+        "--real_stride": ("--evaluation.real.stride",),
+        "--inception_splits": ("--evaluation.inception_splits",),
+        "--seed": ("--evaluation.real.seed",),
+    }
+}
+"""Options of a command by the names that they once had, which scripts may use: what they are now."""
 
 
 def option_values(words: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -45,6 +61,20 @@ def with_values(words: Sequence[str], replace: Callable[[str, str], str]) -> lis
             found[number] = f"{option}={replace(option, value)}"
         elif number + 1 < len(words):
             found[number + 1] = replace(option, words[number + 1])
+    return found
+
+
+def with_present_names(command: str, words: Sequence[str]) -> list[str]:
+    """The words with options under the names that they have now, see `FORMER_NAMES`; each is said."""
+    former, found = FORMER_NAMES.get(command, {}), list[str]()
+    remaining = iter(words)
+    for word in remaining:
+        option, equals, value = word.partition("=")
+        names = former.get(option, ())
+        if names:
+            logger.warning("%s is now %s", option, " and ".join(names))
+            value = value if equals else next(remaining, "")
+        found += [part for name in names for part in (name, value)] or [word]
     return found
 
 

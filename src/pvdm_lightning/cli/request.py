@@ -10,6 +10,7 @@ from pvdm_lightning.cli.arguments import (
     expand,
     option_values,
     with_comma_lists,
+    with_present_names,
     with_values,
     with_word_lists,
     without_option,
@@ -53,7 +54,7 @@ def resolve(arguments: Sequence[str]) -> Request:
         raise OptionError(problem)
     name = arguments[0]
     command = COMMANDS[name]
-    words = with_comma_lists(with_word_lists(name, arguments[1:]))
+    words = with_comma_lists(with_word_lists(name, with_present_names(name, arguments[1:])))
     words = with_values(words, lambda option, value: find_config(value) if option in CONFIG_OPTIONS else value)
     configs = {value: read_config(value) for option, value in option_values(words) if option in CONFIG_OPTIONS}
     protocol = _protocol_options(name, _last_value(words, configs, "evaluation.protocol"))
