@@ -27,7 +27,7 @@ TWO := $(if $(GPU),,--trainer.accelerator cpu --trainer.devices 2 --trainer.stra
 HALF_OF = $(if $(GPU),,--data.batch_size $(1))
 WRITE := --output.fps 8 --output.least_side 128
 # A slow processor takes fewer steps, so that the demo ends within ten minutes there, too.
-MINUTES_ONE := 2
+MINUTES_ONE := 2.5
 MINUTES_TWO := 4
 FAST := --sampling.sampler dpm_solver --sampling.num_inference_steps 20
 
