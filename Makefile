@@ -29,7 +29,7 @@ WRITE := --output.fps 8 --output.least_side 128
 # A slow processor takes fewer steps, so that the demo ends within ten minutes there, too.
 MINUTES_ONE := 2.5
 MINUTES_TWO := 4
-FAST := --sampling.sampler dpm_solver --sampling.num_inference_steps 20
+FAST := --sampling.sampler dpm_solver --sampling.num_inference_steps 20 --sampling.guidance_scale_label 1.5
 
 demo: install
 	$(BIN)/pvdm fit $(TWO) --config demo_ae.yaml $(call HALF_OF,2) --budget.minutes $(MINUTES_ONE) --trainer.default_root_dir $(RUN) --run_name autoencoder
