@@ -26,7 +26,8 @@ SAMPLING = ("--sampling.num_inference_steps", 100, "--sampling.num_inference_ste
 TINY: dict[str, tuple[Any, ...]] = {
     "autoencoder": (
         *("--model.autoencoder.resolution", 16, "--model.autoencoder.dim", 16, "--model.autoencoder.head_dim", 8),
-        *("--data.num_videos", 8, "--data.num_val_videos", 4, "--model.warmup_steps", 1, "--video_logger.num_videos", 0),
+        *("--data.num_videos", 8, "--data.num_val_videos", 4, "--model.warmup_steps", 1),
+        *("--video_logger.num_videos", 0),
     ),
     "latent_diffusion": (
         *("--model.denoiser.base_channels", 8, "--model.warmup_steps", 1, "--video_logger.num_videos", 0),
