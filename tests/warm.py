@@ -22,8 +22,6 @@ def context():
 
 
 def _work(program, args, folder, environment, output, threads):
-    # As the command has it. A fork of a forkserver would start its workers by a forkserver of its own, a cold one.
-    multiprocessing.set_start_method(None, force=True)
     os.chdir(folder)
     os.environ.clear()  # that of the process it is a fork of, which may be older than what a test has set
     os.environ.update(environment)
