@@ -68,9 +68,7 @@ class NoiseSchedule(nn.Module):
         On the straight path (1 - s) z_0 + s noise of rectified flow (Liu et al. 2022), the time at which the ratio of
         z_0 to noise is that of t: the two paths pass the same points, but for their scale.
         """
-        alpha_bar = self.alpha_bar.cpu().double()
-        alpha, sigma = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
-        return sigma / (alpha + sigma)
+        return (-self.half_log_snr()).sigmoid()
 
     def noise_of_flow(self, z_t: Tensor, flow: Tensor, t: Tensor) -> Tensor:
         """The noise in z_t [B C L] if noise - z_0 is `flow` [B C L]; t int64 [B]."""

@@ -12,9 +12,7 @@ PredictionType = Literal["epsilon", "v_prediction", "flow_prediction"]
 rectified flow (Liu et al. 2022), which is that of a straight path and the same at all times."""
 
 
-def target(
-    schedule: NoiseSchedule, z_0: Tensor, noise: Tensor, t: Tensor, prediction_type: PredictionType = "epsilon"
-) -> Tensor:
+def target(schedule: NoiseSchedule, z_0: Tensor, noise: Tensor, t: Tensor, prediction_type: PredictionType) -> Tensor:
     """What a network is to predict at times t int64 [B], of z_0 and noise [B C L]."""
     if prediction_type == "epsilon":
         return noise
